@@ -1,0 +1,229 @@
+//! Credentials of a request: the `Authorization` header, `?access_token=`, `?ticket=` or a cookie.
+//!
+//! Handlers ask for what they need by type: [`Caller`] with a scope, or [`Reader`]. A handler that
+//! forgets has nothing to pass on.
+
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, ORIGIN};
+use actix_web::{FromRequest, HttpRequest, web};
+
+use super::Api;
+use super::client_address::client_address;
+use super::problem::{ApiError, Code};
+use crate::auth::{AuthError, Principal, Viewer};
+
+/// Which scope a handler demands.
+pub(super) trait Demand: 'static {
+    /// The demanded scope, if the configuration demands one.
+    fn scope(scopes: &ScopeConfig) -> Option<&str>;
+}
+
+/// The handler changes streams.
+pub(super) struct Write;
+
+/// The handler reads streams.
+pub(super) struct Read;
+
+impl Demand for Write {
+    fn scope(scopes: &ScopeConfig) -> Option<&str> {
+        scopes.write.as_deref()
+    }
+}
+
+impl Demand for Read {
+    fn scope(scopes: &ScopeConfig) -> Option<&str> {
+        scopes.read.as_deref()
+    }
+}
+
+/// The names of the scopes; one that is absent is not demanded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScopeConfig {
+    /// To create, cancel and delete streams.
+    pub write: Option<String>,
+    /// To read streams and to make tickets.
+    pub read: Option<String>,
+    /// To cancel and delete anybody's streams.
+    pub admin: Option<String>,
+}
+
+/// An authenticated principal that has the demanded scope.
+pub(super) struct Caller<D> {
+    /// Who calls.
+    pub principal: Principal,
+    /// Whether they may stop other people's streams.
+    pub operator: bool,
+    demand: PhantomData<D>,
+}
+
+impl<D: Demand> FromRequest for Caller<D> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(api(request).and_then(|api| {
+            let principal = match Credential::of(request, api)? {
+                Credential::Token(token) => verified(request, api, api.jwt.verify(&token))?,
+                Credential::Ticket(_) => {
+                    return Err(ApiError::new(
+                        Code::InsufficientScope,
+                        "a ticket only reads one stream's events",
+                    ));
+                }
+            };
+            demand_scope::<D>(&principal, api)?;
+            let admin = api.config.scopes.admin.as_deref();
+            Ok(Self {
+                operator: admin.is_some_and(|scope| principal.has_scope(scope)),
+                principal,
+                demand: PhantomData,
+            })
+        }))
+    }
+}
+
+/// Somebody who may read streams: a principal, or the holder of a ticket.
+pub(super) struct Reader(pub Viewer);
+
+impl FromRequest for Reader {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(
+            api(request).and_then(|api| match Credential::of(request, api)? {
+                Credential::Token(token) => {
+                    let principal = verified(request, api, api.jwt.verify(&token))?;
+                    demand_scope::<Read>(&principal, api)?;
+                    Ok(Self(principal.viewer()))
+                }
+                Credential::Ticket(ticket) => {
+                    verified(request, api, api.tickets.verify(&ticket)).map(Self)
+                }
+            }),
+        )
+    }
+}
+
+fn api(request: &HttpRequest) -> Result<&Api, ApiError> {
+    let data = request.app_data::<web::Data<Api>>();
+    data.map(actix_web::web::Data::get_ref)
+        .ok_or_else(ApiError::internal)
+}
+
+fn demand_scope<D: Demand>(principal: &Principal, api: &Api) -> Result<(), ApiError> {
+    match D::scope(&api.config.scopes) {
+        Some(scope) if !principal.has_scope(scope) => Err(ApiError::new(
+            Code::InsufficientScope,
+            format!("the token lacks the scope {scope}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Passes on what was verified; counts a failure, and answers 429 when there are too many.
+fn verified<T>(
+    request: &HttpRequest,
+    api: &Api,
+    result: Result<T, AuthError>,
+) -> Result<T, ApiError> {
+    result.map_err(|error| {
+        let address = client_address(request, &api.config.trusted_proxies);
+        match api.failures.record(address) {
+            Ok(()) => error.into(),
+            Err(wait) => ApiError::new(
+                Code::TooManyFailures,
+                "too many failed authentications from your address",
+            )
+            .retry_after(wait),
+        }
+    })
+}
+
+/// The one credential of a request, not yet verified.
+enum Credential {
+    Token(String),
+    Ticket(String),
+}
+
+impl Credential {
+    fn of(request: &HttpRequest, api: &Api) -> Result<Self, ApiError> {
+        let mut found = Vec::new();
+        for header in request.headers().get_all(AUTHORIZATION) {
+            found.push(header.to_str().ok().and_then(bearer).map(Self::Token));
+        }
+        for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
+            match name.as_ref() {
+                "access_token" => found.push(Some(Self::Token(value.into_owned()))),
+                "ticket" => found.push(Some(Self::Ticket(value.into_owned()))),
+                _ => {}
+            }
+        }
+        if let Some(name) = &api.config.cookie
+            && let Some(cookie) = request.cookie(name)
+        {
+            check_origin(request, api)?;
+            found.push(Some(Self::Token(cookie.value().to_owned())));
+        }
+        let last = found.pop();
+        match last {
+            _ if !found.is_empty() => Err(ApiError::new(
+                Code::MultipleCredentials,
+                "send one credential: a header, a query parameter or a cookie",
+            )),
+            None => Err(ApiError::new(
+                Code::MissingCredentials,
+                "send a token as `Authorization: Bearer <token>`",
+            )),
+            Some(None) => Err(ApiError::new(
+                Code::InvalidToken,
+                "the Authorization header is not `Bearer <token>`",
+            )),
+            Some(Some(credential)) => Ok(credential),
+        }
+    }
+}
+
+/// The token of an `Authorization` header (RFC 6750); the scheme's case does not matter.
+fn bearer(header: &str) -> Option<String> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' '))
+        .then(|| token.to_owned())
+}
+
+/// Browsers send cookies along by themselves, so a request that changes something must come from
+/// an origin that we know.
+fn check_origin(request: &HttpRequest, api: &Api) -> Result<(), ApiError> {
+    if matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    ) {
+        return Ok(());
+    }
+    let origin = request
+        .headers()
+        .get(ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    let known = origin.is_some_and(|origin| {
+        let own = api.config.public_url.as_deref();
+        own == Some(origin)
+            || api
+                .config
+                .allowed_origins
+                .iter()
+                .any(|allowed| allowed == origin)
+    });
+    if known {
+        Ok(())
+    } else {
+        Err(ApiError::new(
+            Code::OriginNotAllowed,
+            "with a cookie, this method needs an Origin header of a configured origin",
+        ))
+    }
+}

@@ -1,0 +1,148 @@
+//! The OpenAPI document, made from the code, and the page that renders it.
+
+use actix_web::HttpResponse;
+use serde_json::{Value, json};
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{health, streams, tickets, wire};
+
+/// Only the derive's target; see [`document`].
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Tailrace",
+        description = "Token streams of language models over Server-Sent Events, which survive the \
+                       network, the tab and the deploy. Every stream can be resumed from any event \
+                       and ends with exactly one `done` or `error`.\n\nErrors are \
+                       `application/problem+json`; `/errors` lists their codes.",
+    ),
+    servers((url = "/", description = "This server")),
+    paths(
+        streams::create, streams::list, streams::snapshot, streams::cancel, streams::delete,
+        super::events::follow, tickets::create, health::livez, health::readyz,
+    ),
+    components(schemas(wire::Event)),
+    tags(
+        (name = "streams", description = "Create, follow and stop token streams"),
+        (name = "operations", description = "For whoever runs the server"),
+    ),
+    security(("bearer" = []), ("access_token" = []), ("ticket" = [])),
+)]
+struct Document;
+
+/// The document in OpenAPI 3.1: `text/event-stream` has the union of events as its schema, which
+/// client generators type correctly.
+#[must_use]
+pub fn document() -> OpenApi {
+    let mut document = Document::openapi();
+    let components = document.components.get_or_insert_default();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("A JSON Web Token"))
+        .build();
+    let query = |name, description| {
+        SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description(
+            name,
+            description,
+        )))
+    };
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme(
+        "access_token",
+        query(
+            "access_token",
+            "The same token, for clients that cannot set headers (RFC 6750)",
+        ),
+    );
+    components.add_security_scheme(
+        "ticket",
+        query(
+            "ticket",
+            "A credential for one stream, from `POST /v1/streams/{id}/tickets`",
+        ),
+    );
+    document
+}
+
+/// The document in OpenAPI 3.2: `text/event-stream` has an `itemSchema`, the envelope of one event,
+/// which validators understand.
+#[must_use]
+pub fn document_3_2() -> Value {
+    let mut document = serde_json::to_value(document()).unwrap_or_default();
+    document["openapi"] = json!("3.2.0");
+    describe_items(&mut document);
+    document
+}
+
+/// Replaces the schemas of streaming content wherever it stands.
+fn describe_items(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object.iter_mut() {
+                match key.as_str() {
+                    "text/event-stream" => {
+                        let schema = inner["schema"].take();
+                        *inner = json!({"itemSchema": {
+                            "type": "object",
+                            "required": ["data"],
+                            "properties": {
+                                "data": {
+                                    "type": "string",
+                                    "contentMediaType": "application/json",
+                                    "contentSchema": schema,
+                                },
+                                "event": {"type": "string", "description": "The same as the data's `type`"},
+                                "id": {"type": "string", "description": "The cursor after this event"},
+                                "retry": {"type": "integer", "minimum": 0},
+                            },
+                        }});
+                    }
+                    "application/x-ndjson" => {
+                        *inner = json!({"itemSchema": inner["schema"].take()})
+                    }
+                    _ => describe_items(inner),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(describe_items),
+        _ => {}
+    }
+}
+
+/// `/openapi.yaml`: the same text as the file at the top of the repository.
+pub async fn yaml() -> HttpResponse {
+    match document().to_yaml() {
+        Ok(text) => HttpResponse::Ok()
+            .content_type("application/yaml")
+            .body(text),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+/// `/openapi.json`
+pub async fn json() -> HttpResponse {
+    HttpResponse::Ok().json(document())
+}
+
+/// `/openapi-3.2.json`
+pub async fn json_3_2() -> HttpResponse {
+    HttpResponse::Ok().json(document_3_2())
+}
+
+/// The page at `/docs/`, its assets in the binary.
+#[must_use]
+pub fn page() -> SwaggerUi {
+    let config = utoipa_swagger_ui::Config::new(["/openapi.json"]).try_it_out_enabled(true);
+    SwaggerUi::new("/docs/{_:.*}").config(config)
+}
+
+/// `/` leads to the docs.
+pub async fn index() -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((actix_web::http::header::LOCATION, "/docs/"))
+        .finish()
+}

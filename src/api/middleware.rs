@@ -1,0 +1,152 @@
+//! What every request passes: an id, CORS, and one rendering for all errors.
+
+use std::time::Instant;
+
+use actix_cors::Cors;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _};
+use uuid::Uuid;
+
+use super::ApiConfig;
+use super::problem::{ApiError, Code};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request, in its extensions.
+#[derive(Debug, Clone)]
+struct RequestId(String);
+
+/// Outermost: names the request, keeps what a query credential must not leak, and logs one line.
+///
+/// # Errors
+/// None: an inner error has been rendered.
+pub async fn request_id<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let given = request.headers().get(&X_REQUEST_ID);
+    let id = given
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| is_sane(id))
+        .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let secret_in_query = form_urlencoded::parse(request.query_string().as_bytes())
+        .any(|(name, _)| name == "access_token" || name == "ticket");
+    let started = Instant::now();
+    let mut response = next.call(request).await?;
+
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    if secret_in_query {
+        let streams = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind == "text/event-stream");
+        let cache = if streams {
+            "no-store, no-transform"
+        } else {
+            "no-store"
+        };
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
+    // The path and never the query, which may hold a credential.
+    tracing::debug!(
+        request.id = %id,
+        request.method = %response.request().method(),
+        request.path = response.request().path(),
+        response.status = response.status().as_u16(),
+        response.headers_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "Answered a request"
+    );
+    Ok(response)
+}
+
+/// An id that can stand in a header and a log line.
+fn is_sane(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
+}
+
+/// Innermost but for the panic catcher: turns every error, ours or the framework's, into the
+/// documented body. What is our fault is logged here, once, with its cause.
+///
+/// # Errors
+/// None.
+pub async fn render_problems<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let http_request = request.request().clone();
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map_or_else(String::new, |id| id.0.clone());
+    let rendered = |error: &Error| {
+        let problem = match error.as_error::<ApiError>() {
+            Some(problem) => problem.clone(),
+            None => translate(error.as_response_error().status_code()),
+        };
+        if problem.code().status().is_server_error() && problem.code() != Code::ServerStopping {
+            tracing::error!(request.id = %id, problem.code = problem.code().name(), cause = %error, "Failed to answer a request");
+        }
+        problem.render(&id)
+    };
+    let response = match next.call(request).await {
+        Ok(response) => match response.response().error() {
+            None => return Ok(response.map_into_left_body()),
+            Some(error) => rendered(error),
+        },
+        Err(error) => rendered(&error),
+    };
+    Ok(ServiceResponse::new(http_request, response).map_into_right_body())
+}
+
+/// An error that the framework made.
+fn translate(status: StatusCode) -> ApiError {
+    match status {
+        StatusCode::NOT_FOUND => ApiError::new(Code::RouteNotFound, "see /docs for what there is"),
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(Code::BodyTooLarge, "the body is too large"),
+        status if status.is_client_error() => {
+            ApiError::new(Code::InvalidRequest, "the request could not be read")
+        }
+        _ => ApiError::internal(),
+    }
+}
+
+/// Which pages of other origins may use the API. Preflights pass without credentials.
+#[must_use]
+pub fn cors(config: &ApiConfig) -> Cors {
+    let mut cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST, Method::DELETE])
+        // Whatever header an allowed origin asks for: the OpenAI SDKs add new ones with each version.
+        .allow_any_header()
+        .expose_headers([
+            "retry-after",
+            "retry-after-ms",
+            "x-should-retry",
+            "x-request-id",
+            "x-stream-id",
+            "ratelimit",
+            "ratelimit-policy",
+            "location",
+            "preference-applied",
+        ])
+        .max_age(7200);
+    for origin in &config.allowed_origins {
+        cors = cors.allowed_origin(origin);
+    }
+    if config.cookie.is_some() {
+        cors = cors.supports_credentials();
+    }
+    cors
+}

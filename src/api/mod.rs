@@ -1,0 +1,179 @@
+//! The HTTP transport, and only that: routes, credentials, shapes, errors, bodies.
+//!
+//! The whole route table is [`routes`]; the order of the middleware is said in [`crate::app`].
+
+mod body;
+mod client_address;
+mod credentials;
+mod cursor;
+pub mod docs;
+pub mod encode;
+mod errors;
+mod events;
+mod health;
+mod middleware;
+mod path;
+mod problem;
+mod quota;
+mod sse;
+mod streams;
+mod tickets;
+mod wire;
+
+pub use body::BodyConfig;
+pub use credentials::ScopeConfig;
+pub use middleware::{cors, render_problems, request_id};
+pub use problem::{ApiError, Code};
+pub use wire::Event;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::{Resource, Route, web};
+use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{JwtVerifier, TicketKey};
+use crate::generation::GenerationService;
+use crate::limit::RateLimiter;
+use crate::limit::failures::AuthFailures;
+
+/// What the handlers need; one for the whole server.
+pub struct Api {
+    /// Verifies tokens.
+    pub jwt: JwtVerifier,
+    /// Makes and verifies tickets.
+    pub tickets: TicketKey,
+    /// Counts failed authentications.
+    pub failures: AuthFailures,
+    /// Admits generations.
+    pub limiter: Arc<dyn RateLimiter>,
+    /// Starts and follows generations.
+    pub generations: Arc<GenerationService>,
+    /// Fires when no new generation may start.
+    pub draining: CancellationToken,
+    /// The rest.
+    pub config: ApiConfig,
+}
+
+/// The transport's own settings.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// After how much silence a heartbeat is sent.
+    pub heartbeat: Duration,
+    /// The bounds of request bodies.
+    pub body: BodyConfig,
+    /// The names of the scopes.
+    pub scopes: ScopeConfig,
+    /// The cookie that may hold a token, if any.
+    pub cookie: Option<String>,
+    /// Where browsers' pages may come from, beside this server itself.
+    pub allowed_origins: Vec<String>,
+    /// The server's own origin as its users see it.
+    pub public_url: Option<String>,
+    /// The networks of the proxies before us.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Api {
+    /// Refuses what would start a generation once the server drains.
+    ///
+    /// # Errors
+    /// The server drains.
+    pub fn refuse_while_draining(&self) -> Result<(), ApiError> {
+        if self.draining.is_cancelled() {
+            let error = ApiError::new(Code::ServerStopping, "the server is stopping; try another");
+            return Err(error.retry_after(Duration::from_secs(2)));
+        }
+        Ok(())
+    }
+}
+
+/// The route table.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(resource(
+            "/v1/streams",
+            [
+                (Method::POST, web::post().to(streams::create)),
+                (Method::GET, web::get().to(streams::list)),
+            ],
+        ))
+        .service(resource(
+            "/v1/streams/{id}",
+            [
+                (Method::GET, web::get().to(streams::snapshot)),
+                (Method::DELETE, web::delete().to(streams::delete)),
+            ],
+        ))
+        .service(resource(
+            "/v1/streams/{id}/events",
+            [(Method::GET, web::get().to(events::follow))],
+        ))
+        .service(resource(
+            "/v1/streams/{id}/cancel",
+            [(Method::POST, web::post().to(streams::cancel))],
+        ))
+        .service(resource(
+            "/v1/streams/{id}/tickets",
+            [(Method::POST, web::post().to(tickets::create))],
+        ))
+        .service(resource(
+            "/livez",
+            [(Method::GET, web::get().to(health::livez))],
+        ))
+        .service(resource(
+            "/readyz",
+            [(Method::GET, web::get().to(health::readyz))],
+        ))
+        .service(resource(
+            "/errors",
+            [(Method::GET, web::get().to(errors::explain))],
+        ))
+        .service(resource(
+            "/errors/{code}",
+            [(Method::GET, web::get().to(errors::explain))],
+        ))
+        .service(resource(
+            "/openapi.yaml",
+            [(Method::GET, web::get().to(docs::yaml))],
+        ))
+        .service(resource(
+            "/openapi.json",
+            [(Method::GET, web::get().to(docs::json))],
+        ))
+        .service(resource(
+            "/openapi-3.2.json",
+            [(Method::GET, web::get().to(docs::json_3_2))],
+        ))
+        .service(resource("/", [(Method::GET, web::get().to(docs::index))]))
+        .service(docs::page())
+        .default_service(web::to(not_found));
+}
+
+/// A path with its methods; any other method is 405 and told which there are (RFC 9110, 15.5.6).
+fn resource<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+    let allow = routes
+        .each_ref()
+        .map(|(method, _)| method.as_str())
+        .join(", ");
+    let mut resource = web::resource(path);
+    for (_, route) in routes {
+        resource = resource.route(route);
+    }
+    resource.default_service(web::to(move || {
+        let allow = allow.clone();
+        async move {
+            let error = ApiError::new(Code::MethodNotAllowed, format!("possible here: {allow}"));
+            Err::<String, ApiError>(error.allow(&allow))
+        }
+    }))
+}
+
+async fn not_found() -> Result<String, ApiError> {
+    Err(ApiError::new(
+        Code::RouteNotFound,
+        "see /docs for what there is",
+    ))
+}

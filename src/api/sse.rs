@@ -1,0 +1,128 @@
+//! The response body that follows a stream: entries as they come, heartbeats when none do.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web::Bytes;
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::encode::{self, Encoder};
+use crate::generation::Subscription;
+use crate::stream::Batch;
+use crate::stream_log::LogError;
+
+/// How many bytes of entries are taken in one go. Encoded, that is about what one write holds.
+const READ_BYTES: usize = 4 * 1024;
+
+/// How much longer an encoded entry is than what it takes in the log, at most for short tokens.
+const ENVELOPE_BYTES: usize = 128;
+
+/// In which form a stream is followed.
+#[derive(Debug, Clone)]
+pub(super) enum Format {
+    /// Server-Sent Events. The heartbeat is a comment with a single line end: a blank line after
+    /// it would be an event without data, on which some clients fail.
+    Sse(Encoder),
+    /// One JSON object a line. The heartbeat is a space, which JSON parsers skip before the next
+    /// object and line splitters never see as a line.
+    Ndjson,
+}
+
+impl Format {
+    const fn heartbeat(&self) -> &'static [u8] {
+        match self {
+            Self::Sse(_) => b":\n",
+            Self::Ndjson => b" ",
+        }
+    }
+}
+
+/// Follows a subscription to its end. Each piece that it yields holds whole events.
+pub(super) struct EventBody {
+    subscription: Subscription,
+    format: Format,
+    batch: Batch,
+    first: bool,
+    heartbeat: Duration,
+    last_sent: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl EventBody {
+    /// A body with a heartbeat after each such time of silence.
+    #[must_use]
+    pub(super) fn new(subscription: Subscription, format: Format, heartbeat: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            subscription,
+            format,
+            batch: Batch::default(),
+            first: true,
+            heartbeat,
+            last_sent: now,
+            timer: Box::pin(sleep_until(now + heartbeat)),
+        }
+    }
+
+    fn encode(&mut self) -> Bytes {
+        let mut out = Vec::with_capacity(self.batch.bytes() + self.batch.len() * ENVELOPE_BYTES);
+        for entry in self.batch.entries() {
+            match &self.format {
+                Format::Sse(encoder) => encoder.event(&entry, self.first, &mut out),
+                Format::Ndjson => {
+                    encode::json(&entry, &mut out);
+                    out.push(b'\n');
+                }
+            }
+            self.first = false;
+        }
+        self.batch.reset(0);
+        out.into()
+    }
+
+    /// The timer is not moved with each event; when it fires, it is set to what is due by then.
+    fn poll_heartbeat(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        loop {
+            ready!(self.timer.poll_unpin(context));
+            let now = Instant::now();
+            let due = self.last_sent + self.heartbeat;
+            if now >= due {
+                self.last_sent = now;
+                self.timer.as_mut().reset(now + self.heartbeat);
+                return Poll::Ready(Bytes::from_static(self.format.heartbeat()));
+            }
+            self.timer.as_mut().reset(due);
+        }
+    }
+}
+
+impl MessageBody for EventBody {
+    type Error = LogError;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    /// An error breaks the connection without ending the body, so that clients reconnect.
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, LogError>>> {
+        let this = self.get_mut();
+        match this
+            .subscription
+            .poll_read(context, &mut this.batch, READ_BYTES)
+        {
+            Poll::Ready(Ok(true)) => {
+                this.last_sent = Instant::now();
+                Poll::Ready(Some(Ok(this.encode())))
+            }
+            Poll::Ready(Ok(false)) => Poll::Ready(None),
+            Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
+            Poll::Pending => this.poll_heartbeat(context).map(|beat| Some(Ok(beat))),
+        }
+    }
+}

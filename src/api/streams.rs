@@ -1,0 +1,309 @@
+//! Streams as resources: create, look at, list, cancel, delete.
+
+use actix_web::http::header::{LOCATION, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::body::Body;
+use super::credentials::{Caller, Read, Reader, Write};
+use super::events::{self, Following};
+use super::path::StreamPath;
+use super::problem::{ApiError, Code, Problem};
+use super::wire::{CreateStream, Event, StreamList, StreamSnapshot, StreamStatus, stream_url};
+use super::{Api, cursor, quota};
+use crate::auth::Principal;
+use crate::generation::Generation;
+use crate::limit::Quota;
+use crate::stream::{Cursor, StreamId};
+use crate::stream_log::{Access, IdempotencyKey};
+
+/// Start a generation and stream it
+///
+/// Answers with the events of a new stream. With `Last-Event-ID` it follows that stream instead and
+/// generates nothing; with an `Idempotency-Key` that was used before, it follows the stream of
+/// that request.
+#[utoipa::path(
+    post, path = "/v1/streams", tag = "streams", operation_id = "createStream",
+    request_body = CreateStream,
+    params(
+        ("Last-Event-ID" = Option<String>, Header, description = "Follow the stream of this event instead of generating"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key and body attach to the same stream"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202 with the snapshot at once"),
+    ),
+    responses(
+        (status = 200, description = "The events, ended by one `done` or `error`", body = Event, content_type = "text/event-stream",
+            headers(("Location" = String, description = "The stream"), ("X-Stream-Id" = String, description = "The stream's id"))),
+        (status = 202, description = "The generation has started (`Prefer: respond-async`)", body = StreamSnapshot),
+        (status = "4XX", description = "The request is wrong, not allowed, or over a limit", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "The server is full, stopping, or failed", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn create(
+    caller: Caller<Write>,
+    api: web::Data<Api>,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
+    if let Some(cursor) = cursor::of(&request)? {
+        return resume(&caller.principal, &api, cursor).await;
+    }
+    let create: CreateStream = body.json()?;
+    let generation = check(&api, &request, create)?;
+    if let Some(key) = &generation.idempotency
+        && let Some(id) = api.generations.find(&caller.principal, key).await?
+    {
+        return attach(&caller.principal, &api, &request, id, None).await;
+    }
+    api.refuse_while_draining()?;
+    let permit = api
+        .limiter
+        .admit(&caller.principal, generation.prompt.max_tokens)
+        .await?;
+    let quota = permit.quota();
+    let id = api
+        .generations
+        .start(&caller.principal, permit, generation)
+        .await?;
+    attach(&caller.principal, &api, &request, id, Some(quota)).await
+}
+
+/// Turns a request into a generation that a model can do.
+fn check(api: &Api, request: &HttpRequest, create: CreateStream) -> Result<Generation, ApiError> {
+    let idempotency = idempotency_key(request, &create)?;
+    let on_disconnect = create.on_disconnect();
+    let model = api
+        .generations
+        .model_name(create.model.as_deref())?
+        .to_owned();
+    let prompt = create.into_prompt(model)?;
+    api.generations.check(&prompt)?;
+    Ok(Generation {
+        prompt,
+        on_disconnect,
+        idempotency,
+    })
+}
+
+/// `fetch-event-source` posts its body again whenever a tab was hidden and is shown: that must
+/// follow, not generate. After the end it would retry a 204 for ever, so it gets the end again.
+async fn resume(
+    principal: &Principal,
+    api: &Api,
+    cursor: Cursor,
+) -> Result<HttpResponse, ApiError> {
+    let viewer = principal.viewer();
+    let ended = api.generations.is_end(&viewer, cursor).await?;
+    let after = if ended {
+        cursor.seq.checked_sub(1)
+    } else {
+        Some(cursor.seq)
+    };
+    let subscription = api
+        .generations
+        .subscribe(&viewer, cursor.stream, after)
+        .await?;
+    let mut response = HttpResponse::Ok();
+    name_stream(&mut response, cursor.stream);
+    Ok(events::respond(response, Following::Sse, subscription, api))
+}
+
+/// Answers with a stream from its start, or, if the client prefers, with its snapshot.
+async fn attach(
+    principal: &Principal,
+    api: &Api,
+    request: &HttpRequest,
+    id: StreamId,
+    quota: Option<Quota>,
+) -> Result<HttpResponse, ApiError> {
+    let viewer = principal.viewer();
+    let respond_async = prefers_async(request);
+    let mut response = if respond_async {
+        HttpResponse::Accepted()
+    } else {
+        HttpResponse::Ok()
+    };
+    name_stream(&mut response, id);
+    if let Some(quota) = &quota {
+        quota::write_headers(quota, &mut response);
+    }
+    if respond_async {
+        response.insert_header(("Preference-Applied", "respond-async"));
+        let snapshot: StreamSnapshot = api.generations.snapshot(&viewer, id).await?.into();
+        return Ok(response.json(snapshot));
+    }
+    let subscription = api.generations.subscribe(&viewer, id, None).await?;
+    Ok(events::respond(response, Following::Sse, subscription, api))
+}
+
+fn name_stream(response: &mut HttpResponseBuilder, id: StreamId) {
+    response.insert_header((LOCATION, stream_url(id)));
+    response.insert_header(("X-Stream-Id", id.to_string()));
+}
+
+/// RFC 7240.
+fn prefers_async(request: &HttpRequest) -> bool {
+    request
+        .headers()
+        .get_all("prefer")
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+fn idempotency_key(
+    request: &HttpRequest,
+    create: &CreateStream,
+) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = request.headers().get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ApiError::new(
+            Code::InvalidHeader,
+            "must be 1 to 255 visible ASCII characters",
+        )
+        .param("Idempotency-Key"));
+    }
+    let canonical = serde_json::to_vec(create).map_err(|_| ApiError::internal())?;
+    Ok(Some(IdempotencyKey {
+        key: key.to_owned(),
+        fingerprint: Sha256::digest(&canonical).into(),
+    }))
+}
+
+/// Look at a stream
+///
+/// Where it stands, with its text so far and the cursor to follow it from.
+#[utoipa::path(
+    get, path = "/v1/streams/{id}", tag = "streams", operation_id = "getStream",
+    params(("id" = String, Path, description = "The stream's id")),
+    responses(
+        (status = 200, description = "The stream as it stands", body = StreamSnapshot),
+        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn snapshot(
+    reader: Reader,
+    api: web::Data<Api>,
+    path: StreamPath,
+) -> Result<HttpResponse, ApiError> {
+    let snapshot: StreamSnapshot = api.generations.snapshot(&reader.0, path.0).await?.into();
+    let mut response = HttpResponse::Ok();
+    if snapshot.status == StreamStatus::Running {
+        // A hint for those who poll; following costs less.
+        response.insert_header((RETRY_AFTER, "1"));
+    }
+    Ok(response.json(snapshot))
+}
+
+/// Which streams to list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only those that stand so.
+    status: Option<StreamStatus>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<usize>,
+    /// Only those older than this stream.
+    #[param(value_type = Option<String>)]
+    after: Option<StreamId>,
+}
+
+/// List your streams
+///
+/// Newest first, without their text.
+#[utoipa::path(
+    get, path = "/v1/streams", tag = "streams", operation_id = "listStreams",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "Your streams", body = StreamList),
+        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn list(
+    caller: Caller<Read>,
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let query = web::Query::<ListQuery>::from_query(request.query_string())
+        .map_err(|error| ApiError::new(Code::InvalidQuery, error.to_string()))?
+        .into_inner();
+    let limit = query.limit.unwrap_or(20);
+    if !(1..=100).contains(&limit) {
+        return Err(ApiError::new(Code::InvalidQuery, "must be from 1 to 100").param("limit"));
+    }
+    let status = query.status.map(Into::into);
+    let found = api
+        .generations
+        .list(&caller.principal, status, query.after, limit + 1)
+        .await?;
+    let has_more = found.len() > limit;
+    let streams = found.into_iter().take(limit).map(Into::into).collect();
+    Ok(HttpResponse::Ok().json(StreamList { streams, has_more }))
+}
+
+/// Cancel a generation
+///
+/// It ends with `done` and the finish reason `cancelled`. A stream that has ended stays as it is.
+#[utoipa::path(
+    post, path = "/v1/streams/{id}/cancel", tag = "streams", operation_id = "cancelStream",
+    params(("id" = String, Path, description = "The stream's id")),
+    responses(
+        (status = 202, description = "The stream as it stands", body = StreamSnapshot),
+        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn cancel(
+    caller: Caller<Write>,
+    api: web::Data<Api>,
+    path: StreamPath,
+) -> Result<HttpResponse, ApiError> {
+    let access = access(&caller);
+    api.generations.cancel(access, path.0).await?;
+    let description = api.generations.describe(access, path.0).await?;
+    let mut snapshot: StreamSnapshot = description.into();
+    // An operator may stop anybody's stream, and read nobody's.
+    if let Ok(own) = api
+        .generations
+        .snapshot(&caller.principal.viewer(), path.0)
+        .await
+    {
+        snapshot = own.into();
+    }
+    Ok(HttpResponse::Accepted().json(snapshot))
+}
+
+/// Delete a stream
+///
+/// Cancels the generation if it runs, and erases the stream at once.
+#[utoipa::path(
+    delete, path = "/v1/streams/{id}", tag = "streams", operation_id = "deleteStream",
+    params(("id" = String, Path, description = "The stream's id")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn delete(
+    caller: Caller<Write>,
+    api: web::Data<Api>,
+    path: StreamPath,
+) -> Result<HttpResponse, ApiError> {
+    api.generations.remove(access(&caller), path.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn access(caller: &Caller<Write>) -> Access<'_> {
+    if caller.operator {
+        Access::Operator
+    } else {
+        Access::Owner(caller.principal.owner())
+    }
+}

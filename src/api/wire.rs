@@ -1,0 +1,476 @@
+//! The JSON shapes of requests, answers and events. `openapi.yaml` is made from them.
+//!
+//! Nothing here decides anything but whether a request is well formed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::problem::ApiError;
+use crate::generation::{OnDisconnect, Snapshot};
+use crate::generator::{Message, Prompt, Role};
+use crate::stream::{Cursor, Failure, FinishReason, StreamId, Terminal, Timing, Usage};
+use crate::stream_log::{Description, Status};
+
+/// What to generate. Exactly one of `prompt` and `messages` is given.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"prompt": "Tell me about lighthouse keepers"}))]
+pub(super) struct CreateStream {
+    /// A public model name; the configured default if absent.
+    #[schema(example = "demo")]
+    pub model: Option<String>,
+    /// The user's message, for a conversation of one.
+    #[schema(min_length = 1)]
+    pub prompt: Option<String>,
+    /// The conversation so far, oldest first.
+    #[schema(min_items = 1)]
+    pub messages: Option<Vec<Message>>,
+    /// The most tokens to generate.
+    #[schema(minimum = 1)]
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature.
+    #[schema(minimum = 0, maximum = 2)]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub top_p: Option<f64>,
+    /// One text or up to four at which generation stops.
+    pub stop: Option<Stop>,
+    /// The same seed and prompt should give the same answer.
+    pub seed: Option<i64>,
+    /// Up to 16 notes of yours, given back in snapshots; generators may read some as options.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// What happens when the last reader leaves: `continue` to the end, `cancel` at once, or, if
+    /// absent, cancel unless a reader comes back within the server's `abandon_after`.
+    pub on_disconnect: Option<Disconnect>,
+}
+
+/// One text or several at which generation stops.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(
+    untagged,
+    expecting = "expected a string or an array of up to 4 strings"
+)]
+pub(super) enum Stop {
+    /// One text.
+    One(String),
+    /// Up to four texts.
+    Many(Vec<String>),
+}
+
+/// What happens to a generation when its last reader leaves.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Disconnect {
+    /// It goes on to its end.
+    Continue,
+    /// It is cancelled at once.
+    Cancel,
+}
+
+impl CreateStream {
+    /// When nobody reads any more.
+    #[must_use]
+    pub(super) const fn on_disconnect(&self) -> OnDisconnect {
+        match self.on_disconnect {
+            None => OnDisconnect::Default,
+            Some(Disconnect::Continue) => OnDisconnect::Continue,
+            Some(Disconnect::Cancel) => OnDisconnect::Cancel,
+        }
+    }
+
+    /// The prompt for a model, if every field is in range.
+    ///
+    /// # Errors
+    /// Names the field that is not.
+    pub(super) fn into_prompt(self, model: String) -> Result<Prompt, ApiError> {
+        let messages = match (self.prompt, self.messages) {
+            (Some(_), Some(_)) => {
+                return Err(ApiError::field(
+                    "messages",
+                    "give either prompt or messages, not both",
+                ));
+            }
+            (None, None) => {
+                return Err(ApiError::field("prompt", "prompt or messages is required"));
+            }
+            (Some(prompt), None) if prompt.is_empty() => {
+                return Err(ApiError::field("prompt", "must not be empty"));
+            }
+            (Some(content), None) => vec![Message {
+                role: Role::User,
+                content,
+            }],
+            (None, Some(messages)) if messages.is_empty() => {
+                return Err(ApiError::field("messages", "must not be empty"));
+            }
+            (None, Some(messages)) => messages,
+        };
+        if self.max_tokens == Some(0) {
+            return Err(ApiError::field("max_tokens", "must be at least 1"));
+        }
+        in_range(
+            "temperature",
+            self.temperature,
+            "must be from 0 to 2",
+            |t| (0.0..=2.0).contains(&t),
+        )?;
+        in_range("top_p", self.top_p, "must be above 0 and at most 1", |p| {
+            p > 0.0 && p <= 1.0
+        })?;
+        let stop = match self.stop {
+            None => Vec::new(),
+            Some(Stop::One(text)) => vec![text],
+            Some(Stop::Many(texts)) => texts,
+        };
+        if stop.len() > 4 || stop.iter().any(|text| text.is_empty() || text.len() > 256) {
+            return Err(ApiError::field(
+                "stop",
+                "at most 4 texts of 1 to 256 bytes each",
+            ));
+        }
+        let metadata = self.metadata.unwrap_or_default();
+        let too_long = |(key, value): (&String, &String)| {
+            key.is_empty() || key.len() > 64 || value.len() > 512
+        };
+        if metadata.len() > 16 || metadata.iter().any(too_long) {
+            return Err(ApiError::field(
+                "metadata",
+                "at most 16 entries with keys of 1 to 64 and values of up to 512 bytes",
+            ));
+        }
+        Ok(Prompt {
+            model,
+            messages,
+            max_tokens: self.max_tokens,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            stop,
+            seed: self.seed,
+            metadata,
+        })
+    }
+}
+
+fn in_range(
+    field: &str,
+    value: Option<f64>,
+    expected: &str,
+    accepted: impl Fn(f64) -> bool,
+) -> Result<(), ApiError> {
+    match value {
+        Some(value) if !accepted(value) => Err(ApiError::field(field, expected)),
+        _ => Ok(()),
+    }
+}
+
+/// Where a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamStatus {
+    /// It may still grow.
+    Running,
+    /// It ended well.
+    Done,
+    /// It failed.
+    Error,
+}
+
+impl From<Status> for StreamStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Running => Self::Running,
+            Status::Done => Self::Done,
+            Status::Error => Self::Error,
+        }
+    }
+}
+
+impl From<StreamStatus> for Status {
+    fn from(status: StreamStatus) -> Self {
+        match status {
+            StreamStatus::Running => Self::Running,
+            StreamStatus::Done => Self::Done,
+            StreamStatus::Error => Self::Error,
+        }
+    }
+}
+
+/// A stream as it stands.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct StreamSnapshot {
+    /// The stream's id.
+    #[schema(value_type = String, example = "01999e0a5b7c7d3e8f0a1b2c3d4e5f60")]
+    pub id: StreamId,
+    /// Where it stands.
+    pub status: StreamStatus,
+    /// The public name of the model.
+    pub model: String,
+    /// Seconds since the Unix epoch.
+    pub created: u64,
+    /// The answer so far; absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The reasoning so far; absent in lists and when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Why it stopped, if it ended well.
+    pub finish_reason: Option<FinishReason>,
+    /// What it used, once it has ended.
+    pub usage: Option<Usage>,
+    /// What went wrong, if it failed.
+    pub error: Option<Failure>,
+    /// The id of the last event that this snapshot contains: follow from here.
+    pub last_event_id: String,
+    /// Where its events are followed.
+    pub events_url: String,
+    /// The creator's own notes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl From<Description> for StreamSnapshot {
+    fn from(description: Description) -> Self {
+        let cursor = Cursor {
+            stream: description.id,
+            seq: description.last_seq,
+        };
+        let status = description.status().into();
+        let (finish_reason, usage, error) = match description.terminal {
+            None => (None, None, None),
+            Some(Terminal::Done {
+                finish_reason,
+                usage,
+                ..
+            }) => (Some(finish_reason), Some(usage), None),
+            Some(Terminal::Error { error, usage }) => (None, Some(usage), Some(error)),
+        };
+        Self {
+            id: description.id,
+            status,
+            model: description.model,
+            created: description.created,
+            text: None,
+            reasoning: None,
+            finish_reason,
+            usage,
+            error,
+            last_event_id: cursor.to_string(),
+            events_url: events_url(description.id),
+            metadata: description.metadata,
+        }
+    }
+}
+
+impl From<Snapshot> for StreamSnapshot {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            text: Some(snapshot.text),
+            reasoning: Some(snapshot.reasoning).filter(|text| !text.is_empty()),
+            ..snapshot.description.into()
+        }
+    }
+}
+
+/// The path of a stream.
+#[must_use]
+pub(super) fn stream_url(id: StreamId) -> String {
+    format!("/v1/streams/{id}")
+}
+
+/// The path where a stream's events are followed.
+#[must_use]
+pub(super) fn events_url(id: StreamId) -> String {
+    format!("/v1/streams/{id}/events")
+}
+
+/// Some of the caller's streams, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StreamList {
+    /// The streams, without their text.
+    pub streams: Vec<StreamSnapshot>,
+    /// Whether there are older ones: ask again with `after` set to the last id.
+    pub has_more: bool,
+}
+
+/// A credential that can only read one stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TicketAnswer {
+    /// The credential, for `?ticket=`.
+    pub ticket: String,
+    /// Where to open an `EventSource`, with the ticket in it.
+    pub url: String,
+    /// When it ends, in seconds since the Unix epoch.
+    pub expires_at: u64,
+}
+
+/// Events after a cursor, for clients that cannot stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventPage {
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+    /// The cursor for the next request.
+    pub last_event_id: String,
+    /// Whether the terminal event has been read.
+    pub closed: bool,
+}
+
+/// One event of a stream; `type` tells which.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(discriminator(property_name = "type", mapping(
+    ("start" = "#/components/schemas/StartEvent"),
+    ("token" = "#/components/schemas/TokenEvent"),
+    ("reasoning" = "#/components/schemas/ReasoningEvent"),
+    ("tool_call" = "#/components/schemas/ToolCallEvent"),
+    ("done" = "#/components/schemas/DoneEvent"),
+    ("error" = "#/components/schemas/ErrorEvent"),
+)))]
+pub enum Event {
+    /// The first.
+    Start(StartEvent),
+    /// Answer text.
+    Token(TokenEvent),
+    /// Reasoning text.
+    Reasoning(ReasoningEvent),
+    /// A fragment of a tool call.
+    ToolCall(ToolCallEvent),
+    /// The last of a stream that went well.
+    Done(DoneEvent),
+    /// The last of a stream that failed.
+    Error(ErrorEvent),
+}
+
+/// Declares the one-valued type of each event's `type`, so that generated clients narrow on it.
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $name:ident = $value:literal),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        pub enum $name {
+            /// The only value.
+            #[serde(rename = $value)]
+            Value,
+        }
+    )+};
+}
+
+event_types! {
+    /// Always `start`.
+    StartType = "start",
+    /// Always `token`.
+    TokenType = "token",
+    /// Always `reasoning`.
+    ReasoningType = "reasoning",
+    /// Always `tool_call`.
+    ToolCallType = "tool_call",
+    /// Always `done`.
+    DoneType = "done",
+    /// Always `error`.
+    ErrorType = "error",
+}
+
+/// The first event of every stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartEvent {
+    /// Always `start`.
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: StartType,
+    /// Always 0.
+    pub seq: u64,
+    /// The stream's id.
+    pub stream: String,
+    /// The public name of the model.
+    pub model: String,
+    /// Seconds since the Unix epoch.
+    pub created: u64,
+}
+
+/// The next piece of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenEvent {
+    /// Always `token`.
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: TokenType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// The text to append.
+    pub text: String,
+}
+
+/// The next piece of the reasoning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasoningEvent {
+    /// Always `reasoning`.
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: ReasoningType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// The text to append.
+    pub text: String,
+}
+
+/// A fragment of a tool call. Fragments of one `index` belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToolCallEvent {
+    /// Always `tool_call`.
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: ToolCallType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// Which call it belongs to, from 0.
+    pub index: u32,
+    /// The call's id, on its first fragment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<String>,
+    /// The function's name, on its first fragment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// The next piece of the JSON text of the arguments.
+    pub arguments: String,
+}
+
+/// The last event of a stream that went well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DoneEvent {
+    /// Always `done`.
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: DoneType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// Why the generation stopped.
+    pub finish_reason: FinishReason,
+    /// What it used.
+    pub usage: Usage,
+    /// What it took.
+    pub timing: Timing,
+    /// SHA-256 over the UTF-8 of all token texts in order, in lower-case hexadecimal.
+    pub text_sha256: String,
+}
+
+/// The last event of a stream that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorEvent {
+    /// Always `error`.
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: ErrorType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// What went wrong.
+    pub error: Failure,
+    /// What it used until then.
+    pub usage: Usage,
+}

@@ -1,0 +1,258 @@
+//! The composition root: the only place that names concrete backends.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{HttpServer, web};
+use actix_web_lab::middleware::CatchPanic;
+use anyhow::{Context as _, bail};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::time::{Instant, interval};
+
+use crate::api::{self, Api};
+use crate::auth::{JwtVerifier, KeySet, TicketKey};
+use crate::config::{Config, ModelConfig};
+use crate::generation::{GenerationService, Models};
+use crate::generator::Generator;
+use crate::generator::command::CommandGenerator;
+use crate::generator::demo::DemoGenerator;
+use crate::limit::RateLimiter;
+use crate::limit::failures::AuthFailures;
+use crate::limit::local::LocalLimiter;
+use crate::shutdown::{self, Phases};
+use crate::stream_log::StreamLog;
+use crate::stream_log::memory::MemoryLog;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// How long connections may take to close once their streams have ended, in seconds.
+const CLOSE_SECONDS: u64 = 2;
+
+/// A server that is bound and not yet running.
+pub struct App {
+    server: Server,
+    address: SocketAddr,
+    api: web::Data<Api>,
+    log: MemoryLog,
+    limiter: Arc<LocalLimiter>,
+    phases: Phases,
+    drain_timeout: Duration,
+}
+
+/// How a server came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Drained: every stream has its end and every reader was told.
+    Drained,
+    /// At once, because it was asked twice.
+    AtOnce,
+}
+
+impl App {
+    /// Builds every part and binds the address.
+    ///
+    /// # Errors
+    /// A key, a certificate or the address cannot be used.
+    pub fn build(config: &Config) -> anyhow::Result<Self> {
+        let address = resolve(&config.file.bind)?;
+        if config.development && !address.ip().is_loopback() {
+            bail!(
+                "refusing to listen on {address} with the development key: anybody on the network \
+                 could be anybody; configure a key in [[auth.keys]], or bind 127.0.0.1"
+            );
+        }
+        let phases = Phases::default();
+        let log = MemoryLog::new(config.memory());
+        let limiter = Arc::new(LocalLimiter::new(config.limits()));
+        let generations = GenerationService::new(
+            Arc::new(log.clone()) as Arc<dyn StreamLog>,
+            models(config),
+            config.generation(),
+            phases.stopping.clone(),
+        );
+        let failures = config.file.limits.failed_authentications_per_minute;
+        let api = web::Data::new(Api {
+            jwt: JwtVerifier::new(config.jwt(), KeySet::load(&config.keys)?),
+            tickets: TicketKey::new(&config.ticket_secret, config.file.auth.ticket_lifetime),
+            failures: AuthFailures::per_minute(
+                NonZeroU32::new(failures).unwrap_or(NonZeroU32::MIN),
+            ),
+            limiter: Arc::clone(&limiter) as Arc<dyn RateLimiter>,
+            generations: Arc::new(generations),
+            draining: phases.draining.clone(),
+            config: config.api(),
+        });
+        let listener = listen(address, config.file.http.peer_timeout)
+            .with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr()?;
+        let server = serve(config, listener, api.clone())?;
+        Ok(Self {
+            server,
+            address,
+            api,
+            log,
+            limiter,
+            phases,
+            drain_timeout: config.file.drain_timeout,
+        })
+    }
+
+    /// Where it listens; the port is real even if 0 was asked for.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop_asked` returns, then drains. Asked again meanwhile, it stops at once.
+    ///
+    /// # Errors
+    /// The server could not go on.
+    pub async fn run(self, mut stop_asked: impl AsyncFnMut()) -> anyhow::Result<Stopped> {
+        let handle = self.server.handle();
+        let mut server = actix_web::rt::spawn(self.server);
+        let sweeping = sweep(&self.log, &self.limiter, &self.api.failures);
+        let stopping = async {
+            stop_asked().await;
+            let generations = &self.api.generations;
+            let draining = shutdown::drain(
+                &self.phases,
+                generations.producers(),
+                generations.readers(),
+                self.drain_timeout,
+            );
+            tokio::select! {
+                () = draining => {}
+                () = stop_asked() => return Stopped::AtOnce,
+            }
+            close(&handle).await;
+            Stopped::Drained
+        };
+        tokio::select! {
+            ended = &mut server => {
+                ended.context("the server's task failed")?.context("the server failed")?;
+                bail!("the server stopped by itself");
+            }
+            () = sweeping => bail!("the sweeper stopped by itself"),
+            stopped = stopping => {
+                tracing::info!(at_once = stopped == Stopped::AtOnce, "Stopped");
+                Ok(stopped)
+            }
+        }
+    }
+}
+
+/// Stops accepting, and lets the connections send what they still hold.
+async fn close(handle: &ServerHandle) {
+    handle.stop(true).await;
+}
+
+/// Forgets what need not be remembered, for ever.
+async fn sweep(log: &MemoryLog, limiter: &LocalLimiter, failures: &AuthFailures) {
+    let mut second = interval(Duration::from_secs(1));
+    let mut seconds = 0_u64;
+    loop {
+        second.tick().await;
+        log.sweep(Instant::now());
+        seconds += 1;
+        if seconds.is_multiple_of(60) {
+            limiter.sweep();
+            failures.sweep();
+        }
+    }
+}
+
+fn models(config: &Config) -> Models {
+    let by_name = config.models.iter().map(|(name, model)| {
+        let generator: Arc<dyn Generator> = match model {
+            ModelConfig::Demo(demo) => Arc::new(DemoGenerator::new(demo.clone())),
+            ModelConfig::Command(command) => Arc::new(CommandGenerator::new(command.clone())),
+        };
+        (name.clone(), generator)
+    });
+    Models {
+        by_name: by_name.collect(),
+        default: config.default_model().to_owned(),
+    }
+}
+
+fn resolve(bind: &str) -> anyhow::Result<SocketAddr> {
+    bind.to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .with_context(|| {
+            format!("`bind`: expected host:port such as 127.0.0.1:8080, found {bind:?}")
+        })
+}
+
+/// Listens. Accepted connections inherit the options: the kernel drops a peer that acknowledges
+/// nothing for `peer_timeout`, and one that reads nothing for as long.
+fn listen(address: SocketAddr, peer_timeout: Duration) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_user_timeout(Some(peer_timeout))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn serve(config: &Config, listener: TcpListener, api: web::Data<Api>) -> anyhow::Result<Server> {
+    let http = &config.file.http;
+    let workers = match config.file.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let server = HttpServer::new(move || {
+        // The last that wraps runs first.
+        actix_web::App::new()
+            .app_data(api.clone())
+            .wrap(CatchPanic::default())
+            .wrap(from_fn(api::render_problems))
+            .wrap(api::cors(&api.config))
+            .wrap(from_fn(api::request_id))
+            .configure(api::routes)
+    })
+    .workers(workers)
+    .max_connections(config.file.max_connections)
+    .client_request_timeout(http.head_timeout)
+    .client_disconnect_timeout(Duration::from_secs(CLOSE_SECONDS))
+    .keep_alive(http.keep_alive)
+    // A client that has closed its side is gone: a stream with nothing to say must notice.
+    .h1_allow_half_closed(false)
+    .tcp_nodelay(true)
+    .shutdown_timeout(CLOSE_SECONDS)
+    .disable_signals();
+    let server = match &config.tls {
+        None => server.listen(listener)?,
+        Some((certificate, key)) => server.listen_rustls_0_23(listener, tls(certificate, key)?)?,
+    };
+    Ok(server.run())
+}
+
+fn tls(certificate: &[u8], key: &[u8]) -> anyhow::Result<rustls::ServerConfig> {
+    let chain = CertificateDer::pem_slice_iter(certificate)
+        .collect::<Result<Vec<_>, _>>()
+        .context("`tls.certificate`: expected certificates in PEM")?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .context("`tls.private_key`: expected a private key in PEM")?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("`tls`: the private key does not belong to the certificate")?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}

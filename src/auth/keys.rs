@@ -1,0 +1,399 @@
+//! The keys that tokens are verified with: each has one algorithm, chosen by us, and is checked
+//! for strength before the server starts.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse,
+};
+use serde::Deserialize;
+use spki::der::{Decode as _, Document, asn1::ObjectIdentifier};
+
+/// The shortest HMAC secret, in bytes (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
+
+/// The shortest RSA modulus, in bits (RFC 7518, section 3.3).
+const MIN_RSA_BITS: usize = 2048;
+
+/// The algorithms that a key can be for. There is no `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of RFC 7518 and RFC 8037")]
+pub enum Algorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+impl Algorithm {
+    pub(super) const fn library(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::HS256 => jsonwebtoken::Algorithm::HS256,
+            Self::HS384 => jsonwebtoken::Algorithm::HS384,
+            Self::HS512 => jsonwebtoken::Algorithm::HS512,
+            Self::RS256 => jsonwebtoken::Algorithm::RS256,
+            Self::RS384 => jsonwebtoken::Algorithm::RS384,
+            Self::RS512 => jsonwebtoken::Algorithm::RS512,
+            Self::PS256 => jsonwebtoken::Algorithm::PS256,
+            Self::ES256 => jsonwebtoken::Algorithm::ES256,
+            Self::ES384 => jsonwebtoken::Algorithm::ES384,
+            Self::EdDSA => jsonwebtoken::Algorithm::EdDSA,
+        }
+    }
+
+    const fn family(self) -> Family {
+        match self {
+            Self::HS256 | Self::HS384 | Self::HS512 => Family::Secret,
+            Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 => Family::Rsa,
+            Self::ES256 => Family::P256,
+            Self::ES384 => Family::P384,
+            Self::EdDSA => Family::Ed25519,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, formatter)
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = serde::de::value::Error;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(serde::de::value::StrDeserializer::new(name))
+    }
+}
+
+/// What kind of key an algorithm needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Secret,
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+/// One entry of `auth.keys`, with what its files held.
+#[derive(Clone)]
+pub struct KeyConfig {
+    /// The `kid` of the tokens that it verifies; absent, it is tried for tokens with any.
+    pub id: Option<String>,
+    /// What it is for; only a JWK set may leave it to its keys.
+    pub algorithm: Option<Algorithm>,
+    /// The key itself.
+    pub material: KeyMaterial,
+    /// The private key in PEM, only for `tailrace token`.
+    pub signing_pem: Option<String>,
+}
+
+/// The bytes of a key.
+#[derive(Clone)]
+pub enum KeyMaterial {
+    /// An HMAC secret.
+    Secret(Vec<u8>),
+    /// A public key in PEM (`BEGIN PUBLIC KEY`).
+    Pem(String),
+    /// A JWK set (RFC 7517) as JSON.
+    Jwks(String),
+}
+
+/// A key that cannot be used. Never holds key bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// No keys at all.
+    #[error("there is no key; tokens could not be verified")]
+    None,
+    /// The key needs an algorithm.
+    #[error("key {0}: `algorithm` is missing (HS256, RS256, PS256, ES256, EdDSA, ...)")]
+    NoAlgorithm(String),
+    /// The key and its algorithm do not belong together.
+    #[error("key {key}: {algorithm} needs {expected}")]
+    Mismatch {
+        /// Which key.
+        key: String,
+        /// Its algorithm.
+        algorithm: Algorithm,
+        /// What the algorithm needs.
+        expected: &'static str,
+    },
+    /// The secret can be guessed.
+    #[error("key {0}: an HMAC secret has at least 32 bytes")]
+    ShortSecret(String),
+    /// The modulus can be factored.
+    #[error("key {key}: an RSA key has at least 2048 bits, this one has {bits}")]
+    ShortRsa {
+        /// Which key.
+        key: String,
+        /// Bits of its modulus.
+        bits: usize,
+    },
+    /// The bytes are not a key.
+    #[error("key {0}: {1}")]
+    Malformed(String, &'static str),
+    /// Two keys answer to one name.
+    #[error("two keys have the id {0}")]
+    DuplicateId(String),
+    /// A required claim that we do not read.
+    #[error("required claim {0:?} is not one of iss, sub, aud, exp, nbf, iat, jti, plan")]
+    Claim(String),
+}
+
+/// A key and the one algorithm it verifies.
+pub(super) struct Key {
+    id: Option<String>,
+    algorithm: Algorithm,
+    pub(super) decoding: DecodingKey,
+}
+
+/// The keys that tokens are verified with.
+pub struct KeySet {
+    keys: Vec<Key>,
+}
+
+impl KeySet {
+    /// Reads and checks the keys.
+    ///
+    /// # Errors
+    /// Says which key is wrong, and how.
+    pub fn load(configs: &[KeyConfig]) -> Result<Self, KeyError> {
+        let mut keys = Vec::new();
+        for (at, config) in configs.iter().enumerate() {
+            let name = config.id.clone().unwrap_or_else(|| format!("#{}", at + 1));
+            match &config.material {
+                KeyMaterial::Jwks(json) => load_set(&name, json, config.algorithm, &mut keys)?,
+                KeyMaterial::Secret(secret) => {
+                    let algorithm = config
+                        .algorithm
+                        .ok_or(KeyError::NoAlgorithm(name.clone()))?;
+                    let decoding = secret_key(&name, algorithm, secret)?;
+                    keys.push(Key {
+                        id: config.id.clone(),
+                        algorithm,
+                        decoding,
+                    });
+                }
+                KeyMaterial::Pem(pem) => {
+                    let algorithm = config
+                        .algorithm
+                        .ok_or(KeyError::NoAlgorithm(name.clone()))?;
+                    let decoding = public_key(&name, algorithm, pem)?;
+                    keys.push(Key {
+                        id: config.id.clone(),
+                        algorithm,
+                        decoding,
+                    });
+                }
+            }
+        }
+        if keys.is_empty() {
+            return Err(KeyError::None);
+        }
+        let mut seen = HashSet::new();
+        for key in &keys {
+            if let Some(id) = &key.id
+                && !seen.insert(id)
+            {
+                return Err(KeyError::DuplicateId(id.clone()));
+            }
+        }
+        Ok(Self { keys })
+    }
+
+    /// The keys that a token with this header may have been signed with.
+    pub(super) fn candidates<'a>(
+        &'a self,
+        id: Option<&'a str>,
+        algorithm: jsonwebtoken::Algorithm,
+    ) -> impl Iterator<Item = &'a Key> {
+        self.keys.iter().filter(move |key| {
+            let named = match (&key.id, id) {
+                (Some(own), Some(wanted)) => own == wanted,
+                (None, _) | (_, None) => true,
+            };
+            named && key.algorithm.library() == algorithm
+        })
+    }
+}
+
+fn mismatch(key: &str, algorithm: Algorithm) -> KeyError {
+    KeyError::Mismatch {
+        key: key.to_owned(),
+        algorithm,
+        expected: match algorithm.family() {
+            Family::Secret => "a secret",
+            Family::Rsa => "an RSA public key",
+            Family::P256 => "a public key on the curve P-256",
+            Family::P384 => "a public key on the curve P-384",
+            Family::Ed25519 => "an Ed25519 public key",
+        },
+    }
+}
+
+fn secret_key(name: &str, algorithm: Algorithm, secret: &[u8]) -> Result<DecodingKey, KeyError> {
+    if algorithm.family() != Family::Secret {
+        return Err(mismatch(name, algorithm));
+    }
+    if secret.len() < MIN_SECRET_BYTES {
+        return Err(KeyError::ShortSecret(name.to_owned()));
+    }
+    Ok(DecodingKey::from_secret(secret))
+}
+
+/// A public key in PEM: a `SubjectPublicKeyInfo` (RFC 5280) whose algorithm says what it is.
+fn public_key(name: &str, algorithm: Algorithm, pem: &str) -> Result<DecodingKey, KeyError> {
+    const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+    const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+    const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+    const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+    const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+    let malformed = |what| KeyError::Malformed(name.to_owned(), what);
+    let (label, document) = Document::from_pem(pem.trim())
+        .map_err(|_| malformed("not a PEM file with one `BEGIN PUBLIC KEY`"))?;
+    if label != "PUBLIC KEY" {
+        return Err(malformed(
+            "expected `BEGIN PUBLIC KEY`, found another kind of PEM",
+        ));
+    }
+    let info = spki::SubjectPublicKeyInfoRef::from_der(document.as_bytes())
+        .map_err(|_| malformed("not a public key"))?;
+    let bytes = info
+        .subject_public_key
+        .as_bytes()
+        .ok_or_else(|| malformed("not a public key"))?;
+    let curve = info.algorithm.parameters_oid().ok();
+    match (algorithm.family(), info.algorithm.oid) {
+        (Family::Rsa, RSA) => {
+            let key = pkcs1::RsaPublicKeyRef::from_der(bytes)
+                .map_err(|_| malformed("not an RSA public key"))?;
+            check_modulus(name, key.modulus.as_bytes())?;
+            Ok(DecodingKey::from_rsa_der(bytes))
+        }
+        (Family::P256, EC) if curve == Some(P256) => Ok(DecodingKey::from_ec_der(bytes)),
+        (Family::P384, EC) if curve == Some(P384) => Ok(DecodingKey::from_ec_der(bytes)),
+        (Family::Ed25519, ED25519) => Ok(DecodingKey::from_ed_der(bytes)),
+        _ => Err(mismatch(name, algorithm)),
+    }
+}
+
+fn check_modulus(name: &str, modulus: &[u8]) -> Result<(), KeyError> {
+    let significant: Vec<u8> = modulus
+        .iter()
+        .copied()
+        .skip_while(|byte| *byte == 0)
+        .collect();
+    let unused = significant
+        .first()
+        .map_or(0, |byte| byte.leading_zeros() as usize);
+    let bits = significant.len() * 8 - unused;
+    if bits < MIN_RSA_BITS {
+        return Err(KeyError::ShortRsa {
+            key: name.to_owned(),
+            bits,
+        });
+    }
+    Ok(())
+}
+
+fn load_set(
+    name: &str,
+    json: &str,
+    default: Option<Algorithm>,
+    keys: &mut Vec<Key>,
+) -> Result<(), KeyError> {
+    let set: JwkSet = serde_json::from_str(json)
+        .map_err(|_| KeyError::Malformed(name.to_owned(), "not a JWK set (`{\"keys\": [..]}`)"))?;
+    for (at, jwk) in set.keys.iter().enumerate() {
+        let id = jwk.common.key_id.clone();
+        let name = id.clone().unwrap_or_else(|| format!("{name}/{}", at + 1));
+        let for_signatures = jwk
+            .common
+            .public_key_use
+            .as_ref()
+            .is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
+            && jwk
+                .common
+                .key_operations
+                .as_ref()
+                .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+        if !for_signatures {
+            continue;
+        }
+        let algorithm =
+            jwk_algorithm(jwk, default).ok_or_else(|| KeyError::NoAlgorithm(name.clone()))?;
+        let decoding = jwk_key(&name, algorithm, jwk)?;
+        keys.push(Key {
+            id,
+            algorithm,
+            decoding,
+        });
+    }
+    Ok(())
+}
+
+/// What the JWK says it is for, or what its curve leaves, or the entry's default.
+fn jwk_algorithm(jwk: &Jwk, default: Option<Algorithm>) -> Option<Algorithm> {
+    match jwk.common.key_algorithm {
+        Some(KeyAlgorithm::HS256) => Some(Algorithm::HS256),
+        Some(KeyAlgorithm::HS384) => Some(Algorithm::HS384),
+        Some(KeyAlgorithm::HS512) => Some(Algorithm::HS512),
+        Some(KeyAlgorithm::RS256) => Some(Algorithm::RS256),
+        Some(KeyAlgorithm::RS384) => Some(Algorithm::RS384),
+        Some(KeyAlgorithm::RS512) => Some(Algorithm::RS512),
+        Some(KeyAlgorithm::PS256) => Some(Algorithm::PS256),
+        Some(KeyAlgorithm::ES256) => Some(Algorithm::ES256),
+        Some(KeyAlgorithm::ES384) => Some(Algorithm::ES384),
+        Some(KeyAlgorithm::EdDSA) => Some(Algorithm::EdDSA),
+        Some(_) => None,
+        None => match &jwk.algorithm {
+            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
+                Some(Algorithm::ES256)
+            }
+            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => {
+                Some(Algorithm::ES384)
+            }
+            AlgorithmParameters::OctetKeyPair(_) => Some(Algorithm::EdDSA),
+            _ => default,
+        },
+    }
+}
+
+fn jwk_key(name: &str, algorithm: Algorithm, jwk: &Jwk) -> Result<DecodingKey, KeyError> {
+    let decode = |text: &str| {
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| KeyError::Malformed(name.to_owned(), "not base64url"))
+    };
+    match (algorithm.family(), &jwk.algorithm) {
+        (Family::Secret, AlgorithmParameters::OctetKey(key)) => {
+            return secret_key(name, algorithm, &decode(&key.value)?);
+        }
+        (Family::Rsa, AlgorithmParameters::RSA(key)) => check_modulus(name, &decode(&key.n)?)?,
+        (Family::P256, AlgorithmParameters::EllipticCurve(key))
+            if key.curve == EllipticCurve::P256
+                && decode(&key.x)?.len() == 32
+                && decode(&key.y)?.len() == 32 => {}
+        (Family::P384, AlgorithmParameters::EllipticCurve(key))
+            if key.curve == EllipticCurve::P384
+                && decode(&key.x)?.len() == 48
+                && decode(&key.y)?.len() == 48 => {}
+        (Family::Ed25519, AlgorithmParameters::OctetKeyPair(key))
+            if key.curve == EllipticCurve::Ed25519 && decode(&key.x)?.len() == 32 => {}
+        _ => return Err(mismatch(name, algorithm)),
+    }
+    DecodingKey::from_jwk(jwk).map_err(|_| KeyError::Malformed(name.to_owned(), "not a usable JWK"))
+}

@@ -1,0 +1,53 @@
+//! `tailrace check`
+
+use std::process::ExitCode;
+
+use crate::config::{Config, ModelConfig};
+
+/// The configuration has been loaded, so it is right; this says what it means. No secrets.
+pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    tracing_subscriber::EnvFilter::builder()
+        .parse(&config.file.log.level)
+        .map_err(|error| anyhow::anyhow!("`log.level`: {error}"))?;
+    let file = &config.file;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    println!("listen    {scheme}://{}", file.bind);
+    println!(
+        "store     memory, {} at most, {} for one stream",
+        file.memory.max_bytes, file.memory.max_stream_bytes
+    );
+    for (name, model) in &config.models {
+        let default = if name == config.default_model() {
+            " (default)"
+        } else {
+            ""
+        };
+        let kind = match model {
+            ModelConfig::Demo(_) => "demo".to_owned(),
+            ModelConfig::Command(command) => format!("command {}", command.program),
+        };
+        println!("model     {name}: {kind}{default}");
+    }
+    for (name, plan) in &file.limits.plans {
+        let default = if *name == file.limits.default_plan {
+            " (default)"
+        } else {
+            ""
+        };
+        println!(
+            "plan      {name}: {} requests/min (burst {}), {} streams, {} tokens/min{default}",
+            plan.requests_per_minute, plan.burst, plan.streams, plan.tokens_per_minute
+        );
+    }
+    if config.development {
+        println!("keys      none: DEVELOPMENT MODE, only for loopback addresses");
+    } else {
+        println!("keys      {}", config.keys.len());
+    }
+    println!("The configuration is right.");
+    Ok(ExitCode::SUCCESS)
+}

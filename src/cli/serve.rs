@@ -1,0 +1,85 @@
+//! `tailrace serve`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::app::{App, Stopped};
+use crate::auth::{TokenRequest, mint};
+use crate::config::{Config, DEVELOPMENT_PLAN};
+use crate::shutdown::StopSignals;
+use crate::telemetry;
+
+pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    telemetry::init(&config.file.log)
+        .context("`log.level`: expected e.g. info or tailrace=debug")?;
+    raise_file_limit();
+    let stopped = actix_web::rt::System::new().block_on(async {
+        let app = App::build(config)?;
+        let mut signals = StopSignals::install().context("cannot take over signals")?;
+        if config.development {
+            greet(config, app.address())?;
+        }
+        tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
+        app.run(async || signals.next().await).await
+    })?;
+    Ok(match stopped {
+        Stopped::Drained => ExitCode::SUCCESS,
+        Stopped::AtOnce => ExitCode::FAILURE,
+    })
+}
+
+/// Each stream is a file; the soft limit is often 1024, and ours to raise.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "Could not raise the limit of open files");
+    }
+}
+
+/// What a person needs for a first stream, and what they should know.
+fn greet(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
+    let key = config.keys.first().context("development mode has a key")?;
+    let scopes = &config.file.auth.scopes;
+    let token = mint(
+        key,
+        &TokenRequest {
+            subject: "developer".to_owned(),
+            issuer: config.file.auth.issuers.first().cloned(),
+            audience: config.file.auth.audiences.first().cloned(),
+            scope: [&scopes.write, &scopes.read, &scopes.admin]
+                .map(String::as_str)
+                .join(" "),
+            plan: Some(DEVELOPMENT_PLAN.to_owned()),
+            lifetime: Duration::from_secs(24 * 3600),
+        },
+    )?;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    println!(
+        "
+Tailrace listens on {scheme}://{address} (API documentation at /docs/).
+
+Watch a stream:
+
+  curl -N {scheme}://{address}/v1/streams \\
+    -H 'Authorization: Bearer {token}' \\
+    -H 'Content-Type: application/json' \\
+    -d '{{\"prompt\": \"Tell me about lighthouse keepers\"}}'
+
+Development mode, because no key is configured. What is insecure about it:
+  - the signing key lies in this user's state directory: who reads it can be anybody;
+  - the token above is valid for 24 hours, may do everything, and is on your screen now;
+  - its plan has limits meant for load tests. So this mode only listens on loopback.
+For production, configure [[auth.keys]]; see tailrace.example.toml.
+"
+    );
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `tailrace token`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::auth::{TokenRequest, mint};
+use crate::config::{Config, DEVELOPMENT_PLAN};
+
+/// What the token says.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The subject: whose streams they will be
+    #[arg(long, default_value = "developer")]
+    sub: String,
+
+    /// The scopes, with spaces between them [default: the configured write and read scopes]
+    #[arg(long)]
+    scope: Option<String>,
+
+    /// How long the token is valid, e.g. 15m, 1h, 7days
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    ttl: Duration,
+
+    /// The plan [default: development in development mode, else none]
+    #[arg(long)]
+    plan: Option<String>,
+
+    /// The id of the key to sign with [default: the first that can sign]
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+}
+
+pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let scopes = &config.file.auth.scopes;
+    let default_scope = [&scopes.write, &scopes.read].map(String::as_str).join(" ");
+    let default_plan = config.development.then(|| DEVELOPMENT_PLAN.to_owned());
+    let request = TokenRequest {
+        subject: arguments.sub.clone(),
+        issuer: config.file.auth.issuers.first().cloned(),
+        audience: config.file.auth.audiences.first().cloned(),
+        scope: arguments
+            .scope
+            .clone()
+            .unwrap_or(default_scope)
+            .trim()
+            .to_owned(),
+        plan: arguments.plan.clone().or(default_plan),
+        lifetime: arguments.ttl,
+    };
+    let token = if let Some(id) = &arguments.key {
+        let key = config.keys.iter().find(|key| key.id.as_ref() == Some(id));
+        mint(
+            key.with_context(|| format!("there is no key with the id {id:?}"))?,
+            &request,
+        )?
+    } else {
+        let mut signed = config.keys.iter().map(|key| mint(key, &request));
+        let first = signed.next().context("there is no key")?;
+        first.or_else(|error| signed.find_map(Result::ok).ok_or(error))?
+    };
+    println!("{token}");
+    Ok(ExitCode::SUCCESS)
+}

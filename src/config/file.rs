@@ -1,0 +1,308 @@
+//! The shapes of the configuration file, and every default. `tailrace.example.toml` documents them
+//! and a test keeps it true.
+
+#![expect(missing_docs, reason = "tailrace.example.toml explains each key, once")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::auth::Algorithm;
+use crate::generator::command::Output;
+use crate::generator::demo::DemoConfig;
+use crate::limit::Plan;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub bind: String,
+    pub workers: usize,
+    pub max_connections: usize,
+    pub public_url: Option<String>,
+    pub allowed_origins: Vec<String>,
+    pub trusted_proxies: Vec<IpNet>,
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    pub default_model: Option<String>,
+    pub log: LogSection,
+    pub tls: Option<TlsSection>,
+    pub http: HttpSection,
+    pub auth: AuthSection,
+    pub limits: LimitSection,
+    pub generation: GenerationSection,
+    pub memory: MemorySection,
+    pub models: BTreeMap<String, Model>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            bind: "127.0.0.1:8080".to_owned(),
+            workers: 0,
+            max_connections: 25_000,
+            public_url: None,
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            drain_timeout: Duration::from_secs(30),
+            default_model: None,
+            log: LogSection::default(),
+            tls: None,
+            http: HttpSection::default(),
+            auth: AuthSection::default(),
+            limits: LimitSection::default(),
+            generation: GenerationSection::default(),
+            memory: MemorySection::default(),
+            models: BTreeMap::new(),
+        }
+    }
+}
+
+/// How the server logs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Auto,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// For whom the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people in a terminal, else for programs.
+    Auto,
+    /// For people.
+    Human,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// A certificate, to serve HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    pub certificate: PathBuf,
+    pub private_key: PathBuf,
+}
+
+/// The bounds of connections and requests.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSection {
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
+    pub body_limit: ByteSize,
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub head_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub keep_alive: Duration,
+    #[serde(with = "humantime_serde")]
+    pub peer_timeout: Duration,
+}
+
+impl Default for HttpSection {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(4),
+            body_limit: ByteSize::mib(1),
+            body_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(75),
+            peer_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Which tokens are accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthSection {
+    pub issuers: Vec<String>,
+    pub audiences: Vec<String>,
+    #[serde(with = "humantime_serde")]
+    pub leeway: Duration,
+    pub required_claims: Vec<String>,
+    pub cookie: Option<String>,
+    #[serde(with = "humantime_serde")]
+    pub ticket_lifetime: Duration,
+    pub ticket_secret_file: Option<PathBuf>,
+    pub scopes: ScopeSection,
+    pub keys: Vec<KeyEntry>,
+}
+
+impl Default for AuthSection {
+    fn default() -> Self {
+        Self {
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            leeway: Duration::from_secs(30),
+            required_claims: Vec::new(),
+            cookie: None,
+            ticket_lifetime: Duration::from_secs(3600),
+            ticket_secret_file: None,
+            scopes: ScopeSection::default(),
+            keys: Vec::new(),
+        }
+    }
+}
+
+/// The names of the scopes; an empty one is not demanded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScopeSection {
+    pub write: String,
+    pub read: String,
+    pub admin: String,
+}
+
+impl Default for ScopeSection {
+    fn default() -> Self {
+        Self {
+            write: "streams:write".to_owned(),
+            read: "streams:read".to_owned(),
+            admin: "tailrace:admin".to_owned(),
+        }
+    }
+}
+
+/// One key that tokens are verified with.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    pub id: Option<String>,
+    pub algorithm: Option<Algorithm>,
+    pub secret: Option<String>,
+    pub secret_env: Option<String>,
+    pub secret_file: Option<PathBuf>,
+    pub public_key_file: Option<PathBuf>,
+    pub jwks_file: Option<PathBuf>,
+    pub private_key_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for KeyEntry {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("KeyEntry")
+            .field("id", &self.id)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much may be generated.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSection {
+    pub max_streams: u32,
+    pub max_principals: usize,
+    pub default_reservation: u32,
+    pub failed_authentications_per_minute: u32,
+    pub default_plan: String,
+    pub plans: BTreeMap<String, Plan>,
+}
+
+impl Default for LimitSection {
+    fn default() -> Self {
+        let plan = Plan {
+            requests_per_minute: 60,
+            burst: 20,
+            streams: 10,
+            tokens_per_minute: 100_000,
+        };
+        Self {
+            max_streams: 10_000,
+            max_principals: 100_000,
+            default_reservation: 1_000,
+            failed_authentications_per_minute: 60,
+            default_plan: "default".to_owned(),
+            plans: BTreeMap::from([("default".to_owned(), plan)]),
+        }
+    }
+}
+
+/// The times within which every generation ends.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GenerationSection {
+    #[serde(with = "humantime_serde")]
+    pub first_token_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub total_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub abandon_after: Duration,
+}
+
+impl Default for GenerationSection {
+    fn default() -> Self {
+        Self {
+            first_token_timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(120),
+            total_timeout: Duration::from_secs(3600),
+            abandon_after: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The embedded log's sizes and times.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemorySection {
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    pub max_bytes: ByteSize,
+    pub max_stream_bytes: ByteSize,
+}
+
+impl Default for MemorySection {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(600),
+            max_bytes: ByteSize::mib(512),
+            max_stream_bytes: ByteSize::mib(16),
+        }
+    }
+}
+
+/// What runs behind a public model name.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "generator", rename_all = "lowercase")]
+pub enum Model {
+    /// The demo generator.
+    Demo(DemoConfig),
+    /// A program.
+    Command(CommandModel),
+}
+
+/// A program that answers prompts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandModel {
+    pub program: String,
+    #[serde(default)]
+    pub args: Vec<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub inherit_env: Vec<String>,
+    pub working_dir: Option<PathBuf>,
+    #[serde(default)]
+    pub output: Output,
+}

@@ -1,0 +1,315 @@
+//! Runs generators into the log and lets readers follow: the only module that knows both.
+//!
+//! A producer belongs to its stream, not to the connection that asked for it: it holds the permit
+//! until the terminal entry is written, whoever comes or goes meanwhile.
+
+mod producer;
+mod snapshot;
+mod subscription;
+
+pub use snapshot::Snapshot;
+pub use subscription::Subscription;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::producer::Producer;
+use crate::auth::{Principal, Viewer};
+use crate::generator::{Generator, InvalidPrompt, Prompt};
+use crate::limit::Permit;
+use crate::stream::{Cursor, StreamId};
+use crate::stream_log::{
+    Access, Created, Description, IdempotencyKey, LogError, NewStream, Status, StreamLog,
+};
+
+/// The times within which a generation gets its terminal entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GenerationConfig {
+    /// Until the first delta.
+    pub first_token_timeout: Duration,
+    /// Between two deltas.
+    pub idle_timeout: Duration,
+    /// From the start to the end.
+    pub total_timeout: Duration,
+    /// How long a stream that its last reader has left goes on.
+    pub abandon_after: Duration,
+}
+
+/// The models that clients may name.
+pub struct Models {
+    /// Generators by public name.
+    pub by_name: BTreeMap<String, Arc<dyn Generator>>,
+    /// The model of a request that names none; one of the names.
+    pub default: String,
+}
+
+/// What happens to a generation when its last reader leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// It is cancelled unless a reader comes back within `abandon_after`.
+    Default,
+    /// It goes on to its end.
+    Continue,
+    /// It is cancelled at once.
+    Cancel,
+}
+
+/// A request that has been checked, for [`GenerationService::start`].
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// What to generate; its model is one of ours.
+    pub prompt: Prompt,
+    /// What happens when nobody reads.
+    pub on_disconnect: OnDisconnect,
+    /// With which key a repetition finds this stream.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// No model of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no model {0:?}")]
+pub struct UnknownModel(pub String);
+
+/// A prompt that no generator will be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No such model.
+    #[error(transparent)]
+    Model(#[from] UnknownModel),
+    /// The model's generator cannot serve it.
+    #[error(transparent)]
+    Prompt(#[from] InvalidPrompt),
+}
+
+/// Starts, follows, describes and stops generations.
+pub struct GenerationService {
+    log: Arc<dyn StreamLog>,
+    models: Models,
+    config: GenerationConfig,
+    producers: TaskTracker,
+    readers: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl GenerationService {
+    /// A service on this log. `stopping` ends what still runs when the server must stop.
+    #[must_use]
+    pub fn new(
+        log: Arc<dyn StreamLog>,
+        models: Models,
+        config: GenerationConfig,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            log,
+            models,
+            config,
+            producers: TaskTracker::new(),
+            readers: TaskTracker::new(),
+            stopping,
+        }
+    }
+
+    /// The tasks that generate.
+    #[must_use]
+    pub const fn producers(&self) -> &TaskTracker {
+        &self.producers
+    }
+
+    /// A token for each response that still follows a stream.
+    #[must_use]
+    pub const fn readers(&self) -> &TaskTracker {
+        &self.readers
+    }
+
+    /// The public name of the model that a request means.
+    ///
+    /// # Errors
+    /// There is no such model.
+    pub fn model_name<'a>(&'a self, wanted: Option<&'a str>) -> Result<&'a str, UnknownModel> {
+        let name = wanted.unwrap_or(&self.models.default);
+        match self.models.by_name.get_key_value(name) {
+            Some((name, _)) => Ok(name),
+            None => Err(UnknownModel(name.to_owned())),
+        }
+    }
+
+    /// Asks the model's generator whether it can serve the prompt.
+    ///
+    /// # Errors
+    /// There is no such model, or it cannot.
+    pub fn check(&self, prompt: &Prompt) -> Result<(), Refused> {
+        Ok(self.generator(prompt)?.check(prompt)?)
+    }
+
+    fn generator(&self, prompt: &Prompt) -> Result<&Arc<dyn Generator>, UnknownModel> {
+        self.models
+            .by_name
+            .get(&prompt.model)
+            .ok_or_else(|| UnknownModel(prompt.model.clone()))
+    }
+
+    /// Starts a generation on this thread, or finds the one that the same request started before.
+    ///
+    /// # Errors
+    /// The log has no room, or the idempotency key belongs to another request.
+    pub async fn start(
+        &self,
+        principal: &Principal,
+        permit: Permit,
+        generation: Generation,
+    ) -> Result<StreamId, StartError> {
+        let Generation {
+            prompt,
+            on_disconnect,
+            idempotency,
+        } = generation;
+        let generator = Arc::clone(self.generator(&prompt)?);
+        let new = NewStream {
+            id: StreamId::generate(),
+            owner: principal.owner().clone(),
+            model: prompt.model.clone(),
+            created: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs(),
+            metadata: prompt.metadata.clone(),
+            idempotency,
+        };
+        let id = new.id;
+        let writer = match self.log.create(new).await? {
+            Created::Existing(id) => return Ok(id),
+            Created::New(writer) => writer,
+        };
+        let abandon_after = match on_disconnect {
+            OnDisconnect::Default => Some(self.config.abandon_after),
+            OnDisconnect::Continue => None,
+            OnDisconnect::Cancel => Some(Duration::ZERO),
+        };
+        let producer = Producer::new(
+            producer::Job {
+                id,
+                owner: principal.owner().clone(),
+                prompt: Arc::new(prompt),
+                config: self.config,
+                abandon_after,
+                stopping: self.stopping.clone(),
+            },
+            generator.as_ref(),
+            writer,
+            permit,
+        );
+        self.producers.spawn_local(producer.run());
+        Ok(id)
+    }
+
+    /// The stream that this principal started with this idempotency key.
+    ///
+    /// # Errors
+    /// The key belongs to another request.
+    pub async fn find(
+        &self,
+        principal: &Principal,
+        key: &IdempotencyKey,
+    ) -> Result<Option<StreamId>, LogError> {
+        self.log.find(principal.owner(), key).await
+    }
+
+    /// Follows a stream from the entry after `after`, or from its start.
+    ///
+    /// # Errors
+    /// The stream is not to be had for this viewer.
+    pub async fn subscribe(
+        &self,
+        viewer: &Viewer,
+        id: StreamId,
+        after: Option<u64>,
+    ) -> Result<Subscription, LogError> {
+        let access = access(viewer, id)?;
+        let follower = self.log.follow(access, id, after).await?;
+        Ok(Subscription::new(id, follower, self.readers.token()))
+    }
+
+    /// Where a stream stands, without its text.
+    ///
+    /// # Errors
+    /// The stream is not to be had for this caller.
+    pub async fn describe(
+        &self,
+        access: Access<'_>,
+        id: StreamId,
+    ) -> Result<Description, LogError> {
+        self.log.describe(access, id).await
+    }
+
+    /// Whether this is the position of the stream's terminal entry, after which nothing comes.
+    ///
+    /// # Errors
+    /// The stream is not to be had for this viewer.
+    pub async fn is_end(&self, viewer: &Viewer, cursor: Cursor) -> Result<bool, LogError> {
+        let access = access(viewer, cursor.stream)?;
+        let description = self.log.describe(access, cursor.stream).await?;
+        Ok(description.terminal.is_some() && description.last_seq == cursor.seq)
+    }
+
+    /// Where a stream stands, with its text so far.
+    ///
+    /// # Errors
+    /// The stream is not to be had for this viewer.
+    pub async fn snapshot(&self, viewer: &Viewer, id: StreamId) -> Result<Snapshot, LogError> {
+        snapshot::take(self.log.as_ref(), access(viewer, id)?, id).await
+    }
+
+    /// The viewer's own streams, newest first.
+    ///
+    /// # Errors
+    /// The log could not be read.
+    pub async fn list(
+        &self,
+        principal: &Principal,
+        status: Option<Status>,
+        after: Option<StreamId>,
+        limit: usize,
+    ) -> Result<Vec<Description>, LogError> {
+        self.log.list(principal.owner(), status, after, limit).await
+    }
+
+    /// Cancels a generation; one that has ended stays as it is.
+    ///
+    /// # Errors
+    /// The stream is not to be had for this caller.
+    pub async fn cancel(&self, access: Access<'_>, id: StreamId) -> Result<(), LogError> {
+        self.log.cancel(access, id).await
+    }
+
+    /// Cancels a generation and erases its stream.
+    ///
+    /// # Errors
+    /// The stream is not to be had for this caller.
+    pub async fn remove(&self, access: Access<'_>, id: StreamId) -> Result<(), LogError> {
+        self.log.remove(access, id).await
+    }
+}
+
+fn access(viewer: &Viewer, id: StreamId) -> Result<Access<'_>, LogError> {
+    if viewer.may_read(id) {
+        Ok(Access::Owner(viewer.owner()))
+    } else {
+        Err(LogError::Foreign)
+    }
+}
+
+/// Why a generation did not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// No such model.
+    #[error(transparent)]
+    Model(#[from] UnknownModel),
+    /// The log did not take the stream.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}

@@ -1,0 +1,372 @@
+//! Runs one generator into the log and writes the stream's one terminal entry, whatever happens.
+//!
+//! The producer is one future on the thread that took the request. Each time it is polled it takes
+//! all deltas that are ready and appends them together; it never waits to fill a batch.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::future::poll_fn;
+use futures_util::stream::LocalBoxStream;
+use futures_util::{FutureExt as _, Stream as _, StreamExt as _};
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+
+use super::GenerationConfig;
+use crate::generator::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, Usage};
+use crate::limit::Permit;
+use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId, Terminal, Timing};
+use crate::stream_log::{Control, LogError, Writer};
+
+/// How much is appended at once, in bytes. A generator that is always ready yields the thread to
+/// other streams after each such batch.
+const BATCH_BYTES: usize = 16 * 1024;
+
+/// How long the log may take to accept the terminal entry.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest error message that a reader is told, in characters.
+const MAX_MESSAGE_CHARS: usize = 500;
+
+/// What a producer needs to know.
+pub(super) struct Job {
+    pub(super) id: StreamId,
+    pub(super) owner: Owner,
+    pub(super) prompt: Arc<Prompt>,
+    pub(super) config: GenerationConfig,
+    /// How long to go on after the last reader has left; absent, to the end.
+    pub(super) abandon_after: Option<Duration>,
+    pub(super) stopping: CancellationToken,
+}
+
+/// A generation under way.
+pub(super) struct Producer {
+    job: Job,
+    deltas: Option<LocalBoxStream<'static, Result<DeltaResult, Box<dyn Any + Send>>>>,
+    /// Stops the generator's work when the producer ends or is dropped.
+    cancel: DropGuard,
+    writer: Box<dyn Writer>,
+    permit: Permit,
+    pending: Batch,
+    tally: Tally,
+    /// When the stream counts as abandoned.
+    abandoned_at: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+type DeltaResult = Result<Delta, GeneratorError>;
+
+/// What is counted along the way.
+struct Tally {
+    started: Instant,
+    first_delta: Option<Instant>,
+    last_delta: Instant,
+    deltas: u64,
+    text: Sha256,
+}
+
+/// Why the generation ends.
+enum End {
+    Finished(FinishReason, Option<Usage>),
+    Failed(Failure),
+}
+
+impl End {
+    fn failed(code: FailureCode, message: impl Into<String>) -> Self {
+        Self::Failed(Failure::new(code, message))
+    }
+
+    const CANCELLED: Self = Self::Finished(FinishReason::Cancelled, None);
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy)]
+enum Due {
+    FirstToken,
+    Idle,
+    Total,
+    Abandoned,
+}
+
+impl Due {
+    fn end(self, config: &GenerationConfig) -> End {
+        let (code, what, limit) = match self {
+            Self::Abandoned => return End::CANCELLED,
+            Self::FirstToken => (
+                FailureCode::FirstTokenTimeout,
+                "no token came within",
+                config.first_token_timeout,
+            ),
+            Self::Idle => (
+                FailureCode::IdleTimeout,
+                "no further token came within",
+                config.idle_timeout,
+            ),
+            Self::Total => (
+                FailureCode::TotalTimeout,
+                "the generation took longer than",
+                config.total_timeout,
+            ),
+        };
+        End::failed(code, format!("{what} {} s", limit.as_secs_f64()))
+    }
+}
+
+impl Producer {
+    pub(super) fn new(
+        job: Job,
+        generator: &dyn Generator,
+        writer: Box<dyn Writer>,
+        permit: Permit,
+    ) -> Self {
+        let started = Instant::now();
+        let cancel = CancellationToken::new();
+        let start = AssertUnwindSafe(|| -> Deltas {
+            generator.generate(Arc::clone(&job.prompt), cancel.clone())
+        });
+        let deltas = match std::panic::catch_unwind(start) {
+            Ok(deltas) => AssertUnwindSafe(deltas).catch_unwind().boxed_local(),
+            Err(panic) => futures_util::stream::once(async { Err(panic) }).boxed_local(),
+        };
+        Self {
+            deltas: Some(deltas),
+            cancel: cancel.drop_guard(),
+            writer,
+            permit,
+            pending: Batch::default(),
+            tally: Tally {
+                started,
+                first_delta: None,
+                last_delta: started,
+                deltas: 0,
+                text: Sha256::new(),
+            },
+            abandoned_at: None,
+            timer: Box::pin(sleep_until(started + job.config.first_token_timeout)),
+            stopping: Box::pin(job.stopping.clone().cancelled_owned()),
+            job,
+        }
+    }
+
+    /// Generates to the end, and closes the stream.
+    pub(super) async fn run(mut self) {
+        let end = poll_fn(|context| self.poll_end(context)).await;
+        // The generator's work stops first: nothing that it does now can reach a reader.
+        self.deltas = None;
+        let terminal = self.terminal(end);
+        self.permit.settle_at(terminal.usage().completion_tokens);
+        self.pending.push_terminal(&terminal);
+        let flush = poll_fn(|context| self.writer.poll_flush(context, &mut self.pending));
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, flush).await;
+        if !matches!(closed, Ok(Ok(()))) {
+            tracing::error!(stream.id = %self.job.id, "The log did not take a stream's terminal entry");
+        }
+        self.report(&terminal);
+        drop(self.cancel);
+    }
+
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        while let Poll::Ready(control) = self.writer.poll_control(context) {
+            match control {
+                Control::Cancel => return Poll::Ready(End::CANCELLED),
+                Control::Attended => self.abandoned_at = None,
+                Control::Deserted => {
+                    let now = Instant::now();
+                    self.abandoned_at = self.job.abandon_after.map(|after| now + after);
+                }
+            }
+        }
+        if self.stopping.poll_unpin(context).is_ready() {
+            return Poll::Ready(End::failed(
+                FailureCode::ServerStopping,
+                "the server is stopping; send the request again",
+            ));
+        }
+        let end = self.poll_deltas(context);
+        // What was generated before the end is logged before the end.
+        match self.writer.poll_flush(context, &mut self.pending) {
+            Poll::Ready(Err(error)) => {
+                self.pending.reset(0);
+                return Poll::Ready(log_failed(&error));
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        if end.is_ready() {
+            return end;
+        }
+        self.poll_deadline(context)
+    }
+
+    /// Takes what the generator has ready. Pending means that it, or the log, must be waited for.
+    fn poll_deltas(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if self.pending.bytes() >= BATCH_BYTES {
+                // More may be ready: come back after the batch is flushed and others had a turn.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if !ready!(self.permit.poll_spendable(context)) {
+                return Poll::Ready(End::failed(
+                    FailureCode::QuotaExceeded,
+                    "the tokens per minute of your plan are spent",
+                ));
+            }
+            let Some(deltas) = &mut self.deltas else {
+                return Poll::Pending;
+            };
+            let delta = ready!(Pin::new(deltas).poll_next(context));
+            match delta {
+                Some(Ok(Ok(Delta::Finish { reason, usage }))) => {
+                    return Poll::Ready(End::Finished(reason, usage));
+                }
+                Some(Ok(Ok(delta))) => {
+                    let most = self.job.prompt.max_tokens.map_or(u64::MAX, u64::from);
+                    if self.tally.deltas >= most {
+                        return Poll::Ready(End::Finished(FinishReason::Length, None));
+                    }
+                    self.take(&delta);
+                }
+                Some(Ok(Err(error))) => return Poll::Ready(End::Failed(generator_failed(&error))),
+                Some(Err(_panic)) => {
+                    // The panic hook has logged where. What it said may hold the prompt.
+                    return Poll::Ready(End::failed(
+                        FailureCode::InternalError,
+                        "the generator failed unexpectedly",
+                    ));
+                }
+                None => {
+                    return Poll::Ready(End::failed(
+                        FailureCode::UpstreamIncomplete,
+                        "the generator ended without a finish reason",
+                    ));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Text(text) => {
+                self.tally.text.update(text.as_bytes());
+                self.pending.push_text(text);
+            }
+            Delta::Reasoning(text) => self.pending.push_reasoning(text),
+            Delta::ToolCall(call) => self.pending.push_tool_call(call),
+            Delta::Finish { .. } => return,
+        }
+        let now = Instant::now();
+        self.tally.first_delta.get_or_insert(now);
+        self.tally.last_delta = now;
+        self.tally.deltas += 1;
+        self.permit.spend(1);
+    }
+
+    /// The timer is not moved with each delta; when it fires, it is set to what is due by then.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let (at, due) = self.deadline();
+            if Instant::now() >= at {
+                return Poll::Ready(due.end(&self.job.config));
+            }
+            // A sooner deadline must move the timer at once; a later one can wait until it fires.
+            if at < self.timer.deadline() {
+                self.timer.as_mut().reset(at);
+            }
+            ready!(self.timer.poll_unpin(context));
+            self.timer.as_mut().reset(at);
+        }
+    }
+
+    /// The next deadline, and what it means when it passes.
+    fn deadline(&self) -> (Instant, Due) {
+        let config = &self.job.config;
+        let silence = match self.tally.first_delta {
+            None => (
+                self.tally.started + config.first_token_timeout,
+                Due::FirstToken,
+            ),
+            Some(_) => (self.tally.last_delta + config.idle_timeout, Due::Idle),
+        };
+        let total = (self.tally.started + config.total_timeout, Due::Total);
+        let next = if total.0 < silence.0 { total } else { silence };
+        match self.abandoned_at {
+            Some(abandoned) if abandoned <= next.0 => (abandoned, Due::Abandoned),
+            _ => next,
+        }
+    }
+
+    fn terminal(&self, end: End) -> Terminal {
+        let tally = &self.tally;
+        let counted = Usage::new(self.job.prompt.approximate_tokens(), tally.deltas);
+        match end {
+            End::Finished(finish_reason, usage) => Terminal::Done {
+                finish_reason,
+                usage: usage.unwrap_or(counted),
+                timing: Timing {
+                    first_token_ms: tally.first_delta.map(|at| millis(at - tally.started)),
+                    total_ms: millis(tally.started.elapsed()),
+                },
+                text_sha256: hex(&tally.text.clone().finalize()),
+            },
+            End::Failed(error) => Terminal::Error {
+                error,
+                usage: counted,
+            },
+        }
+    }
+
+    /// One line for each stream, never its text.
+    fn report(&self, terminal: &Terminal) {
+        let tally = &self.tally;
+        let usage = terminal.usage();
+        tracing::info!(
+            stream.id = %self.job.id,
+            stream.owner = %self.job.owner,
+            stream.model = %self.job.prompt.model,
+            stream.outcome = terminal.outcome(),
+            stream.readers = self.writer.readers(),
+            tokens.prompt = usage.prompt_tokens,
+            tokens.completion = usage.completion_tokens,
+            first_token_ms = tally.first_delta.map(|at| millis(at - tally.started)),
+            total_ms = millis(tally.started.elapsed()),
+            "A stream ended"
+        );
+    }
+}
+
+fn generator_failed(error: &GeneratorError) -> Failure {
+    Failure {
+        code: FailureCode::GeneratorError,
+        message: error.message.chars().take(MAX_MESSAGE_CHARS).collect(),
+        retryable: error.retryable,
+    }
+}
+
+fn log_failed(error: &LogError) -> End {
+    match error {
+        LogError::TooLarge => End::failed(
+            FailureCode::StreamTooLarge,
+            "the stream has reached the size limit of this server",
+        ),
+        _ => End::failed(FailureCode::InternalError, "the stream could not be logged"),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,328 @@
+//! Runs a configured program for each request, so that anything in any language plugs in.
+//!
+//! The program gets the [`Prompt`] as one line of JSON on standard input. Each line that it prints
+//! is a delta: a JSON object (`{"text": ..}`, `{"reasoning": ..}`, `{"tool_call": {..}}`,
+//! `{"finish_reason": .., "usage": {..}}`, `{"error": {"message": .., "retryable": ..}}`) or else
+//! plain text, which is passed on with its line end. Exit status 0 means that the answer is
+//! complete. Arguments and environment come from the configuration, never from a request.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_stream::stream;
+use futures_util::{FutureExt as _, StreamExt as _};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::sync::CancellationToken;
+
+use super::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, ToolCall, Usage};
+
+/// The longest line that a program may print, in bytes.
+const MAX_LINE_BYTES: usize = 1024 * 1024;
+
+/// How long a program may live on after it has closed its standard output.
+const EXIT_GRACE: Duration = Duration::from_secs(1);
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct CommandConfig {
+    /// The program: a path, or a name that is looked up in the environment's `PATH`.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment; nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Where it runs; the server's own directory if absent.
+    pub working_dir: Option<PathBuf>,
+    /// How its lines are read.
+    pub output: Output,
+}
+
+/// How a program's lines are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// A line that is a JSON delta is one; any other line is text.
+    #[default]
+    Auto,
+    /// Every line must be a JSON delta.
+    Json,
+    /// Every line is text.
+    Text,
+}
+
+/// The `command` backend of [`Generator`].
+pub struct CommandGenerator {
+    config: CommandConfig,
+}
+
+impl CommandGenerator {
+    /// A generator that runs this program.
+    #[must_use]
+    pub const fn new(config: CommandConfig) -> Self {
+        Self { config }
+    }
+
+    fn spawn(&self) -> Result<Program, GeneratorError> {
+        let mut command = Command::new(&self.config.program);
+        command
+            .args(&self.config.args)
+            .env_clear()
+            .envs(&self.config.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(directory) = &self.config.working_dir {
+            command.current_dir(directory);
+        }
+        match command.spawn() {
+            Ok(child) => Ok(Program { child }),
+            Err(error) => {
+                tracing::error!(program = %self.config.program, %error, "Could not start a generator's program");
+                Err(GeneratorError {
+                    message: "the model's program could not be started".to_owned(),
+                    retryable: false,
+                })
+            }
+        }
+    }
+}
+
+impl Generator for CommandGenerator {
+    fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas {
+        let output = self.config.output;
+        let spawned = self.spawn();
+        Box::pin(stream! {
+            let mut program = match spawned {
+                Ok(program) => program,
+                Err(error) => {
+                    yield Err(error);
+                    return;
+                }
+            };
+            let (Some(mut stdin), Some(stdout), Some(stderr)) = (
+                program.child.stdin.take(),
+                program.child.stdout.take(),
+                program.child.stderr.take(),
+            ) else {
+                yield Err(GeneratorError::retryable("the model's program has no pipes"));
+                return;
+            };
+            let mut request = serde_json::to_vec(&*prompt).unwrap_or_default();
+            request.push(b'\n');
+            let mut lines = FramedRead::new(stdout, LinesCodec::new_with_max_length(MAX_LINE_BYTES));
+            let mut complaints = FramedRead::new(stderr, LinesCodec::new_with_max_length(4096));
+            // The request is written beside reading, since a program may print before it has read
+            // all of it. One that does not care for its input may close it: no error.
+            let mut writing = async move { stdin.write_all(&request).await }.boxed_local();
+            let (mut written, mut quiet) = (false, false);
+            loop {
+                let line = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => return,
+                    _ = &mut writing, if !written => {
+                        written = true;
+                        // Dropping the future closes the pipe: end of input.
+                        writing = std::future::pending().boxed_local();
+                        continue;
+                    }
+                    complaint = complaints.next(), if !quiet => {
+                        match complaint {
+                            Some(Ok(line)) => tracing::warn!(model = %prompt.model, stderr = %line, "A generator's program wrote to standard error"),
+                            // After an error the reader pauses once and then goes on with the next line.
+                            Some(Err(LinesCodecError::MaxLineLengthExceeded)) => drop(complaints.next().await),
+                            Some(Err(_)) | None => quiet = true,
+                        }
+                        continue;
+                    }
+                    line = lines.next() => line,
+                };
+                let delta = match line {
+                    Some(Ok(line)) => parse(line, output),
+                    Some(Err(error)) => Err(unreadable(&error)),
+                    None => break,
+                };
+                let last = !matches!(delta, Ok(Delta::Text(_) | Delta::Reasoning(_) | Delta::ToolCall(_)));
+                yield delta;
+                if last {
+                    return;
+                }
+            }
+            yield program.finish().await;
+        })
+    }
+}
+
+/// A running program. Dropping it kills its whole process group.
+struct Program {
+    child: Child,
+}
+
+impl Program {
+    /// Waits for the exit status of a program that has closed its standard output.
+    async fn finish(&mut self) -> Result<Delta, GeneratorError> {
+        match tokio::time::timeout(EXIT_GRACE, self.child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(Delta::Finish {
+                reason: FinishReason::Stop,
+                usage: None,
+            }),
+            Ok(Ok(status)) => Err(GeneratorError::retryable(format!(
+                "the model's program ended with {status}"
+            ))),
+            Ok(Err(_)) | Err(_) => Err(GeneratorError::retryable(
+                "the model's program closed its output but did not exit",
+            )),
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // `id` is absent once the program has been waited for. Its group may outlive it, but its
+        // number may by then belong to others, so what it left behind is left alone.
+        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok())
+            && let Some(pid) = Pid::from_raw(pid)
+        {
+            // The program is the leader of its own group, and not yet reaped.
+            let _gone_already = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+/// A line of JSON that a program prints.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Text {
+        text: String,
+    },
+    Reasoning {
+        reasoning: String,
+    },
+    ToolCall {
+        tool_call: ToolCall,
+    },
+    Finish {
+        finish_reason: FinishReason,
+        #[serde(default)]
+        usage: Option<Counts>,
+    },
+    Error {
+        error: Complaint,
+    },
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    #[serde(default)]
+    prompt_tokens: u64,
+    #[serde(default)]
+    completion_tokens: u64,
+}
+
+#[derive(Deserialize)]
+struct Complaint {
+    message: String,
+    #[serde(default)]
+    retryable: bool,
+}
+
+fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
+    let try_json = match output {
+        Output::Text => false,
+        Output::Json => true,
+        Output::Auto => line.starts_with('{'),
+    };
+    if try_json {
+        match serde_json::from_str(&line) {
+            Ok(Line::Text { text }) => return Ok(Delta::Text(text)),
+            Ok(Line::Reasoning { reasoning }) => return Ok(Delta::Reasoning(reasoning)),
+            Ok(Line::ToolCall { tool_call }) => return Ok(Delta::ToolCall(tool_call)),
+            Ok(Line::Finish {
+                finish_reason,
+                usage,
+            }) => {
+                return Ok(Delta::Finish {
+                    reason: finish_reason,
+                    usage: usage
+                        .map(|counts| Usage::new(counts.prompt_tokens, counts.completion_tokens)),
+                });
+            }
+            Ok(Line::Error { error }) => {
+                return Err(GeneratorError {
+                    message: error.message,
+                    retryable: error.retryable,
+                });
+            }
+            Err(_) if output == Output::Json => {
+                return Err(GeneratorError::retryable(
+                    "the model's program printed a line that is not a JSON delta",
+                ));
+            }
+            Err(_) => {}
+        }
+    }
+    line.push('\n');
+    Ok(Delta::Text(line))
+}
+
+fn unreadable(error: &LinesCodecError) -> GeneratorError {
+    GeneratorError::retryable(match error {
+        LinesCodecError::MaxLineLengthExceeded => {
+            format!("the model's program printed a line of more than {MAX_LINE_BYTES} bytes")
+        }
+        LinesCodecError::Io(_) => "the model's program printed text that is not UTF-8".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_deltas() {
+        let text = |line: &str, output| parse(line.to_owned(), output);
+        assert_eq!(
+            text(r#"{"text":"a"}"#, Output::Auto),
+            Ok(Delta::Text("a".into()))
+        );
+        assert_eq!(
+            text("plain", Output::Auto),
+            Ok(Delta::Text("plain\n".into()))
+        );
+        assert_eq!(
+            text(r#"{"text":"a"}"#, Output::Text),
+            Ok(Delta::Text("{\"text\":\"a\"}\n".into()))
+        );
+        assert_eq!(
+            text("{not json", Output::Auto),
+            Ok(Delta::Text("{not json\n".into()))
+        );
+        assert!(text("{not json", Output::Json).is_err());
+        assert_eq!(
+            text(
+                r#"{"finish_reason":"length","usage":{"completion_tokens":3}}"#,
+                Output::Auto
+            ),
+            Ok(Delta::Finish {
+                reason: FinishReason::Length,
+                usage: Some(Usage::new(0, 3))
+            })
+        );
+        assert_eq!(
+            text(
+                r#"{"error":{"message":"no","retryable":true}}"#,
+                Output::Auto
+            ),
+            Err(GeneratorError::retryable("no"))
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! How often one client address may fail to authenticate.
+//!
+//! Only failures count, so people behind one address do not lock each other out: a right
+//! credential is always let through.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota};
+
+/// How many addresses are told apart; beyond them, new ones share one allowance.
+const MAX_ADDRESSES: usize = 100_000;
+
+/// Counts failed authentications by client address.
+pub struct AuthFailures {
+    limiter: DefaultKeyedRateLimiter<Option<IpAddr>>,
+    clock: DefaultClock,
+}
+
+impl AuthFailures {
+    /// So many failures a minute from each address (a whole /64 of IPv6 is one address).
+    #[must_use]
+    pub fn per_minute(failures: NonZeroU32) -> Self {
+        Self {
+            limiter: DefaultKeyedRateLimiter::dashmap(Quota::per_minute(failures)),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts one failure.
+    ///
+    /// # Errors
+    /// There were too many; how long until another is allowed.
+    pub fn record(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+        let known = self.limiter.len() < MAX_ADDRESSES;
+        let key = address.filter(|_| known).map(network);
+        self.limiter
+            .check_key(&key)
+            .map_err(|until| until.wait_time_from(self.clock.now()))
+    }
+
+    /// Forgets addresses that have been quiet. To be called about once a minute.
+    pub fn sweep(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+}
+
+/// The part of an address that one client holds.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let bits = address.to_bits() >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_does_not_spend_anothers_failures() {
+        let failures = AuthFailures::per_minute(NonZeroU32::new(3).unwrap());
+        let one = Some(IpAddr::from([10, 0, 0, 1]));
+        let two = Some(IpAddr::from([10, 0, 0, 2]));
+        for _ in 0..3 {
+            assert_eq!(failures.record(one), Ok(()));
+        }
+        assert!(failures.record(one).unwrap_err() > Duration::from_secs(1));
+        assert_eq!(failures.record(two), Ok(()));
+    }
+
+    #[test]
+    fn a_client_has_one_allowance_for_its_whole_network() {
+        let failures = AuthFailures::per_minute(NonZeroU32::MIN);
+        let address = |last| {
+            Some(IpAddr::V6(Ipv6Addr::new(
+                0x2001, 0xdb8, 1, 2, 3, 4, 5, last,
+            )))
+        };
+        assert_eq!(failures.record(address(1)), Ok(()));
+        assert!(failures.record(address(2)).is_err());
+    }
+}

@@ -1,0 +1,402 @@
+//! The embedded limiter: exact within this process.
+//!
+//! Governor counts the requests. Streams at once and tokens are counted here, in one small table
+//! behind a lock that is taken when a generation starts, ends, or outgrows its reservation.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{self, BoxFuture};
+use governor::clock::{Clock as _, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DefaultKeyedStateStore;
+
+use super::bucket::{Bucket, Rate};
+use super::{Allowance, Grant, Limit, Permit, Plan, Quota, RateLimiter, Rejection};
+use crate::auth::Principal;
+use crate::stream::Owner;
+
+/// How long to stay away when a place, not a rate, is what lacks. Nobody knows when one is freed.
+const PLACE_RETRY: Duration = Duration::from_secs(2);
+
+/// The limits of a [`LocalLimiter`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitConfig {
+    /// Generations that the whole server may run at once.
+    pub max_streams: u32,
+    /// Principals that are told apart; more are turned away until others have been quiet.
+    pub max_principals: usize,
+    /// Tokens reserved for a request that names no `max_tokens`.
+    pub default_reservation: u32,
+    /// The plan of a token that names none, or one that does not exist.
+    pub default_plan: String,
+    /// The plans by name; `default_plan` is among them.
+    pub plans: BTreeMap<String, Plan>,
+}
+
+type Requests = governor::RateLimiter<
+    Owner,
+    DefaultKeyedStateStore<Owner>,
+    DefaultClock,
+    StateInformationMiddleware,
+>;
+
+struct PlanLimits {
+    plan: Plan,
+    requests: Requests,
+}
+
+/// The `local` backend of [`RateLimiter`].
+pub struct LocalLimiter {
+    config: LimitConfig,
+    plans: HashMap<String, PlanLimits>,
+    clock: DefaultClock,
+    accounts: Arc<Accounts>,
+}
+
+struct Accounts {
+    epoch: Instant,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    streams: u32,
+    by_owner: HashMap<Owner, Account>,
+}
+
+#[derive(Default)]
+struct Account {
+    streams: u32,
+    tokens: Bucket,
+}
+
+impl Accounts {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl LocalLimiter {
+    /// A limiter on which nothing has been used yet.
+    #[must_use]
+    pub fn new(config: LimitConfig) -> Self {
+        let plans = config
+            .plans
+            .iter()
+            .map(|(name, plan)| {
+                let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+                let quota = governor::Quota::per_minute(at_least_one(plan.requests_per_minute))
+                    .allow_burst(at_least_one(plan.burst));
+                let requests = governor::RateLimiter::dashmap(quota).with_middleware();
+                let limits = PlanLimits {
+                    plan: plan.clone(),
+                    requests,
+                };
+                (name.clone(), limits)
+            })
+            .collect();
+        Self {
+            config,
+            plans,
+            clock: DefaultClock::default(),
+            accounts: Arc::new(Accounts {
+                epoch: Instant::now(),
+                table: Mutex::default(),
+            }),
+        }
+    }
+
+    /// How many generations hold a permit now.
+    #[must_use]
+    pub fn active(&self) -> u32 {
+        self.accounts.table().streams
+    }
+
+    /// How many principals are told apart now.
+    #[must_use]
+    pub fn principals(&self) -> usize {
+        self.accounts.table().by_owner.len()
+    }
+
+    /// Forgets principals that have been quiet for so long that nothing of theirs is spent. To be
+    /// called about once a minute.
+    pub fn sweep(&self) {
+        for limits in self.plans.values() {
+            limits.requests.retain_recent();
+            limits.requests.shrink_to_fit();
+        }
+        let now = self.accounts.now();
+        let mut table = self.accounts.table();
+        table
+            .by_owner
+            .retain(|_, account| account.streams > 0 || !account.tokens.reset(now).is_zero());
+        table.by_owner.shrink_to_fit();
+    }
+
+    fn try_admit(&self, principal: &Principal, tokens: Option<u32>) -> Result<Permit, Rejection> {
+        let plan = principal
+            .plan
+            .as_deref()
+            .and_then(|name| self.plans.get(name));
+        let Some(limits) = plan.or_else(|| self.plans.get(&self.config.default_plan)) else {
+            return Err(Rejection::server());
+        };
+        let plan = &limits.plan;
+        let rate = Rate::per_minute(plan.tokens_per_minute);
+        let reserved = match tokens {
+            Some(tokens) => u64::from(tokens),
+            None => rate.capacity().min(self.config.default_reservation.into()),
+        };
+        let owner = principal.owner();
+        let now = self.accounts.now();
+        let mut table = self.accounts.table();
+        if table.streams >= self.config.max_streams {
+            return Err(Rejection::server());
+        }
+        let room = table.by_owner.len() < self.config.max_principals;
+        if !room && !table.by_owner.contains_key(owner) {
+            return Err(Rejection::server());
+        }
+        let account = table.by_owner.entry(owner.clone()).or_default();
+
+        // Requests are counted last, so that a request which another limit turns away is not.
+        let mut tokens_after = account.tokens;
+        let taken = tokens_after.take(rate, now, reserved);
+        let quota = |requests: Allowance, bucket: &Bucket| Quota {
+            requests,
+            tokens: Allowance {
+                limit: plan.tokens_per_minute,
+                remaining: u32::try_from(bucket.remaining(rate, now)).unwrap_or(u32::MAX),
+                reset: bucket.reset(now),
+            },
+        };
+        if let Err(wait) = taken {
+            return Err(Rejection {
+                limit: if wait.is_some() {
+                    Limit::Tokens
+                } else {
+                    Limit::TokensEver
+                },
+                retry_after: wait.unwrap_or_default(),
+                quota: Some(quota(unspent(plan), &account.tokens)),
+            });
+        }
+        if account.streams >= plan.streams {
+            return Err(Rejection {
+                limit: Limit::Streams,
+                retry_after: PLACE_RETRY,
+                quota: Some(quota(unspent(plan), &account.tokens)),
+            });
+        }
+        let requests = match limits.requests.check_key(owner) {
+            Ok(state) => {
+                let missing = plan.burst.saturating_sub(state.remaining_burst_capacity());
+                Allowance {
+                    remaining: state.remaining_burst_capacity(),
+                    reset: state.quota().replenish_interval() * missing,
+                    ..unspent(plan)
+                }
+            }
+            Err(until) => {
+                let retry_after = until.wait_time_from(self.clock.now());
+                let spent = Allowance {
+                    remaining: 0,
+                    reset: retry_after,
+                    ..unspent(plan)
+                };
+                return Err(Rejection {
+                    limit: Limit::Requests,
+                    retry_after,
+                    quota: Some(quota(spent, &account.tokens)),
+                });
+            }
+        };
+        account.tokens = tokens_after;
+        account.streams += 1;
+        let quota = quota(requests, &tokens_after);
+        table.streams += 1;
+        drop(table);
+        let grant = LocalGrant {
+            accounts: Arc::clone(&self.accounts),
+            owner: owner.clone(),
+            rate,
+            step: u64::from(self.config.default_reservation / 4).max(1),
+        };
+        Ok(Permit::new(Box::new(grant), reserved, quota))
+    }
+}
+
+/// A plan's requests before any was counted.
+const fn unspent(plan: &Plan) -> Allowance {
+    Allowance {
+        limit: plan.requests_per_minute,
+        remaining: plan.burst,
+        reset: Duration::ZERO,
+    }
+}
+
+impl Rejection {
+    const fn server() -> Self {
+        Self {
+            limit: Limit::Server,
+            retry_after: PLACE_RETRY,
+            quota: None,
+        }
+    }
+}
+
+impl RateLimiter for LocalLimiter {
+    fn admit<'a>(
+        &'a self,
+        principal: &'a Principal,
+        tokens: Option<u32>,
+    ) -> BoxFuture<'a, Result<Permit, Rejection>> {
+        future::ready(self.try_admit(principal, tokens)).boxed()
+    }
+}
+
+/// One admitted generation in the table.
+struct LocalGrant {
+    accounts: Arc<Accounts>,
+    owner: Owner,
+    rate: Rate,
+    /// How many tokens are reserved at a time when the first reservation is used up.
+    step: u64,
+}
+
+impl Grant for LocalGrant {
+    fn poll_extend(&mut self, _: &mut Context<'_>) -> Poll<u64> {
+        let now = self.accounts.now();
+        let mut table = self.accounts.table();
+        let Some(account) = table.by_owner.get_mut(&self.owner) else {
+            return Poll::Ready(0);
+        };
+        let step = self.step.min(account.tokens.remaining(self.rate, now));
+        let taken = step > 0 && account.tokens.take(self.rate, now, step).is_ok();
+        Poll::Ready(if taken { step } else { 0 })
+    }
+
+    fn settle(&mut self, reserved: u64, used: u64) {
+        let now = self.accounts.now();
+        let mut table = self.accounts.table();
+        table.streams = table.streams.saturating_sub(1);
+        if let Some(account) = table.by_owner.get_mut(&self.owner) {
+            account.streams = account.streams.saturating_sub(1);
+            match used.checked_sub(reserved) {
+                Some(more) => account.tokens.overdraw(self.rate, now, more),
+                None => account.tokens.give_back(self.rate, reserved - used),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    fn limiter(plan: Plan) -> LocalLimiter {
+        LocalLimiter::new(LimitConfig {
+            max_streams: 3,
+            max_principals: 4,
+            default_reservation: 100,
+            default_plan: "free".into(),
+            plans: BTreeMap::from([("free".to_owned(), plan)]),
+        })
+    }
+
+    const PLAN: Plan = Plan {
+        requests_per_minute: 60,
+        burst: 5,
+        streams: 2,
+        tokens_per_minute: 1000,
+    };
+
+    fn principal(subject: &str) -> Principal {
+        Principal::for_tests(subject)
+    }
+
+    fn limit_of(result: Result<Permit, Rejection>) -> Limit {
+        result.err().expect("a rejection").limit
+    }
+
+    #[test]
+    fn a_dropped_permit_frees_its_place_and_its_tokens() {
+        let limiter = limiter(PLAN);
+        let ann = principal("ann");
+        let mut first = limiter.try_admit(&ann, Some(600)).unwrap();
+        assert_eq!(limit_of(limiter.try_admit(&ann, Some(600))), Limit::Tokens);
+        first.spend(100);
+        drop(first);
+        assert_eq!(limiter.active(), 0);
+        let second = limiter.try_admit(&ann, Some(600)).unwrap();
+        assert_eq!(second.quota().tokens.remaining, 300);
+    }
+
+    #[test]
+    fn each_limit_is_told_apart() {
+        let limiter = limiter(PLAN);
+        let (ann, ben) = (principal("ann"), principal("ben"));
+        assert_eq!(
+            limit_of(limiter.try_admit(&ann, Some(1001))),
+            Limit::TokensEver
+        );
+        let held = [
+            limiter.try_admit(&ann, None).unwrap(),
+            limiter.try_admit(&ann, None).unwrap(),
+        ];
+        assert_eq!(limit_of(limiter.try_admit(&ann, None)), Limit::Streams);
+        let other = limiter.try_admit(&ben, None).unwrap();
+        assert_eq!(limit_of(limiter.try_admit(&ben, None)), Limit::Server);
+        drop((held, other));
+        let mut admitted = 2;
+        while let Ok(permit) = limiter.try_admit(&ann, Some(1)) {
+            admitted += 1;
+            drop(permit);
+        }
+        assert_eq!(admitted, 5, "the burst");
+        let rejection = limiter.try_admit(&ann, Some(1)).err().unwrap();
+        assert_eq!(rejection.limit, Limit::Requests);
+        assert!(
+            rejection.retry_after > Duration::ZERO
+                && rejection.retry_after <= Duration::from_secs(1)
+        );
+    }
+
+    #[test]
+    fn a_generation_outgrows_its_reservation_until_the_quota_is_spent() {
+        let limiter = limiter(PLAN);
+        let mut permit = limiter.try_admit(&principal("ann"), None).unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut generated = 0;
+        while permit.poll_spendable(&mut context) == Poll::Ready(true) {
+            permit.spend(1);
+            generated += 1;
+        }
+        assert!((1000..1010).contains(&generated), "{generated}");
+    }
+
+    #[test]
+    fn quiet_principals_are_forgotten_and_their_number_is_capped() {
+        let limiter = limiter(PLAN);
+        for subject in ["a", "b", "c", "d"] {
+            limiter.try_admit(&principal(subject), Some(100)).unwrap();
+        }
+        assert_eq!(
+            limit_of(limiter.try_admit(&principal("e"), None)),
+            Limit::Server
+        );
+        limiter.sweep();
+        assert_eq!(limiter.principals(), 0);
+        assert!(limiter.try_admit(&principal("e"), None).is_ok());
+    }
+}

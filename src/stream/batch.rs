@@ -1,0 +1,340 @@
+//! Entries of a stream and the compact run of them that moves between producer, log and reader.
+
+use serde::Serialize;
+
+use super::{Start, Terminal, ToolCall};
+
+/// The largest event we send, in bytes. Several clients and proxies have line limits of 64 KiB.
+pub const MAX_EVENT_BYTES: usize = 60 * 1024;
+
+/// Room in an event for everything but its escaped text.
+const ENVELOPE_BYTES: usize = 512;
+
+/// What kind of entry it is, which decides how its payload is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The first entry. Payload: [`Start`] as JSON.
+    Start,
+    /// Answer text. Payload: the text itself.
+    Text,
+    /// Reasoning text. Payload: the text itself.
+    Reasoning,
+    /// A fragment of a tool call. Payload: [`ToolCall`] as JSON.
+    ToolCall,
+    /// The terminal entry of a stream that went well. Payload: [`Terminal`] as JSON.
+    Done,
+    /// The terminal entry of a stream that failed. Payload: [`Terminal`] as JSON.
+    Error,
+}
+
+impl Kind {
+    /// Whether nothing can follow an entry of this kind.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Done | Self::Error)
+    }
+}
+
+/// One entry of a stream, borrowed from a [`Batch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Its position in the stream, contiguous from 0.
+    pub seq: u64,
+    /// How to read the payload.
+    pub kind: Kind,
+    /// Text or a JSON object, as the kind says.
+    pub payload: &'a str,
+}
+
+impl Entry<'_> {
+    /// The terminal, if this is the terminal entry.
+    #[must_use]
+    pub fn terminal(&self) -> Option<Terminal> {
+        self.kind
+            .is_terminal()
+            .then(|| serde_json::from_str(self.payload).ok())
+            .flatten()
+    }
+}
+
+/// Where an entry's payload ends in the arena, and its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    kind: Kind,
+    end: u32,
+}
+
+/// A run of consecutive entries: their payloads lie end to end in one string.
+///
+/// An entry costs its payload and eight bytes; a batch that is cleared and filled again allocates
+/// nothing. A batch that a producer fills starts at 0; the log gives the real sequence numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    first: u64,
+    payloads: String,
+    marks: Vec<Mark>,
+}
+
+impl Batch {
+    /// An empty batch whose first entry will have the sequence number `first`.
+    #[must_use]
+    pub const fn starting_at(first: u64) -> Self {
+        Self {
+            first,
+            payloads: String::new(),
+            marks: Vec::new(),
+        }
+    }
+
+    /// How many entries it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// The bytes of memory that its entries take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.payloads.len() + self.marks.len() * size_of::<Mark>()
+    }
+
+    /// The sequence number after its last entry.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.first + self.marks.len() as u64
+    }
+
+    /// Forgets the entries, keeps a modest allocation, and starts again at `first`.
+    pub fn reset(&mut self, first: u64) {
+        const KEEP: usize = 4096;
+        self.first = first;
+        self.payloads.clear();
+        self.marks.clear();
+        self.payloads.shrink_to(KEEP);
+        self.marks.shrink_to(KEEP / size_of::<Mark>());
+    }
+
+    /// Gives back memory that no entry uses.
+    pub fn shrink_to_fit(&mut self) {
+        self.payloads.shrink_to_fit();
+        self.marks.shrink_to_fit();
+    }
+
+    fn push(&mut self, kind: Kind, payload: &str) {
+        self.payloads.push_str(payload);
+        let end = u32::try_from(self.payloads.len()).unwrap_or(u32::MAX);
+        debug_assert!(end < u32::MAX, "a batch is bounded far below 4 GiB");
+        self.marks.push(Mark { kind, end });
+    }
+
+    fn push_json(&mut self, kind: Kind, payload: &impl Serialize) {
+        // Our payloads are plain structs with string keys, for which serialisation cannot fail.
+        let json = serde_json::to_string(payload).unwrap_or_else(|_| "{}".to_owned());
+        self.push(kind, &json);
+    }
+
+    /// Adds the start entry.
+    pub fn push_start(&mut self, start: &Start) {
+        self.push_json(Kind::Start, start);
+    }
+
+    /// Adds answer text: one entry, or as many as keep each event under [`MAX_EVENT_BYTES`].
+    pub fn push_text(&mut self, text: &str) {
+        for piece in pieces(text) {
+            self.push(Kind::Text, piece);
+        }
+    }
+
+    /// Adds reasoning text, split as answer text is.
+    pub fn push_reasoning(&mut self, text: &str) {
+        for piece in pieces(text) {
+            self.push(Kind::Reasoning, piece);
+        }
+    }
+
+    /// Adds a fragment of a tool call; long arguments are split over several fragments.
+    pub fn push_tool_call(&mut self, call: &ToolCall) {
+        let mut id = call.id.clone();
+        let mut name = call.name.clone();
+        let mut rest = pieces(&call.arguments);
+        let mut piece = rest.next().unwrap_or_default();
+        loop {
+            self.push_json(
+                Kind::ToolCall,
+                &ToolCall {
+                    index: call.index,
+                    id: id.take(),
+                    name: name.take(),
+                    arguments: piece.to_owned(),
+                },
+            );
+            match rest.next() {
+                Some(next) => piece = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Adds the terminal entry.
+    pub fn push_terminal(&mut self, terminal: &Terminal) {
+        let kind = match terminal {
+            Terminal::Done { .. } => Kind::Done,
+            Terminal::Error { .. } => Kind::Error,
+        };
+        self.push_json(kind, terminal);
+    }
+
+    /// Appends entries of `other` from sequence number `from` on, until this batch holds
+    /// `max_bytes`; at least one if there is one. Answers how many it took.
+    pub fn extend_from(&mut self, other: &Self, from: u64, max_bytes: usize) -> usize {
+        let skip = usize::try_from(from.saturating_sub(other.first)).unwrap_or(usize::MAX);
+        let mut taken = 0;
+        for entry in other.entries().skip(skip) {
+            if !self.is_empty() && self.bytes() + entry.payload.len() > max_bytes {
+                break;
+            }
+            self.push(entry.kind, entry.payload);
+            taken += 1;
+        }
+        taken
+    }
+
+    /// The entries in order.
+    #[must_use]
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = Entry<'_>> + ExactSizeIterator {
+        self.marks.iter().enumerate().map(|(at, mark)| {
+            let start = match at {
+                0 => 0,
+                _ => self.marks[at - 1].end as usize,
+            };
+            Entry {
+                seq: self.first + at as u64,
+                kind: mark.kind,
+                payload: &self.payloads[start..mark.end as usize],
+            }
+        })
+    }
+}
+
+/// Splits a text so that each piece fits an event however it must be escaped. An empty text is no
+/// piece at all: an empty token says nothing.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, after) = rest.split_at(piece_end(rest));
+        rest = after;
+        Some(piece)
+    })
+}
+
+/// Where the longest prefix ends whose escaped form fits an event.
+fn piece_end(text: &str) -> usize {
+    // The worst character takes six bytes for one (`\u0000`).
+    const ROOM: usize = MAX_EVENT_BYTES - ENVELOPE_BYTES;
+    // JSON within JSON: a payload that is a JSON object is escaped once, like text.
+    if text.len() <= ROOM / 6 {
+        return text.len();
+    }
+    let mut room = ROOM;
+    for (at, character) in text.char_indices() {
+        let cost = match character {
+            '\u{0}'..='\u{1f}' | '"' | '\\' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => 6,
+            other => other.len_utf8(),
+        };
+        match room.checked_sub(cost) {
+            Some(left) => room = left,
+            None => return at,
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_entry_takes_eight_bytes_beside_its_payload() {
+        assert_eq!(size_of::<Mark>(), 8);
+    }
+
+    #[test]
+    fn long_arguments_are_split_and_named_once() {
+        let mut batch = Batch::default();
+        batch.push_tool_call(&ToolCall {
+            index: 2,
+            id: Some("call_1".into()),
+            name: Some("search".into()),
+            arguments: "\"".repeat(30_000),
+        });
+        assert!(batch.len() > 1);
+        let calls: Vec<ToolCall> = batch
+            .entries()
+            .map(|entry| serde_json::from_str(entry.payload).unwrap())
+            .collect();
+        assert_eq!(calls.iter().filter(|call| call.id.is_some()).count(), 1);
+        let joined: String = calls.iter().map(|call| call.arguments.as_str()).collect();
+        assert_eq!(joined, "\"".repeat(30_000));
+    }
+
+    #[test]
+    fn a_tool_call_without_arguments_is_one_entry() {
+        let mut batch = Batch::default();
+        batch.push_tool_call(&ToolCall {
+            index: 0,
+            id: Some("a".into()),
+            name: Some("b".into()),
+            arguments: String::new(),
+        });
+        assert_eq!(batch.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn text_comes_back_whole(texts in prop::collection::vec("\\PC{0,40}|[\u{0}-\u{a0}\u{2028}]{9000,12000}", 0..12)) {
+            let mut batch = Batch::starting_at(7);
+            for text in &texts {
+                batch.push_text(text);
+            }
+            let joined: String = batch.entries().map(|entry| entry.payload).collect();
+            prop_assert_eq!(joined, texts.concat());
+            for (at, entry) in batch.entries().enumerate() {
+                prop_assert_eq!(entry.seq, 7 + at as u64);
+                let escaped = serde_json::to_string(entry.payload).unwrap();
+                prop_assert!(escaped.len() + ENVELOPE_BYTES <= MAX_EVENT_BYTES + 2);
+            }
+        }
+
+        #[test]
+        fn copying_in_bounded_steps_loses_nothing(
+            texts in prop::collection::vec("[a-z]{1,30}", 1..60),
+            step in 1_usize..200,
+        ) {
+            let mut source = Batch::starting_at(3);
+            for text in &texts {
+                source.push_text(text);
+            }
+            let mut next = 3;
+            let mut joined = String::new();
+            while next < source.next_seq() {
+                let mut copy = Batch::starting_at(next);
+                let taken = copy.extend_from(&source, next, step);
+                prop_assert!(taken > 0);
+                joined.extend(copy.entries().map(|entry| entry.payload));
+                prop_assert_eq!(copy.next_seq(), next + taken as u64);
+                next = copy.next_seq();
+            }
+            prop_assert_eq!(joined, texts.concat());
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The embedded log: every stream in this process's memory, nothing on disk.
+//!
+//! The index of streams lies behind one lock, which is taken when a stream is created, found,
+//! ended or removed, but never for a token: writers and followers hold their stream's own cell.
+//!
+//! A finished stream is kept for its retention, or until the byte ceiling needs its room (the
+//! oldest finished goes first). A live stream is never evicted.
+
+mod cell;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{self, BoxFuture};
+use tokio::time::Instant;
+
+use self::cell::{Cell, MemoryFollower, MemoryWriter};
+use super::{
+    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Status, StreamLog,
+};
+use crate::stream::{Batch, Owner, StreamId};
+
+/// How many expired streams are remembered, so that their owners get 410 and not 404.
+const REMEMBERED_EXPIRED: usize = 65_536;
+
+/// The sizes and times of a [`MemoryLog`].
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryConfig {
+    /// How long a stream is kept after its terminal entry.
+    pub retention: Duration,
+    /// Bytes that all streams may take together.
+    pub max_bytes: usize,
+    /// Bytes that one stream may take.
+    pub max_stream_bytes: usize,
+}
+
+/// The embedded backend of [`StreamLog`]. Cloning it gives another handle on the same log.
+#[derive(Clone)]
+pub struct MemoryLog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: MemoryConfig,
+    bytes: AtomicUsize,
+    index: Mutex<Index>,
+}
+
+#[derive(Default)]
+struct Index {
+    streams: HashMap<StreamId, Arc<Cell>>,
+    by_owner: HashMap<Owner, BTreeSet<StreamId>>,
+    by_key: HashMap<(Owner, String), (StreamId, [u8; 32])>,
+    /// Streams that have ended, oldest first. May name streams that were removed since.
+    finished: VecDeque<(Instant, StreamId)>,
+    /// Whose the expired streams were.
+    expired: HashMap<StreamId, Owner>,
+    expired_order: VecDeque<StreamId>,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new(config: MemoryConfig) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                bytes: AtomicUsize::new(0),
+                index: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Bytes that the streams take now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Drops the streams whose retention has passed at `now`. To be called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        let mut index = self.shared.index();
+        while let Some(&(ended, id)) = index.finished.front() {
+            if now.saturating_duration_since(ended) < self.shared.config.retention {
+                return;
+            }
+            index.finished.pop_front();
+            index.expire(id);
+        }
+    }
+
+    fn open(
+        &self,
+        access: Access<'_>,
+        id: StreamId,
+        after: Option<u64>,
+    ) -> Result<MemoryFollower, LogError> {
+        let cell = self.shared.index().cell(access, id)?;
+        cell.check_cursor(after)?;
+        Ok(MemoryFollower::new(cell, after))
+    }
+}
+
+impl Shared {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Called by a cell when its terminal entry has been written.
+    fn ended(&self, id: StreamId, now: Instant) {
+        let mut index = self.index();
+        if index.streams.contains_key(&id) {
+            index.finished.push_back((now, id));
+        }
+    }
+
+    /// Evicts finished streams, oldest first, while the ceiling is exceeded. Answers whether there
+    /// is room now.
+    fn make_room(&self, index: &mut Index) -> bool {
+        while self.bytes.load(Ordering::Relaxed) >= self.config.max_bytes {
+            match index.finished.pop_front() {
+                Some((_, id)) => index.expire(id),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Counts bytes that a stream has taken; past the ceiling, finished streams make room.
+    fn grow(&self, bytes: usize) {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes >= self.config.max_bytes {
+            self.make_room(&mut self.index());
+        }
+    }
+
+    fn shrink(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Index {
+    /// The stream's cell, if the caller may touch it.
+    fn cell(&self, access: Access<'_>, id: StreamId) -> Result<Arc<Cell>, LogError> {
+        let (found, owner) = match (self.streams.get(&id), self.expired.get(&id)) {
+            (Some(cell), _) => (Ok(Arc::clone(cell)), cell.owner()),
+            (None, Some(owner)) => (Err(LogError::Expired), owner),
+            (None, None) => return Err(LogError::Missing),
+        };
+        match access {
+            Access::Owner(caller) if caller != owner => Err(LogError::Foreign),
+            Access::Owner(_) | Access::Operator => found,
+        }
+    }
+
+    fn find(&self, owner: &Owner, key: &IdempotencyKey) -> Result<Option<StreamId>, LogError> {
+        // A tuple of references cannot look up a tuple of values; this path is not hot.
+        match self.by_key.get(&(owner.clone(), key.key.clone())) {
+            None => Ok(None),
+            Some((id, fingerprint)) if *fingerprint == key.fingerprint => Ok(Some(*id)),
+            Some(_) => Err(LogError::KeyReused),
+        }
+    }
+
+    /// Takes the stream out of every table.
+    fn take(&mut self, id: StreamId) -> Option<Arc<Cell>> {
+        let cell = self.streams.remove(&id)?;
+        if let Some(ids) = self.by_owner.get_mut(cell.owner()) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_owner.remove(cell.owner());
+            }
+        }
+        if let Some(key) = cell.idempotency_key() {
+            self.by_key.remove(&(cell.owner().clone(), key.to_owned()));
+        }
+        Some(cell)
+    }
+
+    /// Forgets an ended stream, but remembers whose it was.
+    fn expire(&mut self, id: StreamId) {
+        let Some(cell) = self.take(id) else { return };
+        if self.expired_order.len() >= REMEMBERED_EXPIRED
+            && let Some(oldest) = self.expired_order.pop_front()
+        {
+            self.expired.remove(&oldest);
+        }
+        self.expired.insert(id, cell.owner().clone());
+        self.expired_order.push_back(id);
+    }
+}
+
+impl StreamLog for MemoryLog {
+    fn create(&self, new: NewStream) -> BoxFuture<'_, Result<Created, LogError>> {
+        let created = (|| {
+            let mut index = self.shared.index();
+            if let Some(key) = &new.idempotency
+                && let Some(existing) = index.find(&new.owner, key)?
+            {
+                return Ok(Created::Existing(existing));
+            }
+            if !self.shared.make_room(&mut index) {
+                return Err(LogError::Full);
+            }
+            let (id, owner) = (new.id, new.owner.clone());
+            if let Some(key) = &new.idempotency {
+                index
+                    .by_key
+                    .insert((owner.clone(), key.key.clone()), (id, key.fingerprint));
+            }
+            let cell = Arc::new(Cell::new(new, Arc::clone(&self.shared)));
+            index.by_owner.entry(owner).or_default().insert(id);
+            index.streams.insert(id, Arc::clone(&cell));
+            Ok(Created::New(Box::new(MemoryWriter::new(cell))))
+        })();
+        future::ready(created).boxed()
+    }
+
+    fn follow<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+        after: Option<u64>,
+    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>> {
+        let follower = self.open(access, id, after);
+        future::ready(follower.map(|follower| Box::new(follower) as Box<dyn Follower>)).boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+        after: Option<u64>,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Batch, LogError>> {
+        let batch = self.shared.index().cell(access, id).and_then(|cell| {
+            cell.check_cursor(after)?;
+            let mut batch = Batch::default();
+            cell.copy(after.map_or(0, |seq| seq + 1), &mut batch, max_bytes);
+            Ok(batch)
+        });
+        future::ready(batch).boxed()
+    }
+
+    fn describe<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+    ) -> BoxFuture<'a, Result<Description, LogError>> {
+        let cell = self.shared.index().cell(access, id);
+        future::ready(cell.map(|cell| cell.describe())).boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a Owner,
+        status: Option<Status>,
+        after: Option<StreamId>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Description>, LogError>> {
+        let cells: Vec<Arc<Cell>> = {
+            let index = self.shared.index();
+            let older = (
+                Bound::Unbounded,
+                after.map_or(Bound::Unbounded, Bound::Excluded),
+            );
+            let ids = index.by_owner.get(owner);
+            ids.into_iter()
+                .flat_map(|ids| ids.range(older).rev())
+                .filter_map(|id| index.streams.get(id).cloned())
+                .filter(|cell| status.is_none_or(|wanted| cell.status() == wanted))
+                .take(limit)
+                .collect()
+        };
+        future::ready(Ok(cells.iter().map(|cell| cell.describe()).collect())).boxed()
+    }
+
+    fn find<'a>(
+        &'a self,
+        owner: &'a Owner,
+        key: &'a IdempotencyKey,
+    ) -> BoxFuture<'a, Result<Option<StreamId>, LogError>> {
+        future::ready(self.shared.index().find(owner, key)).boxed()
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        let cell = self.shared.index().cell(access, id);
+        future::ready(cell.map(|cell| cell.cancel())).boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        let removed = {
+            let mut index = self.shared.index();
+            index.cell(access, id).map(|_| index.take(id))
+        };
+        future::ready(removed.map(|cell| {
+            if let Some(cell) = cell {
+                cell.cancel();
+            }
+        }))
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,362 @@
+//! One stream in memory: its entries, its writer and its followers.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::stream::{Batch, Entry, Failure, FailureCode, Owner, Start, StreamId, Terminal, Usage};
+use crate::stream_log::{Control, Description, Follower, LogError, NewStream, Status, Writer};
+
+/// Entries lie in segments of about this many bytes, so that a growing stream is never copied.
+const SEGMENT_BYTES: usize = 4096;
+
+/// What a stream takes beside its entries: the cell, its places in the index, its owner's name.
+const OVERHEAD_BYTES: usize = 1024;
+
+/// One stream. Its lock is held for the time of copying a batch, never across an await.
+pub(super) struct Cell {
+    new: NewStream,
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+}
+
+struct State {
+    segments: Vec<Batch>,
+    bytes: usize,
+    next_seq: u64,
+    terminal: Option<Terminal>,
+    cancelled: bool,
+    /// A slot for each follower, with its waker while it waits.
+    followers: Slab<Option<Waker>>,
+    followers_ever: u64,
+    writer: Option<Waker>,
+}
+
+impl State {
+    fn wake_writer(&mut self) {
+        if let Some(waker) = self.writer.take() {
+            waker.wake();
+        }
+    }
+
+    /// Adds entries to the last segment, or to a new one. Answers the bytes they take.
+    fn add(&mut self, batch: &Batch) -> usize {
+        let mut from = 0;
+        let before = self.bytes;
+        while from < batch.next_seq() {
+            if self
+                .segments
+                .last()
+                .is_none_or(|last| last.bytes() >= SEGMENT_BYTES)
+            {
+                if let Some(full) = self.segments.last_mut() {
+                    full.shrink_to_fit();
+                }
+                self.segments.push(Batch::starting_at(self.next_seq));
+            }
+            let Some(last) = self.segments.last_mut() else {
+                break;
+            };
+            let segment_before = last.bytes();
+            let taken = last.extend_from(batch, from, SEGMENT_BYTES) as u64;
+            self.bytes += last.bytes() - segment_before;
+            if taken == 0 {
+                // The next entry does not fit beside what is there; it gets a segment of its own.
+                last.shrink_to_fit();
+                self.segments.push(Batch::starting_at(self.next_seq));
+                continue;
+            }
+            from += taken;
+            self.next_seq += taken;
+        }
+        self.bytes - before
+    }
+
+    fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
+        into.reset(from);
+        let at = self
+            .segments
+            .partition_point(|segment| segment.next_seq() <= from);
+        for segment in &self.segments[at..] {
+            let next = into.next_seq();
+            into.extend_from(segment, next, max_bytes);
+            if into.next_seq() < segment.next_seq() {
+                return;
+            }
+        }
+    }
+}
+
+impl Cell {
+    pub(super) fn new(new: NewStream, shared: Arc<Shared>) -> Self {
+        let metadata: usize = new.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
+        let mut state = State {
+            segments: Vec::new(),
+            bytes: OVERHEAD_BYTES + metadata,
+            next_seq: 0,
+            terminal: None,
+            cancelled: false,
+            followers: Slab::new(),
+            followers_ever: 0,
+            writer: None,
+        };
+        let mut start = Batch::default();
+        start.push_start(&Start {
+            stream: new.id,
+            model: new.model.clone(),
+            created: new.created,
+        });
+        state.add(&start);
+        // Only counted: the caller holds the index and has just made room.
+        shared
+            .bytes
+            .fetch_add(state.bytes, std::sync::atomic::Ordering::Relaxed);
+        Self {
+            new,
+            shared,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn owner(&self) -> &Owner {
+        &self.new.owner
+    }
+
+    pub(super) fn idempotency_key(&self) -> Option<&str> {
+        Some(&self.new.idempotency.as_ref()?.key)
+    }
+
+    pub(super) fn status(&self) -> Status {
+        match self.state().terminal {
+            None => Status::Running,
+            Some(Terminal::Done { .. }) => Status::Done,
+            Some(Terminal::Error { .. }) => Status::Error,
+        }
+    }
+
+    pub(super) fn describe(&self) -> Description {
+        let state = self.state();
+        Description {
+            id: self.new.id,
+            model: self.new.model.clone(),
+            created: self.new.created,
+            metadata: self.new.metadata.clone(),
+            last_seq: state.next_seq - 1,
+            terminal: state.terminal.clone(),
+        }
+    }
+
+    pub(super) fn check_cursor(&self, after: Option<u64>) -> Result<(), LogError> {
+        match after {
+            Some(seq) if seq >= self.state().next_seq => Err(LogError::BeyondEnd),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
+        self.state().copy(from, into, max_bytes);
+    }
+
+    pub(super) fn cancel(&self) {
+        let mut state = self.state();
+        if state.terminal.is_none() {
+            state.cancelled = true;
+            state.wake_writer();
+        }
+    }
+
+    fn append(&self, batch: &mut Batch) -> Result<(), LogError> {
+        let terminal = batch
+            .entries()
+            .next_back()
+            .and_then(|last| Entry::terminal(&last));
+        let grown = {
+            let mut state = self.state();
+            if state.terminal.is_some() {
+                return Err(LogError::Closed);
+            }
+            let limit = self.shared.config.max_stream_bytes;
+            if terminal.is_none() && state.bytes + batch.bytes() > limit {
+                return Err(LogError::TooLarge);
+            }
+            let grown = state.add(batch);
+            if terminal.is_some() {
+                state.terminal.clone_from(&terminal);
+                if let Some(last) = state.segments.last_mut() {
+                    last.shrink_to_fit();
+                }
+            }
+            for (_, follower) in &mut state.followers {
+                if let Some(waker) = follower.take() {
+                    waker.wake();
+                }
+            }
+            grown
+        };
+        batch.reset(0);
+        if terminal.is_some() {
+            self.shared.ended(self.new.id, Instant::now());
+        }
+        self.shared.grow(grown);
+        Ok(())
+    }
+
+    fn id(&self) -> StreamId {
+        self.new.id
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.shared.shrink(state.bytes);
+    }
+}
+
+/// The writer of a stream in memory.
+pub(super) struct MemoryWriter {
+    cell: Arc<Cell>,
+    told_cancelled: bool,
+    told_attended: Option<bool>,
+}
+
+impl MemoryWriter {
+    pub(super) fn new(cell: Arc<Cell>) -> Self {
+        Self {
+            cell,
+            told_cancelled: false,
+            told_attended: None,
+        }
+    }
+}
+
+impl Writer for MemoryWriter {
+    fn poll_flush(
+        &mut self,
+        _: &mut Context<'_>,
+        pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>> {
+        if pending.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.cell.append(pending))
+    }
+
+    fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Control> {
+        let mut state = self.cell.state();
+        if state.cancelled && !self.told_cancelled {
+            self.told_cancelled = true;
+            return Poll::Ready(Control::Cancel);
+        }
+        // Nobody has left a stream that nobody has read yet.
+        let attended = (state.followers_ever > 0).then(|| !state.followers.is_empty());
+        if attended != self.told_attended
+            && let Some(attended) = attended
+        {
+            self.told_attended = Some(attended);
+            return Poll::Ready(if attended {
+                Control::Attended
+            } else {
+                Control::Deserted
+            });
+        }
+        register(&mut state.writer, context);
+        Poll::Pending
+    }
+
+    fn readers(&self) -> u64 {
+        self.cell.state().followers_ever
+    }
+}
+
+impl Drop for MemoryWriter {
+    fn drop(&mut self) {
+        if self.cell.status() != Status::Running {
+            return;
+        }
+        let mut last = Batch::default();
+        last.push_terminal(&Terminal::Error {
+            error: Failure::new(
+                FailureCode::ProducerLost,
+                "the process that produced this stream is gone",
+            ),
+            usage: Usage::default(),
+        });
+        if self.cell.append(&mut last).is_ok() {
+            tracing::error!(stream.id = %self.cell.id(), "A stream's producer went away without closing it");
+        }
+    }
+}
+
+/// A reader's place in a stream in memory: the cell and a number.
+pub(super) struct MemoryFollower {
+    cell: Arc<Cell>,
+    next: u64,
+    slot: usize,
+}
+
+impl MemoryFollower {
+    pub(super) fn new(cell: Arc<Cell>, after: Option<u64>) -> Self {
+        let slot = {
+            let mut state = cell.state();
+            state.followers_ever += 1;
+            if state.followers.is_empty() {
+                state.wake_writer();
+            }
+            state.followers.insert(None)
+        };
+        Self {
+            cell,
+            next: after.map_or(0, |seq| seq + 1),
+            slot,
+        }
+    }
+}
+
+impl Follower for MemoryFollower {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        batch: &mut Batch,
+        max_bytes: usize,
+    ) -> Poll<Result<bool, LogError>> {
+        let mut state = self.cell.state();
+        if self.next < state.next_seq {
+            state.copy(self.next, batch, max_bytes);
+            self.next = batch.next_seq();
+            return Poll::Ready(Ok(true));
+        }
+        if state.terminal.is_some() {
+            return Poll::Ready(Ok(false));
+        }
+        if let Some(slot) = state.followers.get_mut(self.slot) {
+            register(slot, context);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for MemoryFollower {
+    fn drop(&mut self) {
+        let mut state = self.cell.state();
+        state.followers.try_remove(self.slot);
+        if state.followers.is_empty() {
+            state.followers.shrink_to_fit();
+            state.wake_writer();
+        }
+    }
+}
+
+fn register(slot: &mut Option<Waker>, context: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(context.waker()),
+        None => *slot = Some(context.waker().clone()),
+    }
+}

@@ -1,0 +1,46 @@
+//! Sets up logging: for people in a terminal, as JSON lines for programs.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::config::{LogFormat, LogSection};
+
+/// Sends events to standard error from now on, and panics too: with their place, never with their
+/// text, which may hold a prompt.
+///
+/// # Errors
+/// The level is not one.
+pub fn init(section: &LogSection) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(&section.level)?;
+    let terminal = std::io::stderr().is_terminal();
+    let human = match section.format {
+        LogFormat::Auto => terminal,
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal)
+        .with_target(false);
+    // Only a second call can fail, and then the first one's settings stay.
+    let _already_set = if human {
+        builder.try_init().is_err()
+    } else {
+        builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .try_init()
+            .is_err()
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, ToString::to_string);
+        tracing::error!(panic.place = %place, "A task panicked");
+    }));
+    Ok(())
+}
