@@ -6,10 +6,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
+use actix_web::dev::Server;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, web};
-use actix_web_lab::middleware::CatchPanic;
 use anyhow::{Context as _, bail};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -119,39 +118,33 @@ impl App {
         let handle = self.server.handle();
         let mut server = actix_web::rt::spawn(self.server);
         let sweeping = sweep(&self.log, &self.limiter, &self.api.failures);
-        let stopping = async {
+        let draining = async {
             stop_asked().await;
             let generations = &self.api.generations;
-            let draining = shutdown::drain(
+            let drained = shutdown::drain(
                 &self.phases,
                 generations.producers(),
                 generations.readers(),
                 self.drain_timeout,
             );
             tokio::select! {
-                () = draining => {}
-                () = stop_asked() => return Stopped::AtOnce,
+                () = drained => Stopped::Drained,
+                () = stop_asked() => Stopped::AtOnce,
             }
-            close(&handle).await;
-            Stopped::Drained
         };
-        tokio::select! {
+        let stopped = tokio::select! {
+            stopped = draining => stopped,
+            () = sweeping => bail!("the sweeper stopped by itself"),
             ended = &mut server => {
                 ended.context("the server's task failed")?.context("the server failed")?;
                 bail!("the server stopped by itself");
             }
-            () = sweeping => bail!("the sweeper stopped by itself"),
-            stopped = stopping => {
-                tracing::info!(at_once = stopped == Stopped::AtOnce, "Stopped");
-                Ok(stopped)
-            }
-        }
+        };
+        // Connections may send what they still hold, unless it must be quick.
+        handle.stop(stopped == Stopped::Drained).await;
+        tracing::info!(at_once = stopped == Stopped::AtOnce, "Stopped");
+        Ok(stopped)
     }
-}
-
-/// Stops accepting, and lets the connections send what they still hold.
-async fn close(handle: &ServerHandle) {
-    handle.stop(true).await;
 }
 
 /// Forgets what need not be remembered, for ever.
@@ -218,9 +211,10 @@ fn serve(config: &Config, listener: TcpListener, api: web::Data<Api>) -> anyhow:
         // The last that wraps runs first.
         actix_web::App::new()
             .app_data(api.clone())
-            .wrap(CatchPanic::default())
-            .wrap(from_fn(api::render_problems))
-            .wrap(api::cors(&api.config))
+            .wrap(Condition::new(
+                !api.config.allowed_origins.is_empty(),
+                api::cors(&api.config),
+            ))
             .wrap(from_fn(api::request_id))
             .configure(api::routes)
     })

@@ -3,6 +3,11 @@
 //! A TOML file, and `TAILRACE_*` variables over it (`TAILRACE_AUTH__LEEWAY` is `auth.leeway`).
 //! The shapes of the file are in [`file`]; what the modules get are their own `*Config` types.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is the only reader of the environment"
+)]
+
 mod development;
 mod file;
 

@@ -1,5 +1,10 @@
 //! The `tailrace` program: see `tailrace --help`.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "this is where the program speaks to a person"
+)]
+
 use std::process::ExitCode;
 
 use clap::Parser as _;

@@ -13,7 +13,8 @@ use crate::config::{LogFormat, LogSection};
 /// # Errors
 /// The level is not one.
 pub fn init(section: &LogSection) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(&section.level)?;
+    // The framework's own start and stop messages repeat ours.
+    let filter = EnvFilter::builder().parse(format!("actix_server=warn,{}", section.level))?;
     let terminal = std::io::stderr().is_terminal();
     let human = match section.format {
         LogFormat::Auto => terminal,

@@ -102,7 +102,7 @@ fn describe_items(value: &mut Value) {
                         }});
                     }
                     "application/x-ndjson" => {
-                        *inner = json!({"itemSchema": inner["schema"].take()})
+                        *inner = json!({"itemSchema": inner["schema"].take()});
                     }
                     _ => describe_items(inner),
                 }

@@ -77,12 +77,12 @@ fn is_sane(id: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
 }
 
-/// Innermost but for the panic catcher: turns every error, ours or the framework's, into the
-/// documented body. What is our fault is logged here, once, with its cause.
+/// Around each route: turns every error, ours or the framework's, and every panic into the documented
+/// body. What is our fault is logged here, once, with its cause.
 ///
 /// # Errors
 /// None.
-pub async fn render_problems<B: MessageBody>(
+pub(super) async fn render_problems<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
@@ -124,7 +124,6 @@ fn translate(status: StatusCode) -> ApiError {
 }
 
 /// Which pages of other origins may use the API. Preflights pass without credentials.
-#[must_use]
 pub fn cors(config: &ApiConfig) -> Cors {
     let mut cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::DELETE])

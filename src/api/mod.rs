@@ -22,7 +22,7 @@ mod wire;
 
 pub use body::BodyConfig;
 pub use credentials::ScopeConfig;
-pub use middleware::{cors, render_problems, request_id};
+pub use middleware::{cors, request_id};
 pub use problem::{ApiError, Code};
 pub use wire::Event;
 
@@ -30,7 +30,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
+use actix_web::middleware::from_fn;
 use actix_web::{Resource, Route, web};
+use actix_web_lab::middleware::CatchPanic;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
@@ -149,7 +151,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         ))
         .service(resource("/", [(Method::GET, web::get().to(docs::index))]))
         .service(docs::page())
-        .default_service(web::to(not_found));
+        .default_service(guarded(web::to(not_found)));
 }
 
 /// A path with its methods; any other method is 405 and told which there are (RFC 9110, 15.5.6).
@@ -160,15 +162,23 @@ fn resource<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resourc
         .join(", ");
     let mut resource = web::resource(path);
     for (_, route) in routes {
-        resource = resource.route(route);
+        resource = resource.route(guarded(route));
     }
-    resource.default_service(web::to(move || {
+    resource.default_service(guarded(web::to(move || {
         let allow = allow.clone();
         async move {
             let error = ApiError::new(Code::MethodNotAllowed, format!("possible here: {allow}"));
             Err::<String, ApiError>(error.allow(&allow))
         }
-    }))
+    })))
+}
+
+/// A route whose panics and errors become documented answers. This stands inside the routing, since
+/// a request must not be held while it is routed.
+fn guarded(route: Route) -> Route {
+    route
+        .wrap(CatchPanic::default())
+        .wrap(from_fn(middleware::render_problems))
 }
 
 async fn not_found() -> Result<String, ApiError> {

@@ -1,5 +1,10 @@
 //! The command line: one file a subcommand.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "this is where the program speaks to a person"
+)]
+
 mod check;
 mod serve;
 mod token;

@@ -156,10 +156,6 @@ impl Generator for DemoGenerator {
         self.knobs(prompt).map(drop)
     }
 
-    #[expect(
-        clippy::panic,
-        reason = "a panic is what the knob is for: it shows that the server survives one"
-    )]
     fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas {
         let knobs = self.knobs(&prompt).unwrap_or_else(|_| self.config.clone());
         let start = Instant::now();

@@ -1,0 +1,53 @@
+//! `openapi.yaml` is what the code says, and `tailrace.example.toml` is what the defaults are.
+//!
+//! After a change of the API: `TAILRACE_BLESS=1 cargo test --test repository`.
+
+use std::fs;
+use std::path::Path;
+
+use tailrace::api::docs;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the variable is for this test, not for the server"
+)]
+fn the_openapi_document_is_made_from_the_code() {
+    let path = root().join("openapi.yaml");
+    let made = docs::document().to_yaml().unwrap();
+    if std::env::var_os("TAILRACE_BLESS").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == made,
+        "openapi.yaml is not what the code says; see the head of this file"
+    );
+}
+
+#[test]
+fn the_two_forms_differ_only_in_streaming_content() {
+    let one = serde_json::to_value(docs::document()).unwrap();
+    let two = docs::document_3_2();
+    assert_eq!(one["openapi"], "3.1.0");
+    assert_eq!(two["openapi"], "3.2.0");
+    assert_eq!(one["components"], two["components"]);
+    let content = |document: &serde_json::Value| {
+        document["paths"]["/v1/streams"]["post"]["responses"]["200"]["content"]["text/event-stream"]
+            .clone()
+    };
+    assert_eq!(
+        content(&one)["schema"]["$ref"],
+        "#/components/schemas/Event"
+    );
+    assert!(content(&one)["itemSchema"].is_null());
+    assert!(content(&two)["schema"].is_null());
+    assert_eq!(
+        content(&two)["itemSchema"]["properties"]["data"]["contentSchema"],
+        content(&one)["schema"]
+    );
+}
