@@ -1,1 +1,346 @@
-//! Tests.
+//! What every backend of [`StreamLog`] must do: generic checks, run by each backend's own tests.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::{
+    Access, Control, Created, Follower, IdempotencyKey, LogError, NewStream, Status, StreamLog,
+    Writer,
+};
+use crate::stream::{
+    Batch, Failure, FailureCode, FinishReason, Kind, Owner, StreamId, Terminal, Timing, Usage,
+};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+pub(super) fn owner(subject: &str) -> Owner {
+    Owner {
+        issuer: "conformance".into(),
+        subject: subject.into(),
+    }
+}
+
+pub(super) fn new_stream(owner: &Owner, key: Option<(&str, u8)>) -> NewStream {
+    NewStream {
+        id: StreamId::generate(),
+        owner: owner.clone(),
+        model: "m".into(),
+        created: 1,
+        metadata: BTreeMap::from([("note".to_owned(), "mine".to_owned())]),
+        idempotency: key.map(|(key, byte)| IdempotencyKey {
+            key: key.into(),
+            fingerprint: [byte; 32],
+        }),
+    }
+}
+
+pub(super) fn done() -> Terminal {
+    Terminal::Done {
+        finish_reason: FinishReason::Stop,
+        usage: Usage::new(1, 2),
+        timing: Timing {
+            first_token_ms: Some(1),
+            total_ms: 2,
+        },
+        text_sha256: String::new(),
+    }
+}
+
+fn failed() -> Terminal {
+    Terminal::Error {
+        error: Failure::new(FailureCode::IdleTimeout, "quiet"),
+        usage: Usage::default(),
+    }
+}
+
+pub(super) async fn create(log: &dyn StreamLog, owner: &Owner) -> (StreamId, Box<dyn Writer>) {
+    let new = new_stream(owner, None);
+    let id = new.id;
+    match log.create(new).await {
+        Ok(Created::New(writer)) => (id, writer),
+        _ => panic!("expected a new stream"),
+    }
+}
+
+pub(super) async fn write(writer: &mut dyn Writer, texts: &[&str]) -> Result<(), LogError> {
+    let mut batch = Batch::default();
+    for text in texts {
+        batch.push_text(text);
+    }
+    flush(writer, &mut batch).await
+}
+
+pub(super) async fn close(writer: &mut dyn Writer, terminal: &Terminal) -> Result<(), LogError> {
+    let mut batch = Batch::default();
+    batch.push_terminal(terminal);
+    flush(writer, &mut batch).await
+}
+
+async fn flush(writer: &mut dyn Writer, batch: &mut Batch) -> Result<(), LogError> {
+    poll_fn(|context| writer.poll_flush(context, batch)).await
+}
+
+/// Reads a follower to the end: the sequence numbers, the kinds and the text.
+pub(super) async fn drain(follower: &mut dyn Follower) -> (Vec<u64>, Vec<Kind>, String) {
+    let (mut seqs, mut kinds, mut text) = (Vec::new(), Vec::new(), String::new());
+    let mut batch = Batch::default();
+    loop {
+        let read = poll_fn(|context| follower.poll_read(context, &mut batch, 64));
+        if !tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap() {
+            return (seqs, kinds, text);
+        }
+        for entry in batch.entries() {
+            seqs.push(entry.seq);
+            kinds.push(entry.kind);
+            if entry.kind == Kind::Text {
+                text.push_str(entry.payload);
+            }
+        }
+    }
+}
+
+async fn control(writer: &mut dyn Writer) -> Control {
+    let told = poll_fn(|context| writer.poll_control(context));
+    tokio::time::timeout(DEADLINE, told).await.unwrap()
+}
+
+/// Runs every check on a log that was just made.
+pub(super) async fn all(log: &dyn StreamLog) {
+    ids_are_contiguous_and_the_terminal_is_last(log).await;
+    a_follower_waits_and_is_woken(log).await;
+    any_cursor_resumes(log).await;
+    nothing_follows_the_terminal(log).await;
+    a_dropped_writer_closes_its_stream(log).await;
+    streams_belong_to_their_owner(log).await;
+    control_is_told_once(log).await;
+    idempotency_keys_find_their_stream(log).await;
+    lists_are_newest_first(log).await;
+    removal_is_at_once_and_followers_are_told(log).await;
+}
+
+async fn ids_are_contiguous_and_the_terminal_is_last(log: &dyn StreamLog) {
+    let owner = owner("ids");
+    let (id, mut writer) = create(log, &owner).await;
+    write(writer.as_mut(), &["a", "b"]).await.unwrap();
+    write(writer.as_mut(), &["c"]).await.unwrap();
+    close(writer.as_mut(), &done()).await.unwrap();
+    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let (seqs, kinds, text) = drain(follower.as_mut()).await;
+    assert_eq!(seqs, [0, 1, 2, 3, 4]);
+    assert_eq!(kinds[0], Kind::Start);
+    assert_eq!(kinds[4], Kind::Done);
+    assert_eq!(text, "abc");
+    let description = log.describe(Access::Owner(&owner), id).await.unwrap();
+    assert_eq!(description.last_seq, 4);
+    assert_eq!(description.terminal, Some(done()));
+    assert_eq!(description.metadata["note"], "mine");
+}
+
+async fn a_follower_waits_and_is_woken(log: &dyn StreamLog) {
+    let owner = owner("waits");
+    let (id, mut writer) = create(log, &owner).await;
+    let mut followers = Vec::new();
+    for _ in 0..3 {
+        followers.push(log.follow(Access::Owner(&owner), id, None).await.unwrap());
+    }
+    let reading = futures_util::future::join_all(followers.iter_mut().map(|f| drain(f.as_mut())));
+    let writing = async {
+        for _ in 0..50 {
+            write(writer.as_mut(), &["x"]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        close(writer.as_mut(), &failed()).await.unwrap();
+    };
+    let (read, ()) = futures_util::future::join(reading, writing).await;
+    for (seqs, kinds, text) in read {
+        assert_eq!(seqs, (0..52).collect::<Vec<u64>>());
+        assert_eq!(kinds.last(), Some(&Kind::Error));
+        assert_eq!(text.len(), 50);
+    }
+}
+
+async fn any_cursor_resumes(log: &dyn StreamLog) {
+    let owner = owner("resumes");
+    let (id, mut writer) = create(log, &owner).await;
+    for at in 0..100 {
+        write(writer.as_mut(), &[&format!("{at};")]).await.unwrap();
+    }
+    close(writer.as_mut(), &done()).await.unwrap();
+    for after in 0..=101 {
+        let access = Access::Owner(&owner);
+        let mut follower = log.follow(access, id, Some(after)).await.unwrap();
+        let (seqs, _, _) = drain(follower.as_mut()).await;
+        assert_eq!(seqs, (after + 1..=101).collect::<Vec<u64>>());
+        let batch = log.read(access, id, Some(after), 1 << 20).await.unwrap();
+        assert_eq!(batch.len(), seqs.len());
+    }
+    let beyond = log.follow(Access::Owner(&owner), id, Some(102)).await;
+    assert_eq!(beyond.err(), Some(LogError::BeyondEnd));
+}
+
+async fn nothing_follows_the_terminal(log: &dyn StreamLog) {
+    let owner = owner("terminal");
+    let (id, mut writer) = create(log, &owner).await;
+    close(writer.as_mut(), &done()).await.unwrap();
+    assert_eq!(
+        write(writer.as_mut(), &["late"]).await,
+        Err(LogError::Closed)
+    );
+    assert_eq!(
+        close(writer.as_mut(), &failed()).await,
+        Err(LogError::Closed)
+    );
+    drop(writer);
+    let description = log.describe(Access::Owner(&owner), id).await.unwrap();
+    assert_eq!(description.terminal, Some(done()));
+}
+
+async fn a_dropped_writer_closes_its_stream(log: &dyn StreamLog) {
+    let owner = owner("dropped");
+    let (id, mut writer) = create(log, &owner).await;
+    write(writer.as_mut(), &["a"]).await.unwrap();
+    drop(writer);
+    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let (_, kinds, text) = drain(follower.as_mut()).await;
+    assert_eq!((kinds.last(), text.as_str()), (Some(&Kind::Error), "a"));
+    let terminal = log
+        .describe(Access::Owner(&owner), id)
+        .await
+        .unwrap()
+        .terminal;
+    assert_eq!(terminal.unwrap().outcome(), "producer_lost");
+}
+
+async fn streams_belong_to_their_owner(log: &dyn StreamLog) {
+    let (mine, other) = (owner("mine"), owner("other"));
+    let same_subject = Owner {
+        issuer: "elsewhere".into(),
+        ..mine.clone()
+    };
+    let (id, _writer) = create(log, &mine).await;
+    for stranger in [&other, &same_subject] {
+        let access = Access::Owner(stranger);
+        assert_eq!(
+            log.follow(access, id, None).await.err(),
+            Some(LogError::Foreign)
+        );
+        assert_eq!(
+            log.read(access, id, None, 1).await.err(),
+            Some(LogError::Foreign)
+        );
+        assert_eq!(
+            log.describe(access, id).await.err(),
+            Some(LogError::Foreign)
+        );
+        assert_eq!(log.cancel(access, id).await, Err(LogError::Foreign));
+        assert_eq!(log.remove(access, id).await, Err(LogError::Foreign));
+        assert!(log.list(stranger, None, None, 10).await.unwrap().is_empty());
+    }
+    assert!(log.describe(Access::Operator, id).await.is_ok());
+    let unknown = StreamId::generate();
+    let missing = log.describe(Access::Owner(&mine), unknown).await.err();
+    assert_eq!(missing, Some(LogError::Missing));
+}
+
+async fn control_is_told_once(log: &dyn StreamLog) {
+    let owner = owner("control");
+    let (id, mut writer) = create(log, &owner).await;
+    let quiet = |writer: &mut Box<dyn Writer>| {
+        poll_fn(|context| writer.poll_control(context)).now_or_never()
+    };
+    assert_eq!(
+        quiet(&mut writer),
+        None,
+        "nobody has left a stream that nobody has read"
+    );
+    let first = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let second = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    assert_eq!(control(writer.as_mut()).await, Control::Attended);
+    drop(first);
+    assert_eq!(quiet(&mut writer), None);
+    drop(second);
+    assert_eq!(control(writer.as_mut()).await, Control::Deserted);
+    let third = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    assert_eq!(control(writer.as_mut()).await, Control::Attended);
+    assert_eq!(writer.readers(), 3);
+    log.cancel(Access::Owner(&owner), id).await.unwrap();
+    log.cancel(Access::Owner(&owner), id).await.unwrap();
+    assert_eq!(control(writer.as_mut()).await, Control::Cancel);
+    assert_eq!(quiet(&mut writer), None);
+    close(writer.as_mut(), &done()).await.unwrap();
+    log.cancel(Access::Owner(&owner), id).await.unwrap();
+    drop(third);
+}
+
+async fn idempotency_keys_find_their_stream(log: &dyn StreamLog) {
+    let (ann, ben) = (owner("ann"), owner("ben"));
+    let first = new_stream(&ann, Some(("k", 1)));
+    let id = first.id;
+    let created = log.create(first).await.unwrap();
+    let again = log.create(new_stream(&ann, Some(("k", 1)))).await.unwrap();
+    assert!(matches!(again, Created::Existing(existing) if existing == id));
+    let reused = log.create(new_stream(&ann, Some(("k", 2)))).await;
+    assert_eq!(reused.err(), Some(LogError::KeyReused));
+    let others = log.create(new_stream(&ben, Some(("k", 2)))).await.unwrap();
+    assert!(
+        matches!(others, Created::New(_)),
+        "keys are told apart by owner"
+    );
+    let key = |byte| IdempotencyKey {
+        key: "k".into(),
+        fingerprint: [byte; 32],
+    };
+    assert_eq!(log.find(&ann, &key(1)).await, Ok(Some(id)));
+    assert_eq!(log.find(&ann, &key(2)).await, Err(LogError::KeyReused));
+    drop(created);
+    log.remove(Access::Owner(&ann), id).await.unwrap();
+    assert_eq!(log.find(&ann, &key(1)).await, Ok(None));
+}
+
+async fn lists_are_newest_first(log: &dyn StreamLog) {
+    let owner = owner("lists");
+    let mut ids = Vec::new();
+    let mut writers = Vec::new();
+    for _ in 0..5 {
+        let (id, writer) = create(log, &owner).await;
+        ids.insert(0, id);
+        writers.push(writer);
+    }
+    close(writers[2].as_mut(), &failed()).await.unwrap();
+    let listed = |status, after, limit| {
+        let owner = owner.clone();
+        async move {
+            let found = log.list(&owner, status, after, limit).await.unwrap();
+            found.into_iter().map(|found| found.id).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(listed(None, None, 10).await, ids);
+    assert_eq!(listed(None, None, 2).await, ids[..2]);
+    assert_eq!(listed(None, Some(ids[1]), 2).await, ids[2..4]);
+    assert_eq!(listed(Some(Status::Error), None, 10).await, [ids[2]]);
+    assert_eq!(listed(Some(Status::Running), None, 10).await.len(), 4);
+}
+
+async fn removal_is_at_once_and_followers_are_told(log: &dyn StreamLog) {
+    let owner = owner("removal");
+    let (id, mut writer) = create(log, &owner).await;
+    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    log.remove(Access::Owner(&owner), id).await.unwrap();
+    let gone = log.describe(Access::Owner(&owner), id).await.err();
+    assert_eq!(gone, Some(LogError::Missing));
+    assert_eq!(
+        log.remove(Access::Owner(&owner), id).await,
+        Err(LogError::Missing)
+    );
+    loop {
+        if control(writer.as_mut()).await == Control::Cancel {
+            break;
+        }
+    }
+    close(writer.as_mut(), &done()).await.unwrap();
+    let (_, kinds, _) = drain(follower.as_mut()).await;
+    assert_eq!(kinds.last(), Some(&Kind::Done));
+}

@@ -3,8 +3,9 @@
 //! The index of streams lies behind one lock, which is taken when a stream is created, found,
 //! ended or removed, but never for a token: writers and followers hold their stream's own cell.
 //!
-//! A finished stream is kept for its retention, or until the byte ceiling needs its room (the
-//! oldest finished goes first). A live stream is never evicted.
+//! A finished stream is kept for its retention, and for whoever still reads it then; or until the
+//! byte ceiling needs its room (the oldest finished goes first, and its readers' connections break).
+//! A live stream is never evicted.
 
 mod cell;
 
@@ -122,9 +123,11 @@ impl Shared {
     /// is room now.
     fn make_room(&self, index: &mut Index) -> bool {
         while self.bytes.load(Ordering::Relaxed) >= self.config.max_bytes {
-            match index.finished.pop_front() {
-                Some((_, id)) => index.expire(id),
-                None => return false,
+            let Some((_, id)) = index.finished.pop_front() else {
+                return false;
+            };
+            if let Some(cell) = index.expire(id) {
+                cell.evict();
             }
         }
         true
@@ -182,8 +185,8 @@ impl Index {
     }
 
     /// Forgets an ended stream, but remembers whose it was.
-    fn expire(&mut self, id: StreamId) {
-        let Some(cell) = self.take(id) else { return };
+    fn expire(&mut self, id: StreamId) -> Option<Arc<Cell>> {
+        let cell = self.take(id)?;
         if self.expired_order.len() >= REMEMBERED_EXPIRED
             && let Some(oldest) = self.expired_order.pop_front()
         {
@@ -191,6 +194,7 @@ impl Index {
         }
         self.expired.insert(id, cell.owner().clone());
         self.expired_order.push_back(id);
+        Some(cell)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A log gives entries their sequence numbers, keeps them for replay and wakes whoever follows.
 //! It knows nothing of generators, credentials or HTTP. Its backends stand beside this file, and
-//! [`conformance`] is the suite that each of them must pass.
+//! `conformance` is the suite that each of them must pass.
 //!
 //! What every backend keeps:
 //! - sequence numbers are contiguous from 0, which is the start entry;
@@ -11,8 +11,8 @@
 //! - a [`Writer`] that is dropped before it closed its stream closes it as `producer_lost`;
 //! - a live stream is never evicted.
 
-#[cfg(any(test, feature = "conformance"))]
-pub mod conformance;
+#[cfg(test)]
+mod conformance;
 pub mod memory;
 
 use std::collections::BTreeMap;

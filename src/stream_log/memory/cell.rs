@@ -28,6 +28,7 @@ struct State {
     bytes: usize,
     next_seq: u64,
     terminal: Option<Terminal>,
+    evicted: bool,
     cancelled: bool,
     /// A slot for each follower, with its waker while it waits.
     followers: Slab<Option<Waker>>,
@@ -98,6 +99,7 @@ impl Cell {
             bytes: OVERHEAD_BYTES + metadata,
             next_seq: 0,
             terminal: None,
+            evicted: false,
             cancelled: false,
             followers: Slab::new(),
             followers_ever: 0,
@@ -170,6 +172,14 @@ impl Cell {
             state.cancelled = true;
             state.wake_writer();
         }
+    }
+
+    /// Gives back the memory of an ended stream, whoever still reads it.
+    pub(super) fn evict(&self) {
+        let mut state = self.state();
+        state.segments = Vec::new();
+        state.evicted = true;
+        self.shared.shrink(std::mem::take(&mut state.bytes));
     }
 
     fn append(&self, batch: &mut Batch) -> Result<(), LogError> {
@@ -328,6 +338,9 @@ impl Follower for MemoryFollower {
         max_bytes: usize,
     ) -> Poll<Result<bool, LogError>> {
         let mut state = self.cell.state();
+        if self.next < state.next_seq && state.evicted {
+            return Poll::Ready(Err(LogError::Expired));
+        }
         if self.next < state.next_seq {
             state.copy(self.next, batch, max_bytes);
             self.next = batch.next_seq();
