@@ -9,7 +9,7 @@ use actix_web::web::{self, Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use super::Api;
@@ -121,21 +121,23 @@ impl Body {
         }
         let mut deserializer = serde_json::Deserializer::from_slice(&self.bytes);
         let value = serde_path_to_error::deserialize(&mut deserializer)
-            .map_err(|error| explain(&error.path().to_string(), error.inner()))?;
-        deserializer.end().map_err(|error| explain("", &error))?;
+            .map_err(|error| self.explain(&error.path().to_string(), error.inner()))?;
+        deserializer
+            .end()
+            .map_err(|error| self.explain("", &error))?;
         Ok(value)
     }
-}
 
-/// Tells bad JSON (400) from good JSON with a bad field (422), and names the field.
-fn explain(path: &str, error: &serde_json::Error) -> ApiError {
-    let message = error.to_string();
-    let message = message
-        .rsplit_once(" at line ")
-        .map_or(message.as_str(), |(message, _)| message);
-    match error.classify() {
-        Category::Data => {}
-        Category::Io | Category::Syntax | Category::Eof => {
+    /// Tells bad JSON (400) from good JSON with a bad field (422), and names the field.
+    fn explain(&self, path: &str, error: &serde_json::Error) -> ApiError {
+        let message = error.to_string();
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(message.as_str(), |(message, _)| message);
+        // A word where a variant's name must stand is a syntax error to serde, and good JSON to us.
+        let is_json = std::str::from_utf8(&self.bytes)
+            .is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+        if error.classify() != Category::Data && !is_json {
             return ApiError::new(
                 Code::InvalidJson,
                 format!(
@@ -145,28 +147,29 @@ fn explain(path: &str, error: &serde_json::Error) -> ApiError {
                 ),
             );
         }
-    }
-    // Serde names an unknown or missing field in its message and its parent in the path.
-    let named = ["unknown field `", "missing field `", "duplicate field `"]
-        .iter()
-        .find_map(|start| message.strip_prefix(start)?.split('`').next());
-    let parent = if path == "." { "" } else { path };
-    let field = match named {
-        Some(field) if parent.is_empty() || parent.ends_with(field) => field.to_owned(),
-        Some(field) => format!("{parent}.{field}"),
-        None if parent.is_empty() => "body".to_owned(),
-        None => parent.to_owned(),
-    };
-    let message = message
-        .replace(
-            "expected u32",
-            "expected a whole number from 0 to 4294967295",
+        // Serde names an unknown or missing field in its message and its parent in the path.
+        let named = ["unknown field `", "missing field `", "duplicate field `"]
+            .iter()
+            .find_map(|start| message.strip_prefix(start)?.split('`').next());
+        let parent = if path == "." { "" } else { path };
+        let field = match named {
+            Some(field) if parent.is_empty() => field.to_owned(),
+            Some(field) if parent.ends_with(field) => parent.to_owned(),
+            Some(field) => format!("{parent}.{field}"),
+            None if parent.is_empty() => "body".to_owned(),
+            None => parent.to_owned(),
+        };
+        let message = message
+            .replace(
+                "expected u32",
+                "expected a whole number from 0 to 4294967295",
+            )
+            .replace("expected i64", "expected a whole number")
+            .replace("expected f64", "expected a number")
+            .replace("expected struct CreateStream", "expected an object");
+        ApiError::field(
+            field.chars().take(100).collect::<String>(),
+            message.chars().take(300).collect::<String>(),
         )
-        .replace("expected i64", "expected a whole number")
-        .replace("expected f64", "expected a number")
-        .replace("expected struct CreateStream", "expected an object");
-    ApiError::field(
-        field.chars().take(100).collect::<String>(),
-        message.chars().take(300).collect::<String>(),
-    )
+    }
 }

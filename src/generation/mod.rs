@@ -134,7 +134,7 @@ impl GenerationService {
         let name = wanted.unwrap_or(&self.models.default);
         match self.models.by_name.get_key_value(name) {
             Some((name, _)) => Ok(name),
-            None => Err(UnknownModel(name.to_owned())),
+            None => Err(UnknownModel(name.chars().take(100).collect())),
         }
     }
 

@@ -1,0 +1,151 @@
+//! Clients that are slow, silent, half gone, or never read: none of them holds anything for long.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::client::connect;
+use crate::server::{Server, prompt};
+
+/// Sends the head of a create request with a declared body, and the given part of it.
+fn send_part(server: &Server, part: &str, declared: usize) -> std::net::TcpStream {
+    let request = server
+        .post("/v1/streams")
+        .header("Content-Type", "application/json");
+    let bytes = request
+        .header("Content-Length", &declared.to_string())
+        .body(part)
+        .bytes();
+    let mut connection = connect(server.address);
+    connection.write_all(&bytes).unwrap();
+    connection
+}
+
+fn answer(mut connection: std::net::TcpStream) -> String {
+    let mut answer = String::new();
+    // Whatever comes until the server closes, or resets, the connection.
+    let _ = connection.read_to_string(&mut answer);
+    answer
+}
+
+#[test]
+fn a_body_that_stalls_gets_408() {
+    let server = Server::with("http.body_timeout = \"300ms\"\nhttp.keep_alive = \"100ms\"\n");
+    let started = Instant::now();
+    let answer = answer(send_part(&server, "{\"p", 20));
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer:?}");
+    assert!(answer.contains("request_timeout"));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_head_that_stalls_gets_408() {
+    let server = Server::with("http.head_timeout = \"300ms\"\n");
+    let mut connection = connect(server.address);
+    connection
+        .write_all(b"POST /v1/streams HTTP/1.1\r\nHost:")
+        .unwrap();
+    assert!(answer(connection).starts_with("HTTP/1.1 408"));
+}
+
+#[test]
+fn garbage_is_400() {
+    let server = Server::start();
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+    ] {
+        let mut connection = connect(server.address);
+        connection.write_all(garbage).unwrap();
+        connection.shutdown(Shutdown::Write).unwrap();
+        let answer = answer(connection);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_body_that_is_cut_generates_nothing() {
+    let server = Server::start();
+    let connection = send_part(&server, "{\"prompt\":\"x\"}", 100);
+    connection.shutdown(Shutdown::Write).unwrap();
+    answer(connection);
+    assert_eq!(
+        server.get("/v1/streams").send().json()["streams"],
+        json!([])
+    );
+}
+
+#[test]
+fn a_client_that_has_closed_its_side_is_gone_even_if_nothing_is_said() {
+    let server = Server::start();
+    let mut body = prompt(json!({"first_token_delay_ms": 60_000}));
+    body["on_disconnect"] = "cancel".into();
+    let mut connection = connect(server.address);
+    connection
+        .write_all(&server.post("/v1/streams").json(&body).bytes())
+        .unwrap();
+    let mut piece = [0; 4096];
+    let mut head = String::new();
+    while !head.contains("event: start") {
+        let read = connection.read(&mut piece).unwrap();
+        head.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+    }
+    let id = head.split("/v1/streams/").nth(1).unwrap()[..32].to_owned();
+    connection.shutdown(Shutdown::Write).unwrap();
+    let left = Instant::now();
+    assert_eq!(server.ended(&id)["finish_reason"], "cancelled");
+    assert!(left.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_reader_that_never_reads_is_cut() {
+    let server = Server::with("http.peer_timeout = \"1s\"\n");
+    let mut body = prompt(json!({"text": "huge", "tokens": 1000, "tokens_per_second": 40}));
+    body["on_disconnect"] = "cancel".into();
+    let mut connection = connect(server.address);
+    socket2::SockRef::from(&connection)
+        .set_recv_buffer_size(4096)
+        .unwrap();
+    connection
+        .write_all(&server.post("/v1/streams").json(&body).bytes())
+        .unwrap();
+    let list = || server.get("/v1/streams").send().json()["streams"].clone();
+    let id = crate::server::wait_for(|| Some(list()[0]["id"].as_str()?.to_owned()));
+    let end = server.ended(&id);
+    assert_eq!(
+        end["finish_reason"],
+        "cancelled",
+        "{:.200}",
+        end["error"].to_string()
+    );
+}
+
+#[test]
+fn a_slow_reader_stalls_neither_the_generation_nor_other_readers() {
+    let server = Server::start();
+    let mut slow = server.create(json!({"text": "huge", "tokens": 40}));
+    slow.expect();
+    let id = slow.stream.clone();
+    assert_eq!(
+        server.ended(&id)["status"],
+        "done",
+        "it ended though its first reader reads nothing"
+    );
+    assert_eq!(
+        server
+            .events(&id, None)
+            .events()
+            .rest()
+            .last()
+            .unwrap()
+            .kind,
+        "done"
+    );
+    assert_eq!(slow.rest().last().unwrap().kind, "done");
+}

@@ -1,0 +1,31 @@
+//! The product over a real port, against the contract with clients: framing, resume, endings,
+//! credentials, limits, errors. Faults are injected by the demo's knobs and by cutting connections.
+
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::single_match_else,
+    reason = "a test is no library: it stops where something is wrong, and tables are long"
+)]
+
+mod auth;
+mod bad_requests;
+mod client;
+mod command;
+mod connections;
+mod cors;
+mod create;
+mod endings;
+mod follow;
+mod limits;
+mod process;
+mod resume;
+mod server;
+mod sse;
+mod tls;

@@ -1,0 +1,469 @@
+//! The program itself: its first words, its mistakes, its signals, and what its log never says.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::client::Request;
+use crate::server::{SECRET, token, wait_for};
+
+/// The program with a state directory of its own and nothing from our environment but the path.
+fn tailrace(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace"));
+    command
+        .env_clear()
+        .env("XDG_STATE_HOME", directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A running program, with what it has logged so far.
+struct Program {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+impl Program {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.env("TAILRACE_BIND", "127.0.0.1:0").spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        let writer = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut log = writer.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let address = wait_for(|| {
+            let log = log.lock().unwrap();
+            let line: Value =
+                serde_json::from_str(log.lines().find(|line| line.contains("Listening"))?).ok()?;
+            line["address"].as_str()?.parse().ok()
+        });
+        Self {
+            child,
+            address,
+            log,
+        }
+    }
+
+    fn signal(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    fn stdout(&mut self) -> String {
+        let mut text = String::new();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        text
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn output(command: &mut Command) -> (i32, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn without_configuration_it_serves_and_its_first_words_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = Program::start(tailrace(directory.path()));
+    let key = directory.path().join("tailrace/development.key");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&key).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    // The token of `tailrace token` is good too, since the key is kept.
+    let (code, minted, _) =
+        output(tailrace(directory.path()).args(["token", "--sub", "ann", "--ttl", "5m"]));
+    assert_eq!(code, 0);
+    let list = Request::new(program.address, "GET", "/v1/streams")
+        .bearer(minted.trim())
+        .send();
+    assert_eq!(list.status, 200);
+    program.signal();
+    assert!(program.child.wait().unwrap().success());
+    let banner = program.stdout();
+    let curl = banner
+        .find("curl -N http://127.0.0.1:")
+        .expect("a command to paste");
+    assert!(banner[curl..].contains("Authorization: Bearer ey"));
+    assert!(banner.contains("insecure") && banner.contains("[[auth.keys]]"));
+}
+
+#[test]
+fn the_pasted_curl_command_streams() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = Program::start(tailrace(directory.path()));
+    let mut banner = BufReader::new(program.child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("lighthouse keepers\"}'") {
+        assert!(banner.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    let curl = &text[text.find("curl -N").unwrap()..];
+    let pasted = Command::new("sh")
+        .args(["-c", curl])
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    let stream = String::from_utf8(pasted.stdout).unwrap();
+    assert!(stream.contains("lighthouse keepers") || stream.contains(" keepers"));
+    assert!(stream.contains("event: done"));
+}
+
+#[test]
+fn the_development_key_is_for_loopback_only() {
+    let directory = tempfile::tempdir().unwrap();
+    for bind in ["0.0.0.0:0", "[::]:0"] {
+        let (code, _, stderr) = output(tailrace(directory.path()).env("TAILRACE_BIND", bind));
+        assert_eq!(code, 2);
+        assert!(
+            stderr.contains("refusing to listen") && stderr.contains("[[auth.keys]]"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_configuration_names_file_key_and_what_was_expected() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tailrace.toml");
+    let check = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let (code, _, stderr) = output(
+            tailrace(directory.path())
+                .args(["check", "--config"])
+                .arg(&path),
+        );
+        assert_eq!(code, 2, "{text}");
+        stderr
+    };
+    for (text, words) in [
+        (
+            "workers = \"many\"",
+            &["tailrace.toml", "workers", "usize"][..],
+        ),
+        ("wrokers = 2", &["tailrace.toml", "wrokers", "workers"]),
+        (
+            "[http]\nheartbeat = \"soon\"",
+            &["tailrace.toml", "http.heartbeat"],
+        ),
+        (
+            "[http]\nheartbeat = \"0s\"",
+            &["tailrace.toml", "http.heartbeat", "at least 10ms"],
+        ),
+        (
+            "[http]\nbody_limit = \"lots\"",
+            &["tailrace.toml", "http.body_limit"],
+        ),
+        (
+            "[limits]\ndefault_plan = \"gold\"",
+            &["tailrace.toml", "limits.default_plan", "gold"],
+        ),
+        (
+            "[limits.plans.gold]\nburst = 1",
+            &["tailrace.toml", "limits.plans.gold", "requests_per_minute"],
+        ),
+        (
+            "[models.m]\ngenerator = \"magic\"",
+            &["tailrace.toml", "models.m", "magic", "demo"],
+        ),
+        (
+            "[models.m]\ngenerator = \"demo\"\ntoknes = 3",
+            &["tailrace.toml", "toknes", "tokens"],
+        ),
+        (
+            "[models.m]\ngenerator = \"command\"",
+            &["tailrace.toml", "models.m", "program"],
+        ),
+        (
+            "default_model = \"x\"",
+            &["tailrace.toml", "default_model", "x"],
+        ),
+        (
+            "[[auth.keys]]\nalgorithm = \"HS256\"\nsecret = \"short\"",
+            &["tailrace.toml", "auth.keys", "32 bytes"],
+        ),
+        (
+            "[[auth.keys]]\nalgorithm = \"none\"\nsecret = \"x\"",
+            &["tailrace.toml", "auth.keys", "none", "HS256"],
+        ),
+        (
+            "[[auth.keys]]\nalgorithm = \"HS256\"",
+            &["tailrace.toml", "auth.keys[0]", "exactly one"],
+        ),
+        (
+            "[[auth.keys]]\nalgorithm = \"RS256\"\npublic_key_file = \"none.pem\"",
+            &["tailrace.toml", "auth.keys[0].public_key_file", "none.pem"],
+        ),
+        (
+            "[auth]\nrequired_claims = [\"email\"]",
+            &["tailrace.toml", "auth.required_claims", "email"],
+        ),
+        (
+            "allowed_origins = [\"chat.example\"]",
+            &["tailrace.toml", "allowed_origins", "chat.example"],
+        ),
+        (
+            "trusted_proxies = [\"everyone\"]",
+            &["tailrace.toml", "trusted_proxies"],
+        ),
+        ("[log]\nlevel = \"=loud=\"", &["log.level"]),
+        ("not toml", &["tailrace.toml"]),
+    ] {
+        let stderr = check(text);
+        for word in words {
+            assert!(stderr.contains(word), "{text:?}: {word:?} in {stderr}");
+        }
+    }
+    let missing = output(tailrace(directory.path()).args(["--config", "/no/such.toml"]));
+    assert!(
+        missing.0 == 2 && missing.2.contains("/no/such.toml"),
+        "{}",
+        missing.2
+    );
+    let variable = output(
+        tailrace(directory.path())
+            .arg("check")
+            .env("TAILRACE_WORKERS", "many"),
+    );
+    assert!(
+        variable.0 == 2 && variable.2.to_lowercase().contains("workers"),
+        "{}",
+        variable.2
+    );
+    let bind = output(tailrace(directory.path()).env("TAILRACE_BIND", "here"));
+    assert!(
+        bind.0 == 2 && bind.2.contains("127.0.0.1:8080") && bind.2.contains("here"),
+        "{}",
+        bind.2
+    );
+}
+
+#[test]
+fn variables_win_over_the_file_and_kubernetes_is_not_a_setting() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tailrace.toml");
+    std::fs::write(&path, "bind = \"127.0.0.1:1\"\n[limits]\nmax_streams = 7\n").unwrap();
+    let (code, stdout, stderr) = output(
+        tailrace(directory.path())
+            .arg("check")
+            .env("TAILRACE_CONFIG", &path)
+            .env("TAILRACE_BIND", "127.0.0.1:9")
+            .env("TAILRACE_MEMORY__MAX_BYTES", "1GiB")
+            .env("TAILRACE_SERVICE_HOST", "10.0.0.1")
+            .env("TAILRACE_PORT", "tcp://10.0.0.1:80")
+            .env("TAILRACE_PORT_80_TCP_ADDR", "10.0.0.1"),
+    );
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("http://127.0.0.1:9") && stdout.contains("1.0 GiB"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn asymmetric_keys_sign_and_verify() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/auth/jwt/test_keys");
+    let path = directory.path().join("tailrace.toml");
+    let entry = |id: &str, algorithm: &str, file: &str| {
+        let file = keys.join(file);
+        let file = file.display();
+        format!(
+            "[[auth.keys]]\nid = \"{id}\"\nalgorithm = \"{algorithm}\"\npublic_key_file = \"{file}.pub.pem\"\nprivate_key_file = \"{file}.pem\"\n"
+        )
+    };
+    let entries = [
+        ("r", "RS256", "rsa"),
+        ("p", "PS256", "rsa"),
+        ("e", "ES256", "p256"),
+        ("e3", "ES384", "p384"),
+        ("d", "EdDSA", "ed25519"),
+    ];
+    let keys: String = entries
+        .iter()
+        .map(|(id, algorithm, file)| entry(id, algorithm, file))
+        .collect();
+    std::fs::write(
+        &path,
+        format!("[auth]\nissuers = [\"me\"]\naudiences = [\"us\"]\n{keys}"),
+    )
+    .unwrap();
+    let mut command = tailrace(directory.path());
+    command.arg("--config").arg(&path);
+    let program = Program::start(command);
+    for (id, ..) in entries {
+        let (code, token, stderr) = output(
+            tailrace(directory.path())
+                .arg("--config")
+                .arg(&path)
+                .args(["token", "--key", id]),
+        );
+        assert_eq!(code, 0, "{stderr}");
+        let list = Request::new(program.address, "GET", "/v1/streams")
+            .bearer(token.trim())
+            .send();
+        assert_eq!(list.status, 200, "{id}");
+    }
+    let unknown = output(
+        tailrace(directory.path())
+            .arg("--config")
+            .arg(&path)
+            .args(["token", "--key", "x"]),
+    );
+    assert_eq!(unknown.0, 2);
+}
+
+#[test]
+fn help_is_worth_reading() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["token", "--help"],
+        &["check", "--help"],
+    ] {
+        let (code, stdout, _) = output(tailrace(directory.path()).args(arguments));
+        assert_eq!(code, 0);
+        assert!(stdout.len() > 200, "{stdout}");
+    }
+    let (code, _, stderr) = output(tailrace(directory.path()).arg("sevre"));
+    assert!(code == 2 && stderr.contains("serve"), "{stderr}");
+}
+
+/// A server with a configured key, a slow stream on it, and that stream's reader.
+fn with_slow_stream(drain: &str) -> (Program, crate::sse::Events, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tailrace.toml");
+    std::fs::write(
+        &path,
+        format!("drain_timeout = \"{drain}\"\n[[auth.keys]]\nid = \"test\"\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n[limits.plans.default]\nrequests_per_minute = 600\nburst = 100\nstreams = 100\ntokens_per_minute = 1000000\n"),
+    )
+    .unwrap();
+    let mut command = tailrace(directory.path());
+    command
+        .arg("--config")
+        .arg(&path)
+        .env("TAILRACE_LOG__LEVEL", "trace");
+    let program = Program::start(command);
+    let body = json!({"prompt": "a-secret-prompt", "metadata": {"demo.tokens": "100000", "demo.tokens_per_second": "20"}});
+    let request = Request::new(program.address, "POST", "/v1/streams")
+        .bearer(&token("ann"))
+        .json(&body);
+    let mut events = request.send().events();
+    events.expect();
+    (program, events, directory)
+}
+
+#[test]
+fn a_signal_drains_ends_what_is_left_and_exits_with_0() {
+    let (mut program, events, _directory) = with_slow_stream("300ms");
+    program.signal();
+    let end = events.rest().pop().unwrap();
+    assert_eq!(end.data["error"]["code"], "server_stopping");
+    assert_eq!(program.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let (mut program, mut events, _directory) = with_slow_stream("1h");
+    program.signal();
+    wait_for(|| {
+        program
+            .log
+            .lock()
+            .unwrap()
+            .contains("Draining")
+            .then_some(())
+    });
+    let asked = Instant::now();
+    program.signal();
+    assert_eq!(program.child.wait().unwrap().code(), Some(1));
+    assert!(asked.elapsed() < Duration::from_secs(3));
+    let cut = std::iter::from_fn(|| Some(events.next())).find(Result::is_err);
+    assert!(
+        cut.is_some(),
+        "the connection breaks, so that clients resume elsewhere"
+    );
+}
+
+#[test]
+fn the_log_tells_of_each_stream_and_never_a_secret() {
+    let (mut program, events, _directory) = with_slow_stream("100ms");
+    let address = program.address;
+    let (token, stream) = (token("ann"), events.stream.clone());
+    for path in [
+        format!("/v1/streams?access_token={token}"),
+        format!("/v1/streams/{stream}/events?ticket=a-secret-ticket"),
+        "/v1/streams?access_token=a-secret-guess".to_owned(),
+    ] {
+        Request::new(address, "GET", &path)
+            .header("Cookie", "session=a-secret-cookie")
+            .send();
+    }
+    let bad = Request::new(address, "POST", "/v1/streams").bearer(&token);
+    bad.header("Content-Type", "application/json")
+        .body("{\"prompt\": a-secret-prompt")
+        .send();
+    let mut panics = json!({"prompt": "a-secret-prompt", "metadata": {"demo.panic_after": "1"}});
+    panics["metadata"]["note"] = "a-secret-note".into();
+    Request::new(address, "POST", "/v1/streams")
+        .bearer(&token)
+        .json(&panics)
+        .send()
+        .events()
+        .rest();
+    program.signal();
+    events.rest();
+    program.child.wait().unwrap();
+    let log = wait_for(|| {
+        Some(program.log.lock().unwrap().clone()).filter(|log| log.contains("Stopped"))
+    });
+    let line = log
+        .lines()
+        .find(|line| line.contains(&stream) && line.contains("A stream ended"))
+        .unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["stream.owner"], "|ann");
+    assert_eq!(line["stream.model"], "demo");
+    assert_eq!(line["stream.outcome"], "server_stopping");
+    assert_eq!(line["stream.readers"], 1);
+    assert!(line["tokens.completion"].is_u64() && line["total_ms"].is_u64());
+    assert!(log.contains("A task panicked"));
+    for secret in [
+        "a-secret",
+        token.rsplit('.').next().unwrap(),
+        SECRET,
+        "access_token=",
+    ] {
+        let leak = log.lines().find(|line| line.contains(secret));
+        assert_eq!(leak, None, "the log holds {secret}");
+    }
+}

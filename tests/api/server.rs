@@ -1,0 +1,194 @@
+//! A server of our own for each test, in this process, on a port of its own.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tailrace::app::{App, Stopped};
+use tailrace::auth::{Algorithm, KeyConfig, KeyMaterial, TokenRequest, mint};
+use tailrace::config::Config;
+use tokio::sync::mpsc;
+
+use crate::client::{Request, Response};
+use crate::sse::Events;
+
+pub const SECRET: &str = "a secret of at least thirty-two bytes, for tests";
+
+/// Defaults for tests: one worker, an unpaced demo, a wide plan.
+const BASE: &str = r#"
+bind = "127.0.0.1:0"
+workers = 1
+drain_timeout = "200ms"
+log.level = "off"
+auth.keys = [{ id = "test", algorithm = "HS256", secret = "a secret of at least thirty-two bytes, for tests" }]
+models.demo = { generator = "demo", tokens_per_second = 0.0, first_token_delay_ms = 0 }
+limits.plans.default = { requests_per_minute = 1000000, burst = 100000, streams = 1000, tokens_per_minute = 1000000000 }
+"#;
+
+/// How long a test waits for what must come.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+pub struct Server {
+    pub address: SocketAddr,
+    stop: mpsc::Sender<()>,
+    thread: Option<JoinHandle<Stopped>>,
+}
+
+impl Server {
+    /// A server with the defaults.
+    pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// A server with more settings: lines of TOML with dotted keys.
+    pub fn with(settings: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tailrace.toml");
+        // The default model must be known whatever other models a test adds.
+        std::fs::write(&path, format!("default_model = \"demo\"\n{BASE}{settings}")).unwrap();
+        let config = Config::load(Some(&path)).unwrap_or_else(|error| panic!("{error}"));
+        let (stop, mut stopping) = mpsc::channel(4);
+        let (started, address) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async {
+                let app = App::build(&config).unwrap();
+                started.send(app.address()).unwrap();
+                let asked = async || {
+                    if stopping.recv().await.is_none() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                app.run(asked).await.unwrap()
+            })
+        });
+        Self {
+            address: address.recv().unwrap(),
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// Asks the server to stop, as a signal does.
+    pub fn ask_to_stop(&self) {
+        self.stop.try_send(()).unwrap();
+    }
+
+    /// Waits until the server has stopped.
+    pub fn wait(mut self) -> Stopped {
+        self.thread.take().unwrap().join().unwrap()
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        Request::new(self.address, method, path)
+    }
+
+    pub fn get(&self, path: &str) -> Request {
+        self.request("GET", path).bearer(&token("ann"))
+    }
+
+    pub fn post(&self, path: &str) -> Request {
+        self.request("POST", path).bearer(&token("ann"))
+    }
+
+    pub fn delete(&self, path: &str) -> Request {
+        self.request("DELETE", path).bearer(&token("ann"))
+    }
+
+    /// Starts a generation with these demo knobs and follows it.
+    pub fn create(&self, knobs: Value) -> Events {
+        self.post("/v1/streams")
+            .json(&prompt(knobs))
+            .send()
+            .events()
+    }
+
+    /// Starts a generation that nobody follows; its id.
+    pub fn create_async(&self, knobs: Value) -> String {
+        let request = self.post("/v1/streams").header("Prefer", "respond-async");
+        let response = request.json(&prompt(knobs)).send();
+        assert_eq!(response.status, 202);
+        response.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    pub fn snapshot(&self, id: &str) -> Value {
+        self.get(&format!("/v1/streams/{id}")).send().json()
+    }
+
+    /// Waits until the stream has ended; its snapshot.
+    pub fn ended(&self, id: &str) -> Value {
+        wait_for(|| Some(self.snapshot(id)).filter(|snapshot| snapshot["status"] != "running"))
+    }
+
+    pub fn events(&self, id: &str, last_event_id: Option<&str>) -> Response {
+        let request = self.get(&format!("/v1/streams/{id}/events"));
+        match last_event_id {
+            None => request.send(),
+            Some(cursor) => request.header("Last-Event-ID", cursor).send(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // Twice: at once.
+            let _ = self.stop.try_send(());
+            let _ = self.stop.try_send(());
+            let stopped = thread.join();
+            assert!(
+                stopped.is_ok() || std::thread::panicking(),
+                "the server panicked"
+            );
+        }
+    }
+}
+
+/// A request with these demo knobs.
+pub fn prompt(knobs: Value) -> Value {
+    let knobs = knobs.as_object().unwrap().iter();
+    let metadata: serde_json::Map<String, Value> = knobs
+        .map(|(knob, value)| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            (format!("demo.{knob}"), text.into())
+        })
+        .collect();
+    json!({"prompt": "Tell me about rivers", "metadata": metadata})
+}
+
+/// A token for this subject with all ordinary scopes.
+pub fn token(subject: &str) -> String {
+    token_with(subject, "streams:write streams:read", None)
+}
+
+pub fn token_with(subject: &str, scope: &str, plan: Option<&str>) -> String {
+    let key = KeyConfig {
+        id: Some("test".into()),
+        algorithm: Some(Algorithm::HS256),
+        material: KeyMaterial::Secret(SECRET.as_bytes().to_vec()),
+        signing_pem: None,
+    };
+    let request = TokenRequest {
+        subject: subject.into(),
+        issuer: None,
+        audience: None,
+        scope: scope.into(),
+        plan: plan.map(str::to_owned),
+        lifetime: Duration::from_secs(600),
+    };
+    mint(&key, &request).unwrap()
+}
+
+/// Asks again and again until there is an answer.
+pub fn wait_for<T>(mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,45 @@
+//! HTTPS without a proxy.
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::json;
+
+use crate::client::connect;
+use crate::server::{Server, prompt};
+use crate::sse::check_whole;
+
+#[test]
+fn streams_over_tls() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = (
+        directory.path().join("cert.pem"),
+        directory.path().join("key.pem"),
+    );
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let server = Server::with(&format!(
+        "tls = {{ certificate = {certificate:?}, private_key = {key:?} }}\n"
+    ));
+
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let stream = StreamOwned::new(connection, connect(server.address));
+    let request = server
+        .post("/v1/streams")
+        .json(&prompt(json!({"tokens": 200, "tokens_per_second": 1000})));
+    let events = request.send_over(Box::new(stream)).events().rest();
+    check_whole(&events);
+    assert_eq!(events.len(), 202);
+}
