@@ -1,7 +1,7 @@
 //! The one reader of configuration files, environment variables and the files they name.
 //!
 //! A TOML file, and `TAILRACE_*` variables over it (`TAILRACE_AUTH__LEEWAY` is `auth.leeway`).
-//! The shapes of the file are in [`mod@file`]; what the modules get are their own `*Config` types.
+//! [`File`] has the shapes of the file; what the modules get are their own `*Config` types.
 
 #![expect(
     clippy::disallowed_methods,

@@ -25,3 +25,8 @@ pub mod shutdown;
 pub mod stream;
 pub mod stream_log;
 pub mod telemetry;
+
+/// Compiles the Rust of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

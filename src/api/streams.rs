@@ -1,6 +1,6 @@
 //! Streams as resources: create, look at, list, cancel, delete.
 
-use actix_web::http::header::{LOCATION, RETRY_AFTER};
+use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -191,12 +191,7 @@ pub(super) async fn snapshot(
     path: StreamPath,
 ) -> Result<HttpResponse, ApiError> {
     let snapshot: StreamSnapshot = api.generations.snapshot(&reader.0, path.0).await?.into();
-    let mut response = HttpResponse::Ok();
-    if snapshot.status == StreamStatus::Running {
-        // A hint for those who poll; following costs less.
-        response.insert_header((RETRY_AFTER, "1"));
-    }
-    Ok(response.json(snapshot))
+    Ok(HttpResponse::Ok().json(snapshot))
 }
 
 /// Which streams to list.
