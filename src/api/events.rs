@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use super::credentials::Reader;
 use super::encode::{self, Encoder};
 use super::path::StreamPath;
-use super::problem::{ApiError, Code, Problem};
+use super::problem::{ApiError, Code, Errors};
 use super::sse::{EventBody, Format};
 use super::wire::{Event, EventPage};
 use super::{Api, cursor};
@@ -87,8 +87,7 @@ impl Following {
             (EventPage = "application/json"),
         )),
         (status = 204, description = "The cursor is the terminal event: there is nothing to follow"),
-        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+        Errors,
     ),
 )]
 pub(super) async fn follow(

@@ -9,7 +9,7 @@ use super::body::Body;
 use super::credentials::{Caller, Read, Reader, Write};
 use super::events::{self, Following};
 use super::path::StreamPath;
-use super::problem::{ApiError, Code, Problem};
+use super::problem::{ApiError, Code, Errors};
 use super::wire::{CreateStream, Event, StreamList, StreamSnapshot, StreamStatus, stream_url};
 use super::{Api, cursor, quota};
 use crate::auth::Principal;
@@ -35,8 +35,7 @@ use crate::stream_log::{Access, IdempotencyKey};
         (status = 200, description = "The events, ended by one `done` or `error`", body = Event, content_type = "text/event-stream",
             headers(("Location" = String, description = "The stream"), ("X-Stream-Id" = String, description = "The stream's id"))),
         (status = 202, description = "The generation has started (`Prefer: respond-async`)", body = StreamSnapshot),
-        (status = "4XX", description = "The request is wrong, not allowed, or over a limit", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "The server is full, stopping, or failed", body = Problem, content_type = "application/problem+json"),
+        Errors,
     ),
 )]
 pub(super) async fn create(
@@ -181,8 +180,7 @@ fn idempotency_key(
     params(("id" = String, Path, description = "The stream's id")),
     responses(
         (status = 200, description = "The stream as it stands", body = StreamSnapshot),
-        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+        Errors,
     ),
 )]
 pub(super) async fn snapshot(
@@ -216,8 +214,7 @@ pub(super) struct ListQuery {
     params(ListQuery),
     responses(
         (status = 200, description = "Your streams", body = StreamList),
-        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+        Errors,
     ),
 )]
 pub(super) async fn list(
@@ -250,8 +247,7 @@ pub(super) async fn list(
     params(("id" = String, Path, description = "The stream's id")),
     responses(
         (status = 202, description = "The stream as it stands", body = StreamSnapshot),
-        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+        Errors,
     ),
 )]
 pub(super) async fn cancel(
@@ -282,8 +278,7 @@ pub(super) async fn cancel(
     params(("id" = String, Path, description = "The stream's id")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+        Errors,
     ),
 )]
 pub(super) async fn delete(

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use super::Api;
 use super::credentials::{Caller, Read};
 use super::path::StreamPath;
-use super::problem::{ApiError, Problem};
+use super::problem::{ApiError, Errors};
 use super::wire::{TicketAnswer, events_url};
 use crate::stream_log::Access;
 
@@ -18,8 +18,7 @@ use crate::stream_log::Access;
     params(("id" = String, Path, description = "The stream's id")),
     responses(
         (status = 201, description = "The ticket", body = TicketAnswer),
-        (status = "4XX", description = "The request is wrong or not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "The server failed", body = Problem, content_type = "application/problem+json"),
+        Errors,
     ),
 )]
 pub(super) async fn create(

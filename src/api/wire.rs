@@ -1,6 +1,10 @@
-//! The JSON shapes of requests, answers and events. `openapi.yaml` is made from them.
+//! The JSON shapes of requests and answers, and in `event` those of events. `openapi.yaml` is made from them.
 //!
 //! Nothing here decides anything but whether a request is well formed.
+
+mod event;
+
+pub use event::Event;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +14,7 @@ use utoipa::ToSchema;
 use super::problem::ApiError;
 use crate::generation::{OnDisconnect, Snapshot};
 use crate::generator::{Message, Prompt, Role};
-use crate::stream::{Cursor, Failure, FinishReason, StreamId, Terminal, Timing, Usage};
+use crate::stream::{Cursor, Failure, FinishReason, StreamId, Terminal, Usage};
 use crate::stream_log::{Description, Status};
 
 /// What to generate. Exactly one of `prompt` and `messages` is given.
@@ -315,162 +319,4 @@ pub(super) struct EventPage {
     pub last_event_id: String,
     /// Whether the terminal event has been read.
     pub closed: bool,
-}
-
-/// One event of a stream; `type` tells which.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
-#[schema(discriminator(property_name = "type", mapping(
-    ("start" = "#/components/schemas/StartEvent"),
-    ("token" = "#/components/schemas/TokenEvent"),
-    ("reasoning" = "#/components/schemas/ReasoningEvent"),
-    ("tool_call" = "#/components/schemas/ToolCallEvent"),
-    ("done" = "#/components/schemas/DoneEvent"),
-    ("error" = "#/components/schemas/ErrorEvent"),
-)))]
-pub enum Event {
-    /// The first.
-    Start(StartEvent),
-    /// Answer text.
-    Token(TokenEvent),
-    /// Reasoning text.
-    Reasoning(ReasoningEvent),
-    /// A fragment of a tool call.
-    ToolCall(ToolCallEvent),
-    /// The last of a stream that went well.
-    Done(DoneEvent),
-    /// The last of a stream that failed.
-    Error(ErrorEvent),
-}
-
-/// Declares the one-valued type of each event's `type`, so that generated clients narrow on it.
-macro_rules! event_types {
-    ($($(#[$doc:meta])* $name:ident = $value:literal),+ $(,)?) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-        pub enum $name {
-            /// The only value.
-            #[serde(rename = $value)]
-            Value,
-        }
-    )+};
-}
-
-event_types! {
-    /// Always `start`.
-    StartType = "start",
-    /// Always `token`.
-    TokenType = "token",
-    /// Always `reasoning`.
-    ReasoningType = "reasoning",
-    /// Always `tool_call`.
-    ToolCallType = "tool_call",
-    /// Always `done`.
-    DoneType = "done",
-    /// Always `error`.
-    ErrorType = "error",
-}
-
-/// The first event of every stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StartEvent {
-    /// Always `start`.
-    #[serde(rename = "type")]
-    #[schema(inline)]
-    pub kind: StartType,
-    /// Always 0.
-    pub seq: u64,
-    /// The stream's id.
-    pub stream: String,
-    /// The public name of the model.
-    pub model: String,
-    /// Seconds since the Unix epoch.
-    pub created: u64,
-}
-
-/// The next piece of the answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TokenEvent {
-    /// Always `token`.
-    #[serde(rename = "type")]
-    #[schema(inline)]
-    pub kind: TokenType,
-    /// Its position in the stream.
-    pub seq: u64,
-    /// The text to append.
-    pub text: String,
-}
-
-/// The next piece of the reasoning.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReasoningEvent {
-    /// Always `reasoning`.
-    #[serde(rename = "type")]
-    #[schema(inline)]
-    pub kind: ReasoningType,
-    /// Its position in the stream.
-    pub seq: u64,
-    /// The text to append.
-    pub text: String,
-}
-
-/// A fragment of a tool call. Fragments of one `index` belong together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ToolCallEvent {
-    /// Always `tool_call`.
-    #[serde(rename = "type")]
-    #[schema(inline)]
-    pub kind: ToolCallType,
-    /// Its position in the stream.
-    pub seq: u64,
-    /// Which call it belongs to, from 0.
-    pub index: u32,
-    /// The call's id, on its first fragment.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub id: Option<String>,
-    /// The function's name, on its first fragment.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub name: Option<String>,
-    /// The next piece of the JSON text of the arguments.
-    pub arguments: String,
-}
-
-/// The last event of a stream that went well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DoneEvent {
-    /// Always `done`.
-    #[serde(rename = "type")]
-    #[schema(inline)]
-    pub kind: DoneType,
-    /// Its position in the stream.
-    pub seq: u64,
-    /// Why the generation stopped.
-    pub finish_reason: FinishReason,
-    /// What it used.
-    pub usage: Usage,
-    /// What it took.
-    pub timing: Timing,
-    /// SHA-256 over the UTF-8 of all token texts in order, in lower-case hexadecimal.
-    pub text_sha256: String,
-}
-
-/// The last event of a stream that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ErrorEvent {
-    /// Always `error`.
-    #[serde(rename = "type")]
-    #[schema(inline)]
-    pub kind: ErrorType,
-    /// Its position in the stream.
-    pub seq: u64,
-    /// What went wrong.
-    pub error: Failure,
-    /// What it used until then.
-    pub usage: Usage,
 }

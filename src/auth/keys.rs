@@ -1,16 +1,13 @@
 //! The keys that tokens are verified with: each has one algorithm, chosen by us, and is checked
 //! for strength before the server starts.
 
+mod jwk;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse,
-};
 use serde::Deserialize;
 use spki::der::{Decode as _, Document, asn1::ObjectIdentifier};
 
@@ -174,7 +171,7 @@ impl KeySet {
         for (at, config) in configs.iter().enumerate() {
             let name = config.id.clone().unwrap_or_else(|| format!("#{}", at + 1));
             match &config.material {
-                KeyMaterial::Jwks(json) => load_set(&name, json, config.algorithm, &mut keys)?,
+                KeyMaterial::Jwks(json) => jwk::load(&name, json, config.algorithm, &mut keys)?,
                 KeyMaterial::Secret(secret) => {
                     let algorithm = config
                         .algorithm
@@ -307,93 +304,4 @@ fn check_modulus(name: &str, modulus: &[u8]) -> Result<(), KeyError> {
         });
     }
     Ok(())
-}
-
-fn load_set(
-    name: &str,
-    json: &str,
-    default: Option<Algorithm>,
-    keys: &mut Vec<Key>,
-) -> Result<(), KeyError> {
-    let set: JwkSet = serde_json::from_str(json)
-        .map_err(|_| KeyError::Malformed(name.to_owned(), "not a JWK set (`{\"keys\": [..]}`)"))?;
-    for (at, jwk) in set.keys.iter().enumerate() {
-        let id = jwk.common.key_id.clone();
-        let name = id.clone().unwrap_or_else(|| format!("{name}/{}", at + 1));
-        let for_signatures = jwk
-            .common
-            .public_key_use
-            .as_ref()
-            .is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
-            && jwk
-                .common
-                .key_operations
-                .as_ref()
-                .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
-        if !for_signatures {
-            continue;
-        }
-        let algorithm =
-            jwk_algorithm(jwk, default).ok_or_else(|| KeyError::NoAlgorithm(name.clone()))?;
-        let decoding = jwk_key(&name, algorithm, jwk)?;
-        keys.push(Key {
-            id,
-            algorithm,
-            decoding,
-        });
-    }
-    Ok(())
-}
-
-/// What the JWK says it is for, or what its curve leaves, or the entry's default.
-fn jwk_algorithm(jwk: &Jwk, default: Option<Algorithm>) -> Option<Algorithm> {
-    match jwk.common.key_algorithm {
-        Some(KeyAlgorithm::HS256) => Some(Algorithm::HS256),
-        Some(KeyAlgorithm::HS384) => Some(Algorithm::HS384),
-        Some(KeyAlgorithm::HS512) => Some(Algorithm::HS512),
-        Some(KeyAlgorithm::RS256) => Some(Algorithm::RS256),
-        Some(KeyAlgorithm::RS384) => Some(Algorithm::RS384),
-        Some(KeyAlgorithm::RS512) => Some(Algorithm::RS512),
-        Some(KeyAlgorithm::PS256) => Some(Algorithm::PS256),
-        Some(KeyAlgorithm::ES256) => Some(Algorithm::ES256),
-        Some(KeyAlgorithm::ES384) => Some(Algorithm::ES384),
-        Some(KeyAlgorithm::EdDSA) => Some(Algorithm::EdDSA),
-        Some(_) => None,
-        None => match &jwk.algorithm {
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-                Some(Algorithm::ES256)
-            }
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => {
-                Some(Algorithm::ES384)
-            }
-            AlgorithmParameters::OctetKeyPair(_) => Some(Algorithm::EdDSA),
-            _ => default,
-        },
-    }
-}
-
-fn jwk_key(name: &str, algorithm: Algorithm, jwk: &Jwk) -> Result<DecodingKey, KeyError> {
-    let decode = |text: &str| {
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| KeyError::Malformed(name.to_owned(), "not base64url"))
-    };
-    match (algorithm.family(), &jwk.algorithm) {
-        (Family::Secret, AlgorithmParameters::OctetKey(key)) => {
-            return secret_key(name, algorithm, &decode(&key.value)?);
-        }
-        (Family::Rsa, AlgorithmParameters::RSA(key)) => check_modulus(name, &decode(&key.n)?)?,
-        (Family::P256, AlgorithmParameters::EllipticCurve(key))
-            if key.curve == EllipticCurve::P256
-                && decode(&key.x)?.len() == 32
-                && decode(&key.y)?.len() == 32 => {}
-        (Family::P384, AlgorithmParameters::EllipticCurve(key))
-            if key.curve == EllipticCurve::P384
-                && decode(&key.x)?.len() == 48
-                && decode(&key.y)?.len() == 48 => {}
-        (Family::Ed25519, AlgorithmParameters::OctetKeyPair(key))
-            if key.curve == EllipticCurve::Ed25519 && decode(&key.x)?.len() == 32 => {}
-        _ => return Err(mismatch(name, algorithm)),
-    }
-    DecodingKey::from_jwk(jwk).map_err(|_| KeyError::Malformed(name.to_owned(), "not a usable JWK"))
 }

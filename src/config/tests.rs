@@ -1,5 +1,7 @@
 //! The example file is right, complete, and tells the real defaults.
 
+use super::file::Model;
+use super::load::is_origin;
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../tailrace.example.toml");

@@ -8,6 +8,8 @@
 //! A live stream is never evicted.
 
 mod cell;
+mod follower;
+mod writer;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
@@ -19,7 +21,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
 use tokio::time::Instant;
 
-use self::cell::{Cell, MemoryFollower, MemoryWriter};
+use self::cell::Cell;
+use self::follower::MemoryFollower;
+use self::writer::MemoryWriter;
 use super::{
     Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Status, StreamLog,
 };

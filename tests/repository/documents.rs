@@ -1,6 +1,6 @@
 //! `openapi.yaml` is what the code says, and `tailrace.example.toml` is what the defaults are.
 //!
-//! After a change of the API: `TAILRACE_BLESS=1 cargo test --test repository`.
+//! After a change of the API: `BLESS_OPENAPI=1 cargo test --test repository`.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn root() -> &'static Path {
 fn the_openapi_document_is_made_from_the_code() {
     let path = root().join("openapi.yaml");
     let made = docs::document().to_yaml().unwrap();
-    if std::env::var_os("TAILRACE_BLESS").is_some() {
+    if std::env::var_os("BLESS_OPENAPI").is_some() {
         fs::write(&path, &made).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();

@@ -1,14 +1,14 @@
-//! One stream in memory: its entries, its writer and its followers.
+//! One stream in memory: its entries, and who waits for what.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use slab::Slab;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::stream::{Batch, Entry, Failure, FailureCode, Owner, Start, StreamId, Terminal, Usage};
-use crate::stream_log::{Control, Description, Follower, LogError, NewStream, Status, Writer};
+use crate::stream::{Batch, Entry, Owner, Start, StreamId, Terminal};
+use crate::stream_log::{Description, LogError, NewStream, Status};
 
 /// Entries lie in segments of about this many bytes, so that a growing stream is never copied.
 const SEGMENT_BYTES: usize = 4096;
@@ -23,21 +23,21 @@ pub(super) struct Cell {
     state: Mutex<State>,
 }
 
-struct State {
+pub(super) struct State {
     segments: Vec<Batch>,
     bytes: usize,
-    next_seq: u64,
-    terminal: Option<Terminal>,
-    evicted: bool,
-    cancelled: bool,
+    pub(super) next_seq: u64,
+    pub(super) terminal: Option<Terminal>,
+    pub(super) evicted: bool,
+    pub(super) cancelled: bool,
     /// A slot for each follower, with its waker while it waits.
-    followers: Slab<Option<Waker>>,
-    followers_ever: u64,
-    writer: Option<Waker>,
+    pub(super) followers: Slab<Option<Waker>>,
+    pub(super) followers_ever: u64,
+    pub(super) writer: Option<Waker>,
 }
 
 impl State {
-    fn wake_writer(&mut self) {
+    pub(super) fn wake_writer(&mut self) {
         if let Some(waker) = self.writer.take() {
             waker.wake();
         }
@@ -76,7 +76,7 @@ impl State {
         self.bytes - before
     }
 
-    fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
+    pub(super) fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
         into.reset(from);
         let at = self
             .segments
@@ -123,7 +123,7 @@ impl Cell {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -182,7 +182,7 @@ impl Cell {
         self.shared.shrink(std::mem::take(&mut state.bytes));
     }
 
-    fn append(&self, batch: &mut Batch) -> Result<(), LogError> {
+    pub(super) fn append(&self, batch: &mut Batch) -> Result<(), LogError> {
         let terminal = batch
             .entries()
             .next_back()
@@ -218,7 +218,7 @@ impl Cell {
         Ok(())
     }
 
-    fn id(&self) -> StreamId {
+    pub(super) fn id(&self) -> StreamId {
         self.new.id
     }
 }
@@ -230,144 +230,8 @@ impl Drop for Cell {
     }
 }
 
-/// The writer of a stream in memory.
-pub(super) struct MemoryWriter {
-    cell: Arc<Cell>,
-    told_cancelled: bool,
-    told_attended: Option<bool>,
-}
-
-impl MemoryWriter {
-    pub(super) fn new(cell: Arc<Cell>) -> Self {
-        Self {
-            cell,
-            told_cancelled: false,
-            told_attended: None,
-        }
-    }
-}
-
-impl Writer for MemoryWriter {
-    fn poll_flush(
-        &mut self,
-        _: &mut Context<'_>,
-        pending: &mut Batch,
-    ) -> Poll<Result<(), LogError>> {
-        if pending.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        Poll::Ready(self.cell.append(pending))
-    }
-
-    fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Control> {
-        let mut state = self.cell.state();
-        if state.cancelled && !self.told_cancelled {
-            self.told_cancelled = true;
-            return Poll::Ready(Control::Cancel);
-        }
-        // Nobody has left a stream that nobody has read yet.
-        let attended = (state.followers_ever > 0).then(|| !state.followers.is_empty());
-        if attended != self.told_attended
-            && let Some(attended) = attended
-        {
-            self.told_attended = Some(attended);
-            return Poll::Ready(if attended {
-                Control::Attended
-            } else {
-                Control::Deserted
-            });
-        }
-        register(&mut state.writer, context);
-        Poll::Pending
-    }
-
-    fn readers(&self) -> u64 {
-        self.cell.state().followers_ever
-    }
-}
-
-impl Drop for MemoryWriter {
-    fn drop(&mut self) {
-        if self.cell.status() != Status::Running {
-            return;
-        }
-        let mut last = Batch::default();
-        last.push_terminal(&Terminal::Error {
-            error: Failure::new(
-                FailureCode::ProducerLost,
-                "the process that produced this stream is gone",
-            ),
-            usage: Usage::default(),
-        });
-        if self.cell.append(&mut last).is_ok() {
-            tracing::error!(stream.id = %self.cell.id(), "A stream's producer went away without closing it");
-        }
-    }
-}
-
-/// A reader's place in a stream in memory: the cell and a number.
-pub(super) struct MemoryFollower {
-    cell: Arc<Cell>,
-    next: u64,
-    slot: usize,
-}
-
-impl MemoryFollower {
-    pub(super) fn new(cell: Arc<Cell>, after: Option<u64>) -> Self {
-        let slot = {
-            let mut state = cell.state();
-            state.followers_ever += 1;
-            if state.followers.is_empty() {
-                state.wake_writer();
-            }
-            state.followers.insert(None)
-        };
-        Self {
-            cell,
-            next: after.map_or(0, |seq| seq + 1),
-            slot,
-        }
-    }
-}
-
-impl Follower for MemoryFollower {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        batch: &mut Batch,
-        max_bytes: usize,
-    ) -> Poll<Result<bool, LogError>> {
-        let mut state = self.cell.state();
-        if self.next < state.next_seq && state.evicted {
-            return Poll::Ready(Err(LogError::Expired));
-        }
-        if self.next < state.next_seq {
-            state.copy(self.next, batch, max_bytes);
-            self.next = batch.next_seq();
-            return Poll::Ready(Ok(true));
-        }
-        if state.terminal.is_some() {
-            return Poll::Ready(Ok(false));
-        }
-        if let Some(slot) = state.followers.get_mut(self.slot) {
-            register(slot, context);
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for MemoryFollower {
-    fn drop(&mut self) {
-        let mut state = self.cell.state();
-        state.followers.try_remove(self.slot);
-        if state.followers.is_empty() {
-            state.followers.shrink_to_fit();
-            state.wake_writer();
-        }
-    }
-}
-
-fn register(slot: &mut Option<Waker>, context: &Context<'_>) {
+/// Leaves the waker of whoever waits.
+pub(super) fn register(slot: &mut Option<Waker>, context: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(context.waker()),
         None => *slot = Some(context.waker().clone()),

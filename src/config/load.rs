@@ -1,0 +1,286 @@
+//! From the settings as they stand in the file to a [`Config`]: reads the files that they name, and
+//! checks what a type cannot.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::file::{File, KeyEntry, Model};
+use super::{Config, ConfigError, ModelConfig, development};
+use crate::auth::{JwtConfig, KeyConfig, KeyError, KeyMaterial, KeySet};
+use crate::generator::command::CommandConfig;
+use crate::generator::demo::DemoConfig;
+
+/// Reads the files that the configuration names, and checks what a type cannot.
+pub(super) struct Loader {
+    /// What to blame in errors.
+    origin: String,
+    /// What relative paths are relative to.
+    directory: PathBuf,
+}
+
+impl Loader {
+    pub(super) fn new(path: Option<&Path>) -> Self {
+        Self {
+            origin: path.map_or_else(
+                || "configuration".to_owned(),
+                |path| path.display().to_string(),
+            ),
+            directory: path
+                .and_then(Path::parent)
+                .map(Path::to_path_buf)
+                .unwrap_or_default(),
+        }
+    }
+
+    fn wrong(&self, key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
+        ConfigError::Value {
+            origin: self.origin.clone(),
+            key: key.into(),
+            expected: expected.into(),
+        }
+    }
+
+    fn read(&self, key: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+        let path = self.directory.join(path);
+        std::fs::read(&path).map_err(|error| ConfigError::Unreadable {
+            origin: self.origin.clone(),
+            key: key.to_owned(),
+            path,
+            error,
+        })
+    }
+
+    fn read_text(&self, key: &str, path: &Path) -> Result<String, ConfigError> {
+        String::from_utf8(self.read(key, path)?)
+            .map_err(|_| self.wrong(key, format!("{} is not text", path.display())))
+    }
+
+    pub(super) fn load(&self, file: File) -> Result<Config, ConfigError> {
+        self.check(&file)?;
+        let mut keys = Vec::new();
+        for (at, entry) in file.auth.keys.iter().enumerate() {
+            keys.push(self.key(&format!("auth.keys[{at}]"), entry)?);
+        }
+        let development = keys.is_empty();
+        if development {
+            let key = development::key().map_err(|error| {
+                self.wrong(
+                    "auth.keys",
+                    format!("no key is configured, and none could be made: {error}"),
+                )
+            })?;
+            keys.push(key);
+        }
+        KeySet::load(&keys).map_err(|error| self.wrong("auth.keys", error.to_string()))?;
+        let tls = match &file.tls {
+            None => None,
+            Some(tls) => Some((
+                self.read("tls.certificate", &tls.certificate)?,
+                self.read("tls.private_key", &tls.private_key)?,
+            )),
+        };
+        let ticket_secret = match &file.auth.ticket_secret_file {
+            None => development::random_secret(),
+            Some(path) => {
+                let secret = self.read("auth.ticket_secret_file", path)?;
+                let secret = secret.trim_ascii_end().to_vec();
+                if secret.len() < 32 {
+                    return Err(self.wrong("auth.ticket_secret_file", "expected at least 32 bytes"));
+                }
+                secret
+            }
+        };
+        let mut models = BTreeMap::new();
+        for (name, model) in &file.models {
+            models.insert(name.clone(), self.model(name, model)?);
+        }
+        if models.is_empty() {
+            models.insert("demo".to_owned(), ModelConfig::Demo(DemoConfig::default()));
+        }
+        if let Some(default) = &file.default_model
+            && !models.contains_key(default)
+        {
+            return Err(self.wrong("default_model", format!("there is no model {default:?}")));
+        }
+        Ok(Config {
+            file,
+            keys,
+            development,
+            tls,
+            ticket_secret,
+            models,
+        })
+    }
+
+    pub(super) fn check(&self, file: &File) -> Result<(), ConfigError> {
+        for (key, time) in [
+            ("http.heartbeat", file.http.heartbeat),
+            ("http.body_timeout", file.http.body_timeout),
+            ("http.peer_timeout", file.http.peer_timeout),
+            (
+                "generation.first_token_timeout",
+                file.generation.first_token_timeout,
+            ),
+            ("generation.idle_timeout", file.generation.idle_timeout),
+            ("generation.total_timeout", file.generation.total_timeout),
+        ] {
+            if time < Duration::from_millis(10) {
+                return Err(self.wrong(key, "expected at least 10ms"));
+            }
+        }
+        let limits = &file.limits;
+        if !limits.plans.contains_key(&limits.default_plan) {
+            return Err(self.wrong(
+                "limits.default_plan",
+                format!("there is no plan {:?} in limits.plans", limits.default_plan),
+            ));
+        }
+        for (name, plan) in &limits.plans {
+            let zero = [
+                plan.requests_per_minute,
+                plan.burst,
+                plan.streams,
+                plan.tokens_per_minute,
+            ]
+            .contains(&0);
+            if zero {
+                return Err(self.wrong(
+                    format!("limits.plans.{name}"),
+                    "expected numbers of at least 1",
+                ));
+            }
+        }
+        for (key, number) in [
+            ("limits.max_streams", u64::from(limits.max_streams)),
+            ("limits.max_principals", limits.max_principals as u64),
+            (
+                "limits.default_reservation",
+                limits.default_reservation.into(),
+            ),
+            (
+                "limits.failed_authentications_per_minute",
+                limits.failed_authentications_per_minute.into(),
+            ),
+            ("memory.max_bytes", file.memory.max_bytes.as_u64()),
+            (
+                "memory.max_stream_bytes",
+                file.memory.max_stream_bytes.as_u64(),
+            ),
+            ("http.body_limit", file.http.body_limit.as_u64()),
+        ] {
+            if number == 0 {
+                return Err(self.wrong(key, "expected at least 1"));
+            }
+        }
+        for origin in file.allowed_origins.iter().chain(&file.public_url) {
+            if !is_origin(origin) {
+                return Err(self.wrong(
+                    "allowed_origins / public_url",
+                    format!("expected origins such as https://chat.example.com, found {origin:?}"),
+                ));
+            }
+        }
+        let jwt = JwtConfig {
+            required_claims: file.auth.required_claims.clone(),
+            ..JwtConfig::default()
+        };
+        jwt.validate()
+            .map_err(|error: KeyError| self.wrong("auth.required_claims", error.to_string()))
+    }
+
+    fn key(&self, path: &str, entry: &KeyEntry) -> Result<KeyConfig, ConfigError> {
+        let trimmed = |bytes: &[u8]| bytes.trim_ascii_end().to_vec();
+        let mut found = Vec::new();
+        if let Some(secret) = &entry.secret {
+            found.push(KeyMaterial::Secret(secret.as_bytes().to_vec()));
+        }
+        if let Some(name) = &entry.secret_env {
+            let secret = std::env::var(name).map_err(|_| {
+                self.wrong(
+                    format!("{path}.secret_env"),
+                    format!("the variable {name} is not set"),
+                )
+            })?;
+            found.push(KeyMaterial::Secret(secret.into_bytes()));
+        }
+        if let Some(file) = &entry.secret_file {
+            let secret = self.read(&format!("{path}.secret_file"), file)?;
+            found.push(KeyMaterial::Secret(trimmed(&secret)));
+        }
+        if let Some(file) = &entry.public_key_file {
+            found.push(KeyMaterial::Pem(
+                self.read_text(&format!("{path}.public_key_file"), file)?,
+            ));
+        }
+        if let Some(file) = &entry.jwks_file {
+            found.push(KeyMaterial::Jwks(
+                self.read_text(&format!("{path}.jwks_file"), file)?,
+            ));
+        }
+        let signing_pem = match &entry.private_key_file {
+            None => None,
+            Some(file) => Some(self.read_text(&format!("{path}.private_key_file"), file)?),
+        };
+        match (found.pop(), found.is_empty()) {
+            (Some(material), true) => Ok(KeyConfig {
+                id: entry.id.clone(),
+                algorithm: entry.algorithm,
+                material,
+                signing_pem,
+            }),
+            _ => Err(self.wrong(
+                path,
+                "expected exactly one of secret, secret_env, secret_file, public_key_file and jwks_file",
+            )),
+        }
+    }
+
+    fn model(&self, name: &str, model: &Model) -> Result<ModelConfig, ConfigError> {
+        if name.is_empty() || name.len() > 128 || !name.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(self.wrong(
+                "models",
+                format!("expected names of 1 to 128 visible ASCII characters, found {name:?}"),
+            ));
+        }
+        match model {
+            Model::Demo(demo) => Ok(ModelConfig::Demo(demo.clone())),
+            Model::Command(command) => {
+                if command.program.is_empty() {
+                    return Err(self.wrong(format!("models.{name}.program"), "expected a program"));
+                }
+                let mut env = BTreeMap::new();
+                for variable in ["PATH".to_owned()].iter().chain(&command.inherit_env) {
+                    if let Ok(value) = std::env::var(variable) {
+                        env.insert(variable.clone(), value);
+                    }
+                }
+                env.extend(command.env.clone());
+                Ok(ModelConfig::Command(CommandConfig {
+                    program: command.program.clone(),
+                    args: command.args.clone(),
+                    env,
+                    working_dir: command
+                        .working_dir
+                        .as_ref()
+                        .map(|path| self.directory.join(path)),
+                    output: command.output,
+                }))
+            }
+        }
+    }
+}
+
+/// Whether a text is an origin (RFC 6454): scheme, host and perhaps port, nothing more.
+pub(super) fn is_origin(text: &str) -> bool {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        !host.is_empty()
+            && host
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+    })
+}

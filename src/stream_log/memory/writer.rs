@@ -1,0 +1,83 @@
+//! The writer of a stream in memory: what its producer holds.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::cell::{Cell, register};
+use crate::stream::{Batch, Failure, FailureCode, Terminal, Usage};
+use crate::stream_log::{Control, LogError, Status, Writer};
+
+/// The writer of a stream in memory.
+pub(super) struct MemoryWriter {
+    cell: Arc<Cell>,
+    told_cancelled: bool,
+    told_attended: Option<bool>,
+}
+
+impl MemoryWriter {
+    pub(super) fn new(cell: Arc<Cell>) -> Self {
+        Self {
+            cell,
+            told_cancelled: false,
+            told_attended: None,
+        }
+    }
+}
+
+impl Writer for MemoryWriter {
+    fn poll_flush(
+        &mut self,
+        _: &mut Context<'_>,
+        pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>> {
+        if pending.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.cell.append(pending))
+    }
+
+    fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Control> {
+        let mut state = self.cell.state();
+        if state.cancelled && !self.told_cancelled {
+            self.told_cancelled = true;
+            return Poll::Ready(Control::Cancel);
+        }
+        // Nobody has left a stream that nobody has read yet.
+        let attended = (state.followers_ever > 0).then(|| !state.followers.is_empty());
+        if attended != self.told_attended
+            && let Some(attended) = attended
+        {
+            self.told_attended = Some(attended);
+            return Poll::Ready(if attended {
+                Control::Attended
+            } else {
+                Control::Deserted
+            });
+        }
+        register(&mut state.writer, context);
+        Poll::Pending
+    }
+
+    fn readers(&self) -> u64 {
+        self.cell.state().followers_ever
+    }
+}
+
+impl Drop for MemoryWriter {
+    fn drop(&mut self) {
+        if self.cell.status() != Status::Running {
+            return;
+        }
+        let mut last = Batch::default();
+        last.push_terminal(&Terminal::Error {
+            error: Failure::new(
+                FailureCode::ProducerLost,
+                "the process that produced this stream is gone",
+            ),
+            usage: Usage::default(),
+        });
+        if self.cell.append(&mut last).is_ok() {
+            tracing::error!(stream.id = %self.cell.id(), "A stream's producer went away without closing it");
+        }
+    }
+}
