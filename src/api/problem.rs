@@ -225,8 +225,8 @@ impl ResponseError for ApiError {
 pub(super) enum Errors {
     /// The request is wrong, not allowed, or over a limit
     #[response(status = "4XX", content_type = "application/problem+json")]
-    Client(#[to_schema] Problem),
+    Client(Problem),
     /// The server is full, stopping, or failed
     #[response(status = "5XX", content_type = "application/problem+json")]
-    Server(#[to_schema] Problem),
+    Server(Problem),
 }

@@ -305,3 +305,6 @@ fn check_modulus(name: &str, modulus: &[u8]) -> Result<(), KeyError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@ mod claims;
 mod jwt;
 mod keys;
 mod mint;
+#[cfg(test)]
+mod test_keys;
 mod ticket;
 
 pub use jwt::{JwtConfig, JwtVerifier};

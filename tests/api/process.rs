@@ -291,7 +291,7 @@ fn variables_win_over_the_file_and_kubernetes_is_not_a_setting() {
 #[test]
 fn asymmetric_keys_sign_and_verify() {
     let directory = tempfile::tempdir().unwrap();
-    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/auth/jwt/test_keys");
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/auth/test_keys");
     let path = directory.path().join("tailrace.toml");
     let entry = |id: &str, algorithm: &str, file: &str| {
         let file = keys.join(file);
