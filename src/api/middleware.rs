@@ -10,7 +10,7 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest};
 use uuid::Uuid;
 
 use super::ApiConfig;
@@ -69,6 +69,14 @@ pub async fn request_id<B: MessageBody>(
     Ok(response)
 }
 
+/// The id that [`request_id`] gave to a request.
+pub(super) fn request_id_of(request: &HttpRequest) -> String {
+    let extensions = request.extensions();
+    extensions
+        .get::<RequestId>()
+        .map_or_else(String::new, |id| id.0.clone())
+}
+
 /// An id that can stand in a header and a log line.
 fn is_sane(id: &str) -> bool {
     (1..=128).contains(&id.len())
@@ -87,10 +95,7 @@ pub(super) async fn render_problems<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let http_request = request.request().clone();
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map_or_else(String::new, |id| id.0.clone());
+    let id = request_id_of(&http_request);
     let rendered = |error: &Error| {
         let problem = match error.as_error::<ApiError>() {
             Some(problem) => problem.clone(),

@@ -11,7 +11,7 @@ use super::events::{self, Following};
 use super::path::StreamPath;
 use super::problem::{ApiError, Code, Errors};
 use super::wire::{CreateStream, Event, StreamList, StreamSnapshot, StreamStatus, stream_url};
-use super::{Api, cursor, quota};
+use super::{Api, cursor, middleware, quota};
 use crate::auth::Principal;
 use crate::generation::Generation;
 use crate::limit::Quota;
@@ -81,6 +81,7 @@ fn check(api: &Api, request: &HttpRequest, create: CreateStream) -> Result<Gener
         prompt,
         on_disconnect,
         idempotency,
+        request_id: middleware::request_id_of(request),
     })
 }
 

@@ -67,6 +67,8 @@ pub struct Generation {
     pub on_disconnect: OnDisconnect,
     /// With which key a repetition finds this stream.
     pub idempotency: Option<IdempotencyKey>,
+    /// Names the request in the log.
+    pub request_id: String,
 }
 
 /// No model of that name.
@@ -167,6 +169,7 @@ impl GenerationService {
             prompt,
             on_disconnect,
             idempotency,
+            request_id,
         } = generation;
         let generator = Arc::clone(self.generator(&prompt)?);
         let new = NewStream {
@@ -194,6 +197,7 @@ impl GenerationService {
             producer::Job {
                 id,
                 owner: principal.owner().clone(),
+                request_id,
                 prompt: Arc::new(prompt),
                 config: self.config,
                 abandon_after,

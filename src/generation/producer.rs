@@ -37,6 +37,8 @@ const MAX_MESSAGE_CHARS: usize = 500;
 pub(super) struct Job {
     pub(super) id: StreamId,
     pub(super) owner: Owner,
+    /// The request that started it.
+    pub(super) request_id: String,
     pub(super) prompt: Arc<Prompt>,
     pub(super) config: GenerationConfig,
     /// How long to go on after the last reader has left; absent, to the end.
@@ -126,7 +128,8 @@ impl Producer {
         permit: Permit,
     ) -> Self {
         let started = Instant::now();
-        let cancel = CancellationToken::new();
+        // Also fires when the server must stop.
+        let cancel = job.stopping.child_token();
         let start = AssertUnwindSafe(|| -> Deltas {
             generator.generate(Arc::clone(&job.prompt), cancel.clone())
         });
@@ -134,6 +137,7 @@ impl Producer {
             Ok(deltas) => AssertUnwindSafe(deltas).catch_unwind().boxed_local(),
             Err(panic) => futures_util::stream::once(async { Err(panic) }).boxed_local(),
         };
+        let stopping = Box::pin(cancel.clone().cancelled_owned());
         Self {
             deltas: Some(deltas),
             cancel: cancel.drop_guard(),
@@ -149,7 +153,7 @@ impl Producer {
             },
             abandoned_at: None,
             timer: Box::pin(sleep_until(started + job.config.first_token_timeout)),
-            stopping: Box::pin(job.stopping.clone().cancelled_owned()),
+            stopping,
             job,
         }
     }
@@ -326,6 +330,7 @@ impl Producer {
         let tally = &self.tally;
         let usage = terminal.usage();
         tracing::info!(
+            request.id = %self.job.request_id,
             stream.id = %self.job.id,
             stream.owner = %self.job.owner,
             stream.model = %self.job.prompt.model,

@@ -100,7 +100,7 @@ fn a_client_that_has_closed_its_side_is_gone_even_if_nothing_is_said() {
     connection.shutdown(Shutdown::Write).unwrap();
     let left = Instant::now();
     assert_eq!(server.ended(&id)["finish_reason"], "cancelled");
-    assert!(left.elapsed() < Duration::from_secs(1));
+    assert!(left.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

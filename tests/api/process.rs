@@ -451,6 +451,7 @@ fn the_log_tells_of_each_stream_and_never_a_secret() {
         .find(|line| line.contains(&stream) && line.contains("A stream ended"))
         .unwrap();
     let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["request.id"].as_str().map(str::len), Some(32));
     assert_eq!(line["stream.owner"], "|ann");
     assert_eq!(line["stream.model"], "demo");
     assert_eq!(line["stream.outcome"], "server_stopping");

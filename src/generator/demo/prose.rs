@@ -1,7 +1,5 @@
 //! What the demo says: a few paragraphs about the prompt, cut into pieces as a tokenizer would.
 
-use std::collections::VecDeque;
-
 use sha2::{Digest as _, Sha256};
 
 use super::Text;
@@ -86,13 +84,12 @@ pub(super) struct Prose {
     style: Text,
     /// How many pieces are still to come, if the number was asked for.
     left: Option<u32>,
-    /// Pieces that are made but not yet taken.
-    ready: VecDeque<String>,
-    thoughts: VecDeque<String>,
-    /// How many sentences came so far.
+    /// How many pieces came so far.
+    taken: usize,
+    /// How many sentences were made so far.
     sentences: usize,
-    stop: Vec<String>,
-    stopped: bool,
+    pieces: Pieces,
+    thoughts: Pieces,
 }
 
 impl Prose {
@@ -118,54 +115,53 @@ impl Prose {
             random: Random(seed),
             style,
             left: tokens,
-            ready: VecDeque::new(),
-            thoughts: VecDeque::new(),
+            taken: 0,
             sentences: 0,
-            stop: prompt.stop.clone(),
-            stopped: false,
+            pieces: Pieces::default(),
+            thoughts: Pieces::default(),
         };
         if style == Text::Prose && tokens.is_none() {
             // The text is short, and a stop sequence may lie across sentences, so it is made whole.
-            prose.compose();
+            prose.pieces = Pieces::of(prose.compose(&prompt.stop));
         }
         prose
     }
 
     /// The next piece of the answer.
     pub(super) fn next(&mut self) -> Option<String> {
+        let endless = self.left.is_some();
         match &mut self.left {
             Some(0) => return None,
             Some(left) => *left -= 1,
             None => {}
         }
-        if self.ready.is_empty() && !self.stopped {
-            match (self.style, self.left) {
-                (Text::Prose, Some(_)) => self.sentence(),
-                (Text::Prose, None) => {}
-                (Text::Awkward, left) => {
-                    self.ready.extend(AWKWARD.map(str::to_owned));
-                    self.stopped = left.is_none();
+        let at = self.taken;
+        self.taken += 1;
+        match self.style {
+            Text::Prose => self.pieces.next().or_else(|| {
+                if endless {
+                    self.pieces = Pieces::of(self.sentence());
                 }
-                (Text::Huge, left) => {
-                    self.ready.push_back("0123456789abcdef".repeat(200 * 64));
-                    self.stopped = left.is_none();
-                }
+                self.pieces.next()
+            }),
+            Text::Awkward => {
+                (endless || at < AWKWARD.len()).then(|| AWKWARD[at % AWKWARD.len()].to_owned())
             }
+            Text::Huge => (endless || at == 0).then(|| "0123456789abcdef".repeat(200 * 64)),
         }
-        self.ready.pop_front()
     }
 
     /// The next piece of reasoning.
     pub(super) fn thought(&mut self) -> String {
-        if self.thoughts.is_empty() {
+        self.thoughts.next().unwrap_or_else(|| {
             let sentence = self.random.choose(&THOUGHTS).replace("{}", &self.topic);
-            self.thoughts.extend(tokens(&sentence));
-        }
-        self.thoughts.pop_front().unwrap_or_default()
+            self.thoughts = Pieces::of(sentence);
+            self.thoughts.next().unwrap_or_default()
+        })
     }
 
     /// Makes the whole answer and cuts it at the first stop sequence.
-    fn compose(&mut self) {
+    fn compose(&mut self, stop: &[String]) -> String {
         let mut text = format!("You asked about {}. ", self.topic);
         let mut pool: Vec<&str> = ON_TOPIC.to_vec();
         for paragraph in 0..3 {
@@ -180,19 +176,15 @@ impl Prose {
             }
         }
         text.push_str(&self.random.choose(&ENDINGS).replace("{}", &self.topic));
-        let stop = self
-            .stop
-            .iter()
-            .filter_map(|stop| text.find(stop.as_str()))
-            .min();
-        if let Some(end) = stop {
+        let stop = stop.iter().filter_map(|stop| text.find(stop.as_str()));
+        if let Some(end) = stop.min() {
             text.truncate(end);
         }
-        self.ready = tokens(&text).collect();
+        text
     }
 
     /// Makes one more sentence of an answer whose length was asked for.
-    fn sentence(&mut self) {
+    fn sentence(&mut self) -> String {
         self.sentences += 1;
         let sentence = if self.sentences.is_multiple_of(4) {
             self.random.choose(&ASIDES).to_owned()
@@ -204,7 +196,7 @@ impl Prose {
         } else {
             " "
         };
-        self.ready.extend(tokens(&format!("{sentence}{end}")));
+        sentence + end
     }
 }
 
@@ -247,26 +239,47 @@ fn topic(question: &str) -> String {
     }
 }
 
-/// Cuts a text into pieces like a tokenizer's: a word with the space before it, long words in two.
-fn tokens(text: &str) -> impl Iterator<Item = String> {
-    const LONG: usize = 8;
-    let mut pieces = Vec::new();
-    let mut piece = String::new();
-    for character in text.chars() {
-        let boundary = match character {
-            ' ' | '\n' => !piece.ends_with('\n') || character == ' ',
-            '.' | ',' | ';' | ':' | '?' | '(' | ')' => true,
-            _ => piece.ends_with('\n') || piece.chars().count() > LONG,
+/// A text that is cut into pieces as they are taken, so that a waiting answer costs its text.
+#[derive(Default)]
+struct Pieces {
+    text: String,
+    at: usize,
+}
+
+impl Pieces {
+    const fn of(text: String) -> Self {
+        Self { text, at: 0 }
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let rest = &self.text[self.at..];
+        let piece = &rest[..piece_length(rest)];
+        self.at += piece.len();
+        (!piece.is_empty()).then(|| piece.to_owned())
+    }
+}
+
+/// Where the first piece ends, as a tokenizer might have it: a word with the space before it, line
+/// ends and punctuation for themselves, long words in two.
+fn piece_length(text: &str) -> usize {
+    const LONG: usize = 11;
+    let mut before = None;
+    for (number, (at, character)) in text.char_indices().enumerate() {
+        let boundary = match (before, character) {
+            (None, _) | (Some('\n'), '\n') => false,
+            (Some('\n'), _) | (_, ' ' | '\n' | '.' | ',' | ';' | ':' | '?' | '(' | ')') => true,
+            _ => number > LONG,
         };
-        if boundary && !piece.is_empty() {
-            pieces.push(std::mem::take(&mut piece));
+        if boundary {
+            return at;
         }
-        piece.push(character);
+        before = Some(character);
     }
-    if !piece.is_empty() {
-        pieces.push(piece);
-    }
-    pieces.into_iter()
+    text.len()
 }
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same in every version of every crate.
@@ -307,7 +320,7 @@ mod tests {
     #[test]
     fn pieces_join_to_the_text() {
         let text = "One, two; internationalisation.\n\nNew paragraph (with brackets) ";
-        assert_eq!(tokens(text).collect::<String>(), text);
-        assert!(tokens(text).count() > 12);
+        assert_eq!(Pieces::of(text.to_owned()).collect::<String>(), text);
+        assert!(Pieces::of(text.to_owned()).count() > 12);
     }
 }
