@@ -28,6 +28,7 @@ use crate::limit::local::LocalLimiter;
 use crate::shutdown::{self, Phases};
 use crate::stream_log::StreamLog;
 use crate::stream_log::memory::MemoryLog;
+use crate::telemetry;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -61,13 +62,7 @@ impl App {
     /// # Errors
     /// A key, a certificate or the address cannot be used.
     pub fn build(config: &Config) -> anyhow::Result<Self> {
-        let address = resolve(&config.file.bind)?;
-        if config.development && !address.ip().is_loopback() {
-            bail!(
-                "refusing to listen on {address} with the development key: anybody on the network \
-                 could be anybody; configure a key in [[auth.keys]], or bind 127.0.0.1"
-            );
-        }
+        let address = listen_address(config)?;
         let phases = Phases::default();
         let log = MemoryLog::new(config.memory());
         let limiter = Arc::new(LocalLimiter::new(config.limits()));
@@ -176,13 +171,38 @@ fn models(config: &Config) -> Models {
     }
 }
 
-fn resolve(bind: &str) -> anyhow::Result<SocketAddr> {
-    bind.to_socket_addrs()
-        .ok()
+/// Where the server would listen.
+///
+/// # Errors
+/// It is no address, or not one for the development key.
+fn listen_address(config: &Config) -> anyhow::Result<SocketAddr> {
+    let bind = &config.file.bind;
+    let resolved = bind.to_socket_addrs().ok();
+    let address = resolved
         .and_then(|mut addresses| addresses.next())
         .with_context(|| {
             format!("`bind`: expected host:port such as 127.0.0.1:8080, found {bind:?}")
-        })
+        })?;
+    if config.development && !address.ip().is_loopback() {
+        bail!(
+            "refusing to listen on {address} with the development key: anybody on the network \
+             could be anybody; configure a key in [[auth.keys]], or bind 127.0.0.1"
+        );
+    }
+    Ok(address)
+}
+
+/// Checks what [`App::build`] would refuse, without building anything.
+///
+/// # Errors
+/// Says what it would refuse.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    listen_address(config)?;
+    if let Some((certificate, key)) = &config.tls {
+        tls(certificate, key)?;
+    }
+    telemetry::filter(&config.file.log)?;
+    Ok(())
 }
 
 /// Listens. Accepted connections inherit the options: the kernel drops a peer that acknowledges

@@ -11,6 +11,7 @@
 mod development;
 mod file;
 mod load;
+mod shape;
 
 pub use file::{File, LogFormat, LogSection};
 
@@ -41,7 +42,7 @@ pub const DEVELOPMENT_PLAN: &str = "development";
 pub enum ConfigError {
     /// The file or a variable could not be read as settings.
     #[error("{0}")]
-    Shape(Box<figment::Error>),
+    Shape(String),
     /// A value is of the right type and still wrong.
     #[error("{origin}: `{key}`: {expected}")]
     Value {
@@ -109,7 +110,7 @@ impl Config {
         let file: File = figment
             .merge(environment())
             .extract()
-            .map_err(|error| ConfigError::Shape(Box::new(error)))?;
+            .map_err(|error| ConfigError::Shape(shape::describe(&error)))?;
         Loader::new(path).load(file)
     }
 

@@ -3,18 +3,32 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 
 use crate::config::{LogFormat, LogSection};
+
+/// What is logged.
+///
+/// # Errors
+/// The level is not one.
+pub fn filter(section: &LogSection) -> Result<EnvFilter, LevelError> {
+    // The framework's own start and stop messages repeat ours.
+    EnvFilter::builder()
+        .parse(format!("actix_server=warn,{}", section.level))
+        .map_err(|_| LevelError(section.level.clone()))
+}
+
+/// A level that is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("`log.level`: expected a level such as info, or tailrace=debug,warn; found {0:?}")]
+pub struct LevelError(String);
 
 /// Sends events to standard error from now on, and panics too: with their place, never with their
 /// text, which may hold a prompt.
 ///
 /// # Errors
 /// The level is not one.
-pub fn init(section: &LogSection) -> Result<(), ParseError> {
-    // The framework's own start and stop messages repeat ours.
-    let filter = EnvFilter::builder().parse(format!("actix_server=warn,{}", section.level))?;
+pub fn init(section: &LogSection) -> Result<(), LevelError> {
+    let filter = filter(section)?;
     let terminal = std::io::stderr().is_terminal();
     let human = match section.format {
         LogFormat::Auto => terminal,

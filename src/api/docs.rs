@@ -21,7 +21,7 @@ use super::{health, streams, tickets, wire};
     ),
     servers((url = "/", description = "This server")),
     paths(
-        streams::create, streams::list, streams::snapshot, streams::cancel, streams::delete,
+        streams::create, streams::list, streams::show, streams::cancel, streams::delete,
         super::events::follow, tickets::create, health::livez, health::readyz,
     ),
     components(schemas(wire::Event)),
@@ -29,7 +29,7 @@ use super::{health, streams, tickets, wire};
         (name = "streams", description = "Create, follow and stop token streams"),
         (name = "operations", description = "For whoever runs the server"),
     ),
-    security(("bearer" = []), ("access_token" = []), ("ticket" = [])),
+    security(("bearer" = []), ("access_token" = [])),
 )]
 struct Document;
 
@@ -140,7 +140,7 @@ pub fn page() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}").config(config)
 }
 
-/// `/` leads to the docs.
+/// `/` and `/docs` lead to the page.
 pub async fn index() -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((actix_web::http::header::LOCATION, "/docs/"))

@@ -111,7 +111,7 @@ const CLASSES: [Class; 256] = {
 };
 
 /// Appends a text as the inside of a JSON string.
-fn escape(text: &str, out: &mut Vec<u8>) {
+pub(super) fn escape(text: &str, out: &mut Vec<u8>) {
     copy(text.as_bytes(), Class::Json, out);
 }
 

@@ -13,9 +13,10 @@ use super::path::StreamPath;
 use super::problem::{ApiError, Code, Errors};
 use super::sse::{EventBody, Format};
 use super::wire::{Event, EventPage};
-use super::{Api, cursor};
+use super::{Api, cursor, http10};
 use crate::generation::Subscription;
 use crate::stream::{Batch, Cursor};
+use crate::stream_log::Presence;
 
 /// The longest that a poll may wait. Proxies cut silent requests at 60 s.
 const MAX_WAIT: Duration = Duration::from_secs(55);
@@ -74,6 +75,7 @@ impl Following {
 /// polling). After the terminal event, SSE and NDJSON answer 204, which stops an `EventSource`.
 #[utoipa::path(
     get, path = "/v1/streams/{id}/events", tag = "streams", operation_id = "followStream",
+    security(("bearer" = []), ("access_token" = []), ("ticket" = [])),
     params(
         ("id" = String, Path, description = "The stream's id"),
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event seen"),
@@ -110,16 +112,30 @@ pub(super) async fn follow(
     {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let subscription = api.generations.subscribe(&viewer, path.0, after).await?;
+    let presence = match following {
+        Following::Poll => Presence::Polling,
+        Following::Sse | Following::Ndjson => Presence::Connected,
+    };
+    let subscription = api
+        .generations
+        .subscribe(&viewer, path.0, after, presence)
+        .await?;
     if following == Following::Poll {
         return page(subscription, cursor, wait).await;
     }
-    Ok(respond(HttpResponse::Ok(), following, subscription, &api))
+    Ok(respond(
+        HttpResponse::Ok(),
+        &request,
+        following,
+        subscription,
+        &api,
+    ))
 }
 
 /// A response that follows the subscription to its end.
 pub(super) fn respond(
     mut response: HttpResponseBuilder,
+    request: &HttpRequest,
     following: Following,
     subscription: Subscription,
     api: &Api,
@@ -131,11 +147,12 @@ pub(super) fn respond(
             Format::Sse(Encoder::new(subscription.stream())),
         ),
     };
-    response
+    let response = response
         .insert_header((header::CONTENT_TYPE, content_type))
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .body(EventBody::new(subscription, format, api.config.heartbeat))
+        .body(EventBody::new(subscription, format, api.config.heartbeat));
+    http10::adapt(request, response)
 }
 
 fn wait(request: &HttpRequest) -> Result<Duration, ApiError> {

@@ -101,7 +101,7 @@ pub(super) async fn render_problems<B: MessageBody>(
             Some(problem) => problem.clone(),
             None => translate(error.as_response_error().status_code()),
         };
-        if problem.code().status().is_server_error() && problem.code() != Code::ServerStopping {
+        if problem.code() == Code::InternalError {
             tracing::error!(request.id = %id, problem.code = problem.code().name(), cause = %error, "Failed to answer a request");
         }
         problem.render(&id)

@@ -11,10 +11,12 @@ pub mod encode;
 mod errors;
 mod events;
 mod health;
+mod http10;
 mod middleware;
 mod path;
 mod problem;
 mod quota;
+mod snapshot;
 mod sse;
 mod streams;
 mod tickets;
@@ -105,7 +107,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(resource(
             "/v1/streams/{id}",
             [
-                (Method::GET, web::get().to(streams::snapshot)),
+                (Method::GET, web::get().to(streams::show)),
                 (Method::DELETE, web::delete().to(streams::delete)),
             ],
         ))
@@ -123,11 +125,17 @@ pub fn routes(config: &mut web::ServiceConfig) {
         ))
         .service(resource(
             "/livez",
-            [(Method::GET, web::get().to(health::livez))],
+            [
+                (Method::GET, web::get().to(health::livez)),
+                (Method::HEAD, web::head().to(health::livez)),
+            ],
         ))
         .service(resource(
             "/readyz",
-            [(Method::GET, web::get().to(health::readyz))],
+            [
+                (Method::GET, web::get().to(health::readyz)),
+                (Method::HEAD, web::head().to(health::readyz)),
+            ],
         ))
         .service(resource(
             "/errors",
@@ -150,6 +158,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
             [(Method::GET, web::get().to(docs::json_3_2))],
         ))
         .service(resource("/", [(Method::GET, web::get().to(docs::index))]))
+        .service(resource(
+            "/docs",
+            [(Method::GET, web::get().to(docs::index))],
+        ))
         .service(docs::page())
         .default_service(guarded(web::to(not_found)));
 }
@@ -186,4 +198,34 @@ async fn not_found() -> Result<String, ApiError> {
         Code::RouteNotFound,
         "see /docs for what there is",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+
+    use super::*;
+
+    async fn defective() -> String {
+        let nothing: [u8; 0] = [];
+        let index = std::hint::black_box(0);
+        nothing[index].to_string()
+    }
+
+    #[actix_web::test]
+    async fn a_handler_that_panics_is_an_opaque_500() {
+        let app = App::new()
+            .wrap(from_fn(request_id))
+            .service(resource("/", [(Method::GET, web::get().to(defective))]));
+        let app = init_service(app).await;
+        let response = call_service(&app, TestRequest::get().to_request()).await;
+        assert_eq!(response.status(), 500);
+        let id = response.headers().get("x-request-id").unwrap();
+        let id = id.to_str().unwrap().to_owned();
+        let problem: serde_json::Value = read_body_json(response).await;
+        assert_eq!(problem["error"]["code"], "internal_error");
+        assert_eq!(problem["instance"], format!("/requests/{id}"));
+        assert!(!problem.to_string().contains("index out of bounds"));
+    }
 }

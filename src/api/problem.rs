@@ -133,14 +133,10 @@ impl ApiError {
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if meaning.status == StatusCode::UNAUTHORIZED {
-            let challenge = match self.code {
-                // RFC 6750, section 3.1: no error code when there were no credentials at all.
-                Code::MissingCredentials => "Bearer".to_owned(),
-                _ => format!(
-                    "Bearer error=\"invalid_token\", error_description=\"{}\"",
-                    self.detail
-                ),
-            };
+            let challenge = format!(
+                "Bearer error=\"invalid_token\", error_description=\"{}\"",
+                self.detail
+            );
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         if self.code == Code::InsufficientScope {

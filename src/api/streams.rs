@@ -1,6 +1,6 @@
 //! Streams as resources: create, look at, list, cancel, delete.
 
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -11,12 +11,12 @@ use super::events::{self, Following};
 use super::path::StreamPath;
 use super::problem::{ApiError, Code, Errors};
 use super::wire::{CreateStream, Event, StreamList, StreamSnapshot, StreamStatus, stream_url};
-use super::{Api, cursor, middleware, quota};
+use super::{Api, cursor, middleware, quota, snapshot};
 use crate::auth::Principal;
 use crate::generation::Generation;
 use crate::limit::Quota;
 use crate::stream::{Cursor, StreamId};
-use crate::stream_log::{Access, IdempotencyKey};
+use crate::stream_log::{Access, IdempotencyKey, Presence};
 
 /// Start a generation and stream it
 ///
@@ -45,7 +45,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     if let Some(cursor) = cursor::of(&request)? {
-        return resume(&caller.principal, &api, cursor).await;
+        return resume(&caller.principal, &api, &request, cursor).await;
     }
     let create: CreateStream = body.json()?;
     let generation = check(&api, &request, create)?;
@@ -90,6 +90,7 @@ fn check(api: &Api, request: &HttpRequest, create: CreateStream) -> Result<Gener
 async fn resume(
     principal: &Principal,
     api: &Api,
+    request: &HttpRequest,
     cursor: Cursor,
 ) -> Result<HttpResponse, ApiError> {
     let viewer = principal.viewer();
@@ -101,11 +102,17 @@ async fn resume(
     };
     let subscription = api
         .generations
-        .subscribe(&viewer, cursor.stream, after)
+        .subscribe(&viewer, cursor.stream, after, Presence::Connected)
         .await?;
     let mut response = HttpResponse::Ok();
     name_stream(&mut response, cursor.stream);
-    Ok(events::respond(response, Following::Sse, subscription, api))
+    Ok(events::respond(
+        response,
+        request,
+        Following::Sse,
+        subscription,
+        api,
+    ))
 }
 
 /// Answers with a stream from its start, or, if the client prefers, with its snapshot.
@@ -129,11 +136,20 @@ async fn attach(
     }
     if respond_async {
         response.insert_header(("Preference-Applied", "respond-async"));
-        let snapshot: StreamSnapshot = api.generations.snapshot(&viewer, id).await?.into();
-        return Ok(response.json(snapshot));
+        let snapshot = api.generations.snapshot(&viewer, id).await?;
+        return snapshot::respond(response, request, snapshot);
     }
-    let subscription = api.generations.subscribe(&viewer, id, None).await?;
-    Ok(events::respond(response, Following::Sse, subscription, api))
+    let subscription = api
+        .generations
+        .subscribe(&viewer, id, None, Presence::Connected)
+        .await?;
+    Ok(events::respond(
+        response,
+        request,
+        Following::Sse,
+        subscription,
+        api,
+    ))
 }
 
 fn name_stream(response: &mut HttpResponseBuilder, id: StreamId) {
@@ -155,11 +171,17 @@ fn idempotency_key(
     request: &HttpRequest,
     create: &CreateStream,
 ) -> Result<Option<IdempotencyKey>, ApiError> {
-    let Some(value) = request.headers().get("idempotency-key") else {
+    let mut values = request.headers().get_all("idempotency-key");
+    let Some(value) = values.next() else {
         return Ok(None);
     };
+    let once = values.next().is_none();
     let key = value.to_str().unwrap_or_default();
-    if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !once
+        || key.is_empty()
+        || key.len() > 255
+        || !key.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         return Err(ApiError::new(
             Code::InvalidHeader,
             "must be 1 to 255 visible ASCII characters",
@@ -178,19 +200,21 @@ fn idempotency_key(
 /// Where it stands, with its text so far and the cursor to follow it from.
 #[utoipa::path(
     get, path = "/v1/streams/{id}", tag = "streams", operation_id = "getStream",
+    security(("bearer" = []), ("access_token" = []), ("ticket" = [])),
     params(("id" = String, Path, description = "The stream's id")),
     responses(
         (status = 200, description = "The stream as it stands", body = StreamSnapshot),
         Errors,
     ),
 )]
-pub(super) async fn snapshot(
+pub(super) async fn show(
     reader: Reader,
     api: web::Data<Api>,
+    request: HttpRequest,
     path: StreamPath,
 ) -> Result<HttpResponse, ApiError> {
-    let snapshot: StreamSnapshot = api.generations.snapshot(&reader.0, path.0).await?.into();
-    Ok(HttpResponse::Ok().json(snapshot))
+    let snapshot = api.generations.snapshot(&reader.0, path.0).await?;
+    snapshot::respond(HttpResponse::Ok(), &request, snapshot)
 }
 
 /// Which streams to list.
@@ -237,7 +261,9 @@ pub(super) async fn list(
         .await?;
     let has_more = found.len() > limit;
     let streams = found.into_iter().take(limit).map(Into::into).collect();
-    Ok(HttpResponse::Ok().json(StreamList { streams, has_more }))
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(StreamList { streams, has_more }))
 }
 
 /// Cancel a generation
@@ -254,21 +280,18 @@ pub(super) async fn list(
 pub(super) async fn cancel(
     caller: Caller<Write>,
     api: web::Data<Api>,
+    request: HttpRequest,
     path: StreamPath,
 ) -> Result<HttpResponse, ApiError> {
     let access = access(&caller);
     api.generations.cancel(access, path.0).await?;
-    let description = api.generations.describe(access, path.0).await?;
-    let mut snapshot: StreamSnapshot = description.into();
     // An operator may stop anybody's stream, and read nobody's.
-    if let Ok(own) = api
-        .generations
-        .snapshot(&caller.principal.viewer(), path.0)
-        .await
-    {
-        snapshot = own.into();
+    let viewer = caller.principal.viewer();
+    if let Ok(own) = api.generations.snapshot(&viewer, path.0).await {
+        return snapshot::respond(HttpResponse::Accepted(), &request, own);
     }
-    Ok(HttpResponse::Accepted().json(snapshot))
+    let description = api.generations.describe(access, path.0).await?;
+    Ok(HttpResponse::Accepted().json(StreamSnapshot::from(description)))
 }
 
 /// Delete a stream

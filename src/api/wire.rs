@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::problem::ApiError;
-use crate::generation::{OnDisconnect, Snapshot};
+use crate::generation::OnDisconnect;
 use crate::generator::{Message, Prompt, Role};
 use crate::stream::{Cursor, Failure, FinishReason, StreamId, Terminal, Usage};
 use crate::stream_log::{Description, Status};
@@ -264,16 +264,6 @@ impl From<Description> for StreamSnapshot {
             last_event_id: cursor.to_string(),
             events_url: events_url(description.id),
             metadata: description.metadata,
-        }
-    }
-}
-
-impl From<Snapshot> for StreamSnapshot {
-    fn from(snapshot: Snapshot) -> Self {
-        Self {
-            text: Some(snapshot.text),
-            reasoning: Some(snapshot.reasoning).filter(|text| !text.is_empty()),
-            ..snapshot.description.into()
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
+use crate::app;
 use crate::config::{Config, ModelConfig};
 
-/// The configuration has been loaded, so it is right; this says what it means. No secrets.
+/// Checks what loading has not, and says what the configuration means. No secrets.
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    tracing_subscriber::EnvFilter::builder()
-        .parse(&config.file.log.level)
-        .map_err(|error| anyhow::anyhow!("`log.level`: {error}"))?;
+    app::check(config)?;
     let file = &config.file;
     let scheme = if config.tls.is_some() {
         "https"

@@ -14,8 +14,7 @@ use crate::shutdown::StopSignals;
 use crate::telemetry;
 
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    telemetry::init(&config.file.log)
-        .context("`log.level`: expected e.g. info or tailrace=debug")?;
+    telemetry::init(&config.file.log)?;
     raise_file_limit();
     let stopped = actix_web::rt::System::new().block_on(async {
         let app = App::build(config)?;

@@ -114,19 +114,44 @@ impl Loader {
     }
 
     pub(super) fn check(&self, file: &File) -> Result<(), ConfigError> {
-        for (key, time) in [
-            ("http.heartbeat", file.http.heartbeat),
-            ("http.body_timeout", file.http.body_timeout),
-            ("http.peer_timeout", file.http.peer_timeout),
+        let year = Duration::from_secs(366 * 24 * 3600);
+        let moment = Duration::from_millis(10);
+        for (key, time, least) in [
+            ("drain_timeout", file.drain_timeout, Duration::ZERO),
+            ("http.heartbeat", file.http.heartbeat, moment),
+            ("http.body_timeout", file.http.body_timeout, moment),
+            ("http.head_timeout", file.http.head_timeout, moment),
+            ("http.keep_alive", file.http.keep_alive, moment),
+            ("http.peer_timeout", file.http.peer_timeout, moment),
+            ("auth.leeway", file.auth.leeway, Duration::ZERO),
+            ("auth.ticket_lifetime", file.auth.ticket_lifetime, moment),
             (
                 "generation.first_token_timeout",
                 file.generation.first_token_timeout,
+                moment,
             ),
-            ("generation.idle_timeout", file.generation.idle_timeout),
-            ("generation.total_timeout", file.generation.total_timeout),
+            (
+                "generation.idle_timeout",
+                file.generation.idle_timeout,
+                moment,
+            ),
+            (
+                "generation.total_timeout",
+                file.generation.total_timeout,
+                moment,
+            ),
+            (
+                "generation.abandon_after",
+                file.generation.abandon_after,
+                Duration::ZERO,
+            ),
+            ("memory.retention", file.memory.retention, Duration::ZERO),
         ] {
-            if time < Duration::from_millis(10) {
-                return Err(self.wrong(key, "expected at least 10ms"));
+            if time < least || time > year {
+                let least = humantime::format_duration(least);
+                return Err(
+                    self.wrong(key, format!("expected at least {least} and at most a year"))
+                );
             }
         }
         let limits = &file.limits;
@@ -245,7 +270,10 @@ impl Loader {
             ));
         }
         match model {
-            Model::Demo(demo) => Ok(ModelConfig::Demo(demo.clone())),
+            Model::Demo(demo) => match demo.validate() {
+                Ok(()) => Ok(ModelConfig::Demo(demo.clone())),
+                Err((knob, expected)) => Err(self.wrong(format!("models.{name}.{knob}"), expected)),
+            },
             Model::Command(command) => {
                 if command.program.is_empty() {
                     return Err(self.wrong(format!("models.{name}.program"), "expected a program"));

@@ -23,7 +23,7 @@ use crate::generator::{Generator, InvalidPrompt, Prompt};
 use crate::limit::Permit;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
-    Access, Created, Description, IdempotencyKey, LogError, NewStream, Status, StreamLog,
+    Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
 };
 
 /// The times within which a generation gets its terminal entry.
@@ -232,9 +232,10 @@ impl GenerationService {
         viewer: &Viewer,
         id: StreamId,
         after: Option<u64>,
+        presence: Presence,
     ) -> Result<Subscription, LogError> {
         let access = access(viewer, id)?;
-        let follower = self.log.follow(access, id, after).await?;
+        let follower = self.log.follow(access, id, after, presence).await?;
         Ok(Subscription::new(id, follower, self.readers.token()))
     }
 
@@ -265,7 +266,9 @@ impl GenerationService {
     /// # Errors
     /// The stream is not to be had for this viewer.
     pub async fn snapshot(&self, viewer: &Viewer, id: StreamId) -> Result<Snapshot, LogError> {
-        snapshot::take(self.log.as_ref(), access(viewer, id)?, id).await
+        let description = self.log.describe(access(viewer, id)?, id).await?;
+        let log = Arc::clone(&self.log);
+        Ok(Snapshot::new(description, log, viewer.owner().clone()))
     }
 
     /// The viewer's own streams, newest first.

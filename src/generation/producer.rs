@@ -21,7 +21,7 @@ use super::GenerationConfig;
 use crate::generator::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, Usage};
 use crate::limit::Permit;
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId, Terminal, Timing};
-use crate::stream_log::{Control, LogError, Writer};
+use crate::stream_log::{Control, LogError, Presence, Writer};
 
 /// How much is appended at once, in bytes. A generator that is always ready yields the thread to
 /// other streams after each such batch.
@@ -29,6 +29,9 @@ const BATCH_BYTES: usize = 16 * 1024;
 
 /// How long the log may take to accept the terminal entry.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest id or name of a tool call, in bytes. Everything else of an event can be split.
+const MAX_NAME_BYTES: usize = 1024;
 
 /// The longest error message that a reader is told, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
@@ -55,6 +58,8 @@ pub(super) struct Producer {
     writer: Box<dyn Writer>,
     permit: Permit,
     pending: Batch,
+    /// A delta that waits until the limiter says whether there is quota for it.
+    held: Option<Delta>,
     tally: Tally,
     /// When the stream counts as abandoned.
     abandoned_at: Option<Instant>,
@@ -128,8 +133,7 @@ impl Producer {
         permit: Permit,
     ) -> Self {
         let started = Instant::now();
-        // Also fires when the server must stop.
-        let cancel = job.stopping.child_token();
+        let cancel = CancellationToken::new();
         let start = AssertUnwindSafe(|| -> Deltas {
             generator.generate(Arc::clone(&job.prompt), cancel.clone())
         });
@@ -137,13 +141,15 @@ impl Producer {
             Ok(deltas) => AssertUnwindSafe(deltas).catch_unwind().boxed_local(),
             Err(panic) => futures_util::stream::once(async { Err(panic) }).boxed_local(),
         };
-        let stopping = Box::pin(cancel.clone().cancelled_owned());
+        // A token of its own, since the common one's lock is everybody's.
+        let stopping = Box::pin(job.stopping.child_token().cancelled_owned());
         Self {
             deltas: Some(deltas),
             cancel: cancel.drop_guard(),
             writer,
             permit,
             pending: Batch::default(),
+            held: None,
             tally: Tally {
                 started,
                 first_delta: None,
@@ -180,9 +186,13 @@ impl Producer {
             match control {
                 Control::Cancel => return Poll::Ready(End::CANCELLED),
                 Control::Attended => self.abandoned_at = None,
-                Control::Deserted => {
-                    let now = Instant::now();
-                    self.abandoned_at = self.job.abandon_after.map(|after| now + after);
+                Control::Deserted(last) => {
+                    let grace = self.job.abandon_after.map(|after| match last {
+                        Presence::Connected => after,
+                        // Between two polls nobody is connected; that is not leaving.
+                        Presence::Polling => after.max(self.job.config.abandon_after),
+                    });
+                    self.abandoned_at = grace.map(|grace| Instant::now() + grace);
                 }
             }
         }
@@ -193,13 +203,18 @@ impl Producer {
             ));
         }
         let end = self.poll_deltas(context);
+        let full = self.pending.bytes() >= BATCH_BYTES;
         // What was generated before the end is logged before the end.
         match self.writer.poll_flush(context, &mut self.pending) {
+            Poll::Ready(Ok(())) if full => {
+                // More may be ready: others have a turn first.
+                context.waker().wake_by_ref();
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
             Poll::Ready(Err(error)) => {
                 self.pending.reset(0);
                 return Poll::Ready(log_failed(&error));
             }
-            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         if end.is_ready() {
             return end;
@@ -207,68 +222,94 @@ impl Producer {
         self.poll_deadline(context)
     }
 
-    /// Takes what the generator has ready. Pending means that it, or the log, must be waited for.
+    /// Takes what the generator has ready, up to a full batch. Pending means that the generator, the
+    /// limiter or the log must be waited for.
     fn poll_deltas(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        loop {
-            if self.pending.bytes() >= BATCH_BYTES {
-                // More may be ready: come back after the batch is flushed and others had a turn.
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            if !ready!(self.permit.poll_spendable(context)) {
-                return Poll::Ready(End::failed(
-                    FailureCode::QuotaExceeded,
-                    "the tokens per minute of your plan are spent",
-                ));
-            }
-            let Some(deltas) = &mut self.deltas else {
-                return Poll::Pending;
+        while self.pending.bytes() < BATCH_BYTES {
+            let delta = match self.held.take() {
+                Some(delta) => delta,
+                None => match ready!(self.poll_generator(context)) {
+                    Ok(delta) => delta,
+                    Err(failure) => return Poll::Ready(End::Failed(failure)),
+                },
             };
-            let delta = ready!(Pin::new(deltas).poll_next(context));
-            match delta {
-                Some(Ok(Ok(Delta::Finish { reason, usage }))) => {
-                    return Poll::Ready(End::Finished(reason, usage));
-                }
-                Some(Ok(Ok(delta))) => {
-                    let most = self.job.prompt.max_tokens.map_or(u64::MAX, u64::from);
-                    if self.tally.deltas >= most {
-                        return Poll::Ready(End::Finished(FinishReason::Length, None));
-                    }
-                    self.take(&delta);
-                }
-                Some(Ok(Err(error))) => return Poll::Ready(End::Failed(generator_failed(&error))),
-                Some(Err(_panic)) => {
-                    // The panic hook has logged where. What it said may hold the prompt.
+            if let Delta::Finish { reason, usage } = delta {
+                return Poll::Ready(End::Finished(reason, usage));
+            }
+            let most = self.job.prompt.max_tokens.map_or(u64::MAX, u64::from);
+            if self.tally.deltas >= most {
+                return Poll::Ready(End::Finished(FinishReason::Length, None));
+            }
+            match self.permit.poll_spendable(context) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => {
                     return Poll::Ready(End::failed(
-                        FailureCode::InternalError,
-                        "the generator failed unexpectedly",
+                        FailureCode::QuotaExceeded,
+                        "the tokens per minute of your plan are spent",
                     ));
                 }
-                None => {
-                    return Poll::Ready(End::failed(
-                        FailureCode::UpstreamIncomplete,
-                        "the generator ended without a finish reason",
-                    ));
+                Poll::Pending => {
+                    self.held = Some(delta);
+                    return Poll::Pending;
                 }
+            }
+            if let Err(failure) = self.take(&delta) {
+                return Poll::Ready(End::Failed(failure));
             }
         }
+        Poll::Pending
     }
 
-    fn take(&mut self, delta: &Delta) {
+    /// The generator's next delta, or how it failed.
+    fn poll_generator(&mut self, context: &mut Context<'_>) -> Poll<Result<Delta, Failure>> {
+        let Some(deltas) = &mut self.deltas else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match ready!(Pin::new(deltas).poll_next(context)) {
+            Some(Ok(Ok(delta))) => Ok(delta),
+            Some(Ok(Err(error))) => Err(generator_failed(&error)),
+            // The panic hook has logged where. What it said may hold the prompt.
+            Some(Err(_panic)) => Err(Failure::new(
+                FailureCode::InternalError,
+                "the generator failed unexpectedly",
+            )),
+            None => Err(Failure::new(
+                FailureCode::UpstreamIncomplete,
+                "the generator ended without a finish reason",
+            )),
+        })
+    }
+
+    /// Logs a delta. An empty one says nothing and is not one.
+    fn take(&mut self, delta: &Delta) -> Result<(), Failure> {
         match delta {
+            Delta::Text(text) | Delta::Reasoning(text) if text.is_empty() => return Ok(()),
             Delta::Text(text) => {
                 self.tally.text.update(text.as_bytes());
                 self.pending.push_text(text);
             }
             Delta::Reasoning(text) => self.pending.push_reasoning(text),
-            Delta::ToolCall(call) => self.pending.push_tool_call(call),
-            Delta::Finish { .. } => return,
+            Delta::ToolCall(call) => {
+                let long =
+                    |name: &Option<String>| name.as_ref().is_some_and(|n| n.len() > MAX_NAME_BYTES);
+                if long(&call.id) || long(&call.name) {
+                    return Err(Failure::new(
+                        FailureCode::GeneratorError,
+                        format!(
+                            "the generator made a tool call with a name of more than {MAX_NAME_BYTES} bytes"
+                        ),
+                    ));
+                }
+                self.pending.push_tool_call(call);
+            }
+            Delta::Finish { .. } => return Ok(()),
         }
         let now = Instant::now();
         self.tally.first_delta.get_or_insert(now);
         self.tally.last_delta = now;
         self.tally.deltas += 1;
         self.permit.spend(1);
+        Ok(())
     }
 
     /// The timer is not moved with each delta; when it fires, it is set to what is due by then.
@@ -355,6 +396,10 @@ fn generator_failed(error: &GeneratorError) -> Failure {
 
 fn log_failed(error: &LogError) -> End {
     match error {
+        LogError::Full => End::failed(
+            FailureCode::Overloaded,
+            "the server has no room for more of this stream",
+        ),
         LogError::TooLarge => End::failed(
             FailureCode::StreamTooLarge,
             "the stream has reached the size limit of this server",

@@ -1,65 +1,59 @@
 //! A stream as it stands: what a client that was not there would have seen by now.
 
-use crate::stream::{Batch, Cursor, Kind, StreamId, Terminal};
+use std::sync::Arc;
+
+use async_stream::stream;
+use futures_util::Stream;
+
+use crate::stream::{Kind, Owner};
 use crate::stream_log::{Access, Description, LogError, StreamLog};
 
-/// How much of the log is read in one step, in bytes.
-const STEP_BYTES: usize = 64 * 1024;
+/// How much of the log is read in one step, in bytes. A text is never held whole: it may be as
+/// large as a stream, and its reader slow.
+const STEP_BYTES: usize = 16 * 1024;
 
-/// A stream's description and its text, of one moment.
-#[derive(Debug, Clone)]
+/// A stream's description, and its text up to the entry that the description knows as the last.
 pub struct Snapshot {
-    /// All but the entries. Its `last_seq` and `terminal` fit the text.
+    /// All but the text.
     pub description: Description,
-    /// The answer so far.
-    pub text: String,
-    /// The reasoning so far.
-    pub reasoning: String,
+    log: Arc<dyn StreamLog>,
+    owner: Owner,
 }
 
 impl Snapshot {
-    /// The cursor of the last entry that the text contains.
-    #[must_use]
-    pub const fn cursor(&self) -> Cursor {
-        Cursor {
-            stream: self.description.id,
-            seq: self.description.last_seq,
+    pub(super) fn new(description: Description, log: Arc<dyn StreamLog>, owner: Owner) -> Self {
+        Self {
+            description,
+            log,
+            owner,
         }
     }
-}
 
-/// Reads a stream to its present end.
-pub(super) async fn take(
-    log: &dyn StreamLog,
-    access: Access<'_>,
-    id: StreamId,
-) -> Result<Snapshot, LogError> {
-    let mut description = log.describe(access, id).await?;
-    let (mut text, mut reasoning) = (String::new(), String::new());
-    let mut after = None;
-    loop {
-        let batch: Batch = log.read(access, id, after, STEP_BYTES).await?;
-        let mut terminal: Option<Terminal> = None;
-        for entry in batch.entries() {
-            match entry.kind {
-                Kind::Text => text.push_str(entry.payload),
-                Kind::Reasoning => reasoning.push_str(entry.payload),
-                Kind::Start | Kind::ToolCall => {}
-                Kind::Done | Kind::Error => terminal = entry.terminal(),
+    /// The texts of the entries of this kind, in order, in pieces.
+    pub fn texts(&self, kind: Kind) -> impl Stream<Item = Result<String, LogError>> + use<> {
+        let (log, owner) = (Arc::clone(&self.log), self.owner.clone());
+        let (id, last) = (self.description.id, self.description.last_seq);
+        stream! {
+            let mut after = None;
+            while after.is_none_or(|seq| seq < last) {
+                let read = log.read(Access::Owner(&owner), id, after, STEP_BYTES).await;
+                let batch = match read {
+                    Ok(batch) => batch,
+                    Err(error) => {
+                        yield Err(error);
+                        return;
+                    }
+                };
+                let entries = batch.entries().take_while(|entry| entry.seq <= last);
+                let mut texts = String::new();
+                for entry in entries {
+                    after = Some(entry.seq);
+                    if entry.kind == kind {
+                        texts.push_str(entry.payload);
+                    }
+                }
+                yield Ok(texts);
             }
-            after = Some(entry.seq);
-        }
-        // The stream may have grown since it was described: what was read decides.
-        if let Some(seq) = after {
-            description.last_seq = seq;
-        }
-        if terminal.is_some() || batch.is_empty() {
-            description.terminal = terminal;
-            return Ok(Snapshot {
-                description,
-                text,
-                reasoning,
-            });
         }
     }
 }

@@ -3,8 +3,10 @@
 //! The program gets the [`Prompt`] as one line of JSON on standard input. Each line that it prints
 //! is a delta: a JSON object (`{"text": ..}`, `{"reasoning": ..}`, `{"tool_call": {..}}`,
 //! `{"finish_reason": .., "usage": {..}}`, `{"error": {"message": .., "retryable": ..}}`) or else
-//! plain text, which is passed on with its line end. Exit status 0 means that the answer is
+//! plain text, which is passed on with a line feed. Exit status 0 means that the answer is
 //! complete. Arguments and environment come from the configuration, never from a request.
+
+mod complaints;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use tokio::process::{Child, Command};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::sync::CancellationToken;
 
+use self::complaints::Complaints;
 use super::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, ToolCall, Usage};
 
 /// The longest line that a program may print, in bytes.
@@ -84,7 +87,7 @@ impl CommandGenerator {
             command.current_dir(directory);
         }
         match command.spawn() {
-            Ok(child) => Ok(Program { child }),
+            Ok(child) => Ok(Program::new(child)),
             Err(error) => {
                 tracing::error!(program = %self.config.program, %error, "Could not start a generator's program");
                 Err(GeneratorError {
@@ -119,7 +122,7 @@ impl Generator for CommandGenerator {
             let mut request = serde_json::to_vec(&*prompt).unwrap_or_default();
             request.push(b'\n');
             let mut lines = FramedRead::new(stdout, LinesCodec::new_with_max_length(MAX_LINE_BYTES));
-            let mut complaints = FramedRead::new(stderr, LinesCodec::new_with_max_length(4096));
+            let mut complaints = Complaints::new(stderr, prompt.model.clone());
             // The request is written beside reading, since a program may print before it has read
             // all of it. One that does not care for its input may close it: no error.
             let mut writing = async move { stdin.write_all(&request).await }.boxed_local();
@@ -134,16 +137,11 @@ impl Generator for CommandGenerator {
                         writing = std::future::pending().boxed_local();
                         continue;
                     }
-                    complaint = complaints.next(), if !quiet => {
-                        match complaint {
-                            Some(Ok(line)) => tracing::warn!(model = %prompt.model, stderr = %line, "A generator's program wrote to standard error"),
-                            // After an error the reader pauses once and then goes on with the next line.
-                            Some(Err(LinesCodecError::MaxLineLengthExceeded)) => drop(complaints.next().await),
-                            Some(Err(_)) | None => quiet = true,
-                        }
+                    line = lines.next() => line,
+                    more = complaints.read(), if !quiet => {
+                        quiet = !more;
                         continue;
                     }
-                    line = lines.next() => line,
                 };
                 let delta = match line {
                     Some(Ok(line)) => parse(line, output),
@@ -164,12 +162,25 @@ impl Generator for CommandGenerator {
 /// A running program. Dropping it kills its whole process group.
 struct Program {
     child: Child,
+    /// The program's id, which is its group's, until the group has been killed.
+    group: Option<Pid>,
 }
 
 impl Program {
-    /// Waits for the exit status of a program that has closed its standard output.
+    fn new(child: Child) -> Self {
+        let group = child.id().and_then(|id| i32::try_from(id).ok());
+        Self {
+            group: group.and_then(Pid::from_raw),
+            child,
+        }
+    }
+
+    /// Waits for the exit status of a program that has closed its standard output, and kills what
+    /// it has left behind.
     async fn finish(&mut self) -> Result<Delta, GeneratorError> {
-        match tokio::time::timeout(EXIT_GRACE, self.child.wait()).await {
+        let exit = tokio::time::timeout(EXIT_GRACE, self.child.wait()).await;
+        self.kill_group();
+        match exit {
             Ok(Ok(status)) if status.success() => Ok(Delta::Finish {
                 reason: FinishReason::Stop,
                 usage: None,
@@ -182,18 +193,19 @@ impl Program {
             )),
         }
     }
+
+    /// Kills the group once: before the program is waited for, or right after, when its number
+    /// cannot yet be another's.
+    fn kill_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            let _gone_already = kill_process_group(group, Signal::KILL);
+        }
+    }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // `id` is absent once the program has been waited for. Its group may outlive it, but its
-        // number may by then belong to others, so what it left behind is left alone.
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok())
-            && let Some(pid) = Pid::from_raw(pid)
-        {
-            // The program is the leader of its own group, and not yet reaped.
-            let _gone_already = kill_process_group(pid, Signal::KILL);
-        }
+        self.kill_group();
     }
 }
 

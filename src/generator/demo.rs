@@ -102,7 +102,31 @@ impl DemoGenerator {
     }
 }
 
+/// The longest delay before the first token, in milliseconds: a day.
+const MAX_DELAY_MS: u64 = 86_400_000;
+
+const PACE: &str = "expected 0 (unpaced) or a number from 0.001 to 1000000";
+const DELAY: &str = "expected a whole number of milliseconds, at most a day";
+
+fn is_pace(rate: f64) -> bool {
+    rate == 0.0 || (0.001..=1e6).contains(&rate)
+}
+
 impl DemoConfig {
+    /// Checks what the types leave open.
+    ///
+    /// # Errors
+    /// Names the knob and what was expected.
+    pub fn validate(&self) -> Result<(), (&'static str, &'static str)> {
+        if !is_pace(self.tokens_per_second) {
+            return Err(("tokens_per_second", PACE));
+        }
+        if self.first_token_delay_ms > MAX_DELAY_MS {
+            return Err(("first_token_delay_ms", DELAY));
+        }
+        Ok(())
+    }
+
     /// Sets one knob from text; the error says what was expected.
     fn set(&mut self, knob: &str, value: &str) -> Result<(), &'static str> {
         const COUNT: &str = "expected a whole number from 0 to 4294967295";
@@ -114,13 +138,19 @@ impl DemoConfig {
             "stall_after" => self.stall_after = Some(count()?),
             "panic_after" => self.panic_after = Some(count()?),
             "end_after" => self.end_after = Some(count()?),
-            "first_token_delay_ms" => self.first_token_delay_ms = count()?.into(),
+            "first_token_delay_ms" => {
+                self.first_token_delay_ms = value
+                    .parse()
+                    .ok()
+                    .filter(|delay| *delay <= MAX_DELAY_MS)
+                    .ok_or(DELAY)?;
+            }
             "tokens_per_second" => {
                 self.tokens_per_second = value
                     .parse()
                     .ok()
-                    .filter(|rate: &f64| rate.is_finite() && (0.0..=1e6).contains(rate))
-                    .ok_or("expected a number from 0 (unpaced) to 1000000")?;
+                    .filter(|rate| is_pace(*rate))
+                    .ok_or(PACE)?;
             }
             "text" => {
                 self.text = match value {
@@ -271,6 +301,8 @@ mod tests {
             ("demo.nonsense", "1"),
             ("demo.text", "x"),
             ("demo.tokens_per_second", "NaN"),
+            ("demo.tokens_per_second", "1e-300"),
+            ("demo.first_token_delay_ms", "18446744073709551615"),
         ] {
             let error = generator.check(&prompt("x", &[(knob, value)])).unwrap_err();
             assert_eq!(error.field, format!("metadata.{knob}"));

@@ -1,8 +1,8 @@
 //! What produces tokens: the [`Generator`] trait and its vocabulary.
 //!
 //! A generator knows nothing of logs, limits or HTTP. It turns a [`Prompt`] into a stream of
-//! [`Delta`]s, and stops its work when that stream is dropped. A new one is a file here and a line
-//! in `app.rs`.
+//! [`Delta`]s, and stops its work when that stream is dropped. A new one is a file here, its
+//! settings in `config/file.rs`, and a line in `app.rs`.
 
 pub mod command;
 pub mod demo;

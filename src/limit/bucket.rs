@@ -73,9 +73,11 @@ impl Bucket {
         self.full_at = self.full_at.saturating_sub(rate.nanos(tokens));
     }
 
-    /// Takes tokens whether they are there or not: what was generated was generated.
+    /// Takes tokens whether they are there or not: what was generated was generated. A debt of more
+    /// than a bucket is forgiven, so that one absurd count does not lock anybody out for ever.
     pub fn overdraw(&mut self, rate: Rate, now: u64, tokens: u64) {
-        self.full_at = self.full_at.max(now).saturating_add(rate.nanos(tokens));
+        let owed = self.full_at.max(now).saturating_add(rate.nanos(tokens));
+        self.full_at = owed.min(now.saturating_add(2 * MINUTE));
     }
 
     /// How many tokens could be taken now.
@@ -126,6 +128,12 @@ mod tests {
         bucket.overdraw(rate, 0, 1200);
         assert_eq!(bucket.remaining(rate, MINUTE), 0);
         assert_eq!(bucket.remaining(rate, 2 * MINUTE), 600);
+        bucket.overdraw(rate, 2 * MINUTE, u64::MAX);
+        assert_eq!(
+            bucket.remaining(rate, 4 * MINUTE),
+            600,
+            "an absurd count is forgiven"
+        );
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
-/// How many addresses are told apart; beyond them, new ones share one allowance.
+/// How many addresses are told apart. Beyond them all share one allowance, until the next sweep.
 const MAX_ADDRESSES: usize = 100_000;
 
 /// Counts failed authentications by client address.

@@ -50,6 +50,39 @@ struct PlanLimits {
     requests: Requests,
 }
 
+impl PlanLimits {
+    /// Counts one request: what is left, and how long to wait if there were too many.
+    fn count_request(&self, owner: &Owner, clock: &DefaultClock) -> (Allowance, Option<Duration>) {
+        let limit = self.plan.requests_per_minute;
+        match self.requests.check_key(owner) {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity();
+                let missing = self.plan.burst.saturating_sub(remaining);
+                let reset = state.quota().replenish_interval() * missing;
+                (
+                    Allowance {
+                        limit,
+                        remaining,
+                        reset,
+                    },
+                    None,
+                )
+            }
+            Err(until) => {
+                let reset = until.wait_time_from(clock.now());
+                (
+                    Allowance {
+                        limit,
+                        remaining: 0,
+                        reset,
+                    },
+                    Some(reset),
+                )
+            }
+        }
+    }
+}
+
 /// The `local` backend of [`RateLimiter`].
 pub struct LocalLimiter {
     config: LimitConfig,
@@ -116,14 +149,14 @@ impl LocalLimiter {
     }
 
     /// How many generations hold a permit now.
-    #[must_use]
-    pub fn active(&self) -> u32 {
+    #[cfg(test)]
+    fn active(&self) -> u32 {
         self.accounts.table().streams
     }
 
     /// How many principals are told apart now.
-    #[must_use]
-    pub fn principals(&self) -> usize {
+    #[cfg(test)]
+    fn principals(&self) -> usize {
         self.accounts.table().by_owner.len()
     }
 
@@ -168,10 +201,9 @@ impl LocalLimiter {
         }
         let account = table.by_owner.entry(owner.clone()).or_default();
 
-        // Requests are counted last, so that a request which another limit turns away is not.
-        let mut tokens_after = account.tokens;
-        let taken = tokens_after.take(rate, now, reserved);
-        let quota = |requests: Allowance, bucket: &Bucket| Quota {
+        // Every attempt counts as a request, whichever limit then turns it away.
+        let (requests, early) = limits.count_request(owner, &self.clock);
+        let quota = |bucket: &Bucket| Quota {
             requests,
             tokens: Allowance {
                 limit: plan.tokens_per_minute,
@@ -179,50 +211,28 @@ impl LocalLimiter {
                 reset: bucket.reset(now),
             },
         };
-        if let Err(wait) = taken {
-            return Err(Rejection {
-                limit: if wait.is_some() {
-                    Limit::Tokens
-                } else {
-                    Limit::TokensEver
-                },
-                retry_after: wait.unwrap_or_default(),
-                quota: Some(quota(unspent(plan), &account.tokens)),
-            });
-        }
-        if account.streams >= plan.streams {
-            return Err(Rejection {
-                limit: Limit::Streams,
-                retry_after: PLACE_RETRY,
-                quota: Some(quota(unspent(plan), &account.tokens)),
-            });
-        }
-        let requests = match limits.requests.check_key(owner) {
-            Ok(state) => {
-                let missing = plan.burst.saturating_sub(state.remaining_burst_capacity());
-                Allowance {
-                    remaining: state.remaining_burst_capacity(),
-                    reset: state.quota().replenish_interval() * missing,
-                    ..unspent(plan)
-                }
-            }
-            Err(until) => {
-                let retry_after = until.wait_time_from(self.clock.now());
-                let spent = Allowance {
-                    remaining: 0,
-                    reset: retry_after,
-                    ..unspent(plan)
-                };
-                return Err(Rejection {
-                    limit: Limit::Requests,
-                    retry_after,
-                    quota: Some(quota(spent, &account.tokens)),
-                });
+        let mut tokens_after = account.tokens;
+        let met = if let Some(wait) = early {
+            Some((Limit::Requests, wait))
+        } else if account.streams >= plan.streams {
+            Some((Limit::Streams, PLACE_RETRY))
+        } else {
+            match tokens_after.take(rate, now, reserved) {
+                Ok(()) => None,
+                Err(Some(wait)) => Some((Limit::Tokens, wait)),
+                Err(None) => Some((Limit::TokensEver, Duration::ZERO)),
             }
         };
+        if let Some((limit, retry_after)) = met {
+            return Err(Rejection {
+                limit,
+                retry_after,
+                quota: Some(quota(&account.tokens)),
+            });
+        }
         account.tokens = tokens_after;
         account.streams += 1;
-        let quota = quota(requests, &tokens_after);
+        let quota = quota(&tokens_after);
         table.streams += 1;
         drop(table);
         let grant = LocalGrant {
@@ -232,15 +242,6 @@ impl LocalLimiter {
             step: u64::from(self.config.default_reservation / 4).max(1),
         };
         Ok(Permit::new(Box::new(grant), reserved, quota))
-    }
-}
-
-/// A plan's requests before any was counted.
-const fn unspent(plan: &Plan) -> Allowance {
-    Allowance {
-        limit: plan.requests_per_minute,
-        remaining: plan.burst,
-        reset: Duration::ZERO,
     }
 }
 
@@ -344,7 +345,7 @@ mod tests {
 
     #[test]
     fn each_limit_is_told_apart() {
-        let limiter = limiter(PLAN);
+        let limiter = limiter(Plan { burst: 9, ..PLAN });
         let (ann, ben) = (principal("ann"), principal("ben"));
         assert_eq!(
             limit_of(limiter.try_admit(&ann, Some(1001))),
@@ -358,12 +359,12 @@ mod tests {
         let other = limiter.try_admit(&ben, None).unwrap();
         assert_eq!(limit_of(limiter.try_admit(&ben, None)), Limit::Server);
         drop((held, other));
-        let mut admitted = 2;
+        let mut admitted = 4;
         while let Ok(permit) = limiter.try_admit(&ann, Some(1)) {
             admitted += 1;
             drop(permit);
         }
-        assert_eq!(admitted, 5, "the burst");
+        assert_eq!(admitted, 9, "the burst, in which refused attempts count");
         let rejection = limiter.try_admit(&ann, Some(1)).err().unwrap();
         assert_eq!(rejection.limit, Limit::Requests);
         assert!(

@@ -195,7 +195,7 @@ impl Batch {
     pub fn extend_from(&mut self, other: &Self, from: u64, max_bytes: usize) -> usize {
         let skip = usize::try_from(from.saturating_sub(other.first)).unwrap_or(usize::MAX);
         let mut taken = 0;
-        for entry in other.entries().skip(skip) {
+        for entry in other.entries_from(skip) {
             if !self.is_empty() && self.bytes() + entry.payload.len() > max_bytes {
                 break;
             }
@@ -208,15 +208,24 @@ impl Batch {
     /// The entries in order.
     #[must_use]
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = Entry<'_>> + ExactSizeIterator {
-        self.marks.iter().enumerate().map(|(at, mark)| {
+        self.entries_from(0)
+    }
+
+    /// The entries from the one at this place on, which is found at once.
+    fn entries_from(
+        &self,
+        first: usize,
+    ) -> impl DoubleEndedIterator<Item = Entry<'_>> + ExactSizeIterator {
+        (first.min(self.marks.len())..self.marks.len()).map(|at| {
             let start = match at {
                 0 => 0,
                 _ => self.marks[at - 1].end as usize,
             };
+            let Mark { kind, end } = self.marks[at];
             Entry {
                 seq: self.first + at as u64,
-                kind: mark.kind,
-                payload: &self.payloads[start..mark.end as usize],
+                kind,
+                payload: &self.payloads[start..end as usize],
             }
         })
     }

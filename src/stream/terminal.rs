@@ -88,6 +88,8 @@ pub enum FailureCode {
     QuotaExceeded,
     /// The server stopped before the generation came to its end.
     ServerStopping,
+    /// The log has no room for more of any stream.
+    Overloaded,
     /// The stream grew beyond what the log holds for one stream.
     StreamTooLarge,
     /// The process that produced the stream is gone.
@@ -107,6 +109,7 @@ impl FailureCode {
             Self::TotalTimeout => "total_timeout",
             Self::QuotaExceeded => "quota_exceeded",
             Self::ServerStopping => "server_stopping",
+            Self::Overloaded => "overloaded",
             Self::StreamTooLarge => "stream_too_large",
             Self::ProducerLost => "producer_lost",
         }
@@ -122,6 +125,7 @@ impl FailureCode {
             | Self::IdleTimeout
             | Self::QuotaExceeded
             | Self::ServerStopping
+            | Self::Overloaded
             | Self::ProducerLost => true,
             Self::InternalError | Self::TotalTimeout | Self::StreamTooLarge => false,
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::{
-    Access, Control, Created, Follower, IdempotencyKey, LogError, NewStream, Status, StreamLog,
-    Writer,
+    Access, Control, Created, Follower, IdempotencyKey, LogError, NewStream, Presence, Status,
+    StreamLog, Writer,
 };
 use crate::stream::{
     Batch, Failure, FailureCode, FinishReason, Kind, Owner, StreamId, Terminal, Timing, Usage,
@@ -127,7 +127,10 @@ async fn ids_are_contiguous_and_the_terminal_is_last(log: &dyn StreamLog) {
     write(writer.as_mut(), &["a", "b"]).await.unwrap();
     write(writer.as_mut(), &["c"]).await.unwrap();
     close(writer.as_mut(), &done()).await.unwrap();
-    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let mut follower = log
+        .follow(Access::Owner(&owner), id, None, Presence::Connected)
+        .await
+        .unwrap();
     let (seqs, kinds, text) = drain(follower.as_mut()).await;
     assert_eq!(seqs, [0, 1, 2, 3, 4]);
     assert_eq!(kinds[0], Kind::Start);
@@ -144,7 +147,11 @@ async fn a_follower_waits_and_is_woken(log: &dyn StreamLog) {
     let (id, mut writer) = create(log, &owner).await;
     let mut followers = Vec::new();
     for _ in 0..3 {
-        followers.push(log.follow(Access::Owner(&owner), id, None).await.unwrap());
+        followers.push(
+            log.follow(Access::Owner(&owner), id, None, Presence::Connected)
+                .await
+                .unwrap(),
+        );
     }
     let reading = futures_util::future::join_all(followers.iter_mut().map(|f| drain(f.as_mut())));
     let writing = async {
@@ -171,13 +178,18 @@ async fn any_cursor_resumes(log: &dyn StreamLog) {
     close(writer.as_mut(), &done()).await.unwrap();
     for after in 0..=101 {
         let access = Access::Owner(&owner);
-        let mut follower = log.follow(access, id, Some(after)).await.unwrap();
+        let mut follower = log
+            .follow(access, id, Some(after), Presence::Connected)
+            .await
+            .unwrap();
         let (seqs, _, _) = drain(follower.as_mut()).await;
         assert_eq!(seqs, (after + 1..=101).collect::<Vec<u64>>());
         let batch = log.read(access, id, Some(after), 1 << 20).await.unwrap();
         assert_eq!(batch.len(), seqs.len());
     }
-    let beyond = log.follow(Access::Owner(&owner), id, Some(102)).await;
+    let beyond = log
+        .follow(Access::Owner(&owner), id, Some(102), Presence::Connected)
+        .await;
     assert_eq!(beyond.err(), Some(LogError::BeyondEnd));
 }
 
@@ -203,7 +215,10 @@ async fn a_dropped_writer_closes_its_stream(log: &dyn StreamLog) {
     let (id, mut writer) = create(log, &owner).await;
     write(writer.as_mut(), &["a"]).await.unwrap();
     drop(writer);
-    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let mut follower = log
+        .follow(Access::Owner(&owner), id, None, Presence::Connected)
+        .await
+        .unwrap();
     let (_, kinds, text) = drain(follower.as_mut()).await;
     assert_eq!((kinds.last(), text.as_str()), (Some(&Kind::Error), "a"));
     let terminal = log
@@ -224,7 +239,9 @@ async fn streams_belong_to_their_owner(log: &dyn StreamLog) {
     for stranger in [&other, &same_subject] {
         let access = Access::Owner(stranger);
         assert_eq!(
-            log.follow(access, id, None).await.err(),
+            log.follow(access, id, None, Presence::Connected)
+                .await
+                .err(),
             Some(LogError::Foreign)
         );
         assert_eq!(
@@ -256,14 +273,26 @@ async fn control_is_told_once(log: &dyn StreamLog) {
         None,
         "nobody has left a stream that nobody has read"
     );
-    let first = log.follow(Access::Owner(&owner), id, None).await.unwrap();
-    let second = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let first = log
+        .follow(Access::Owner(&owner), id, None, Presence::Connected)
+        .await
+        .unwrap();
+    let second = log
+        .follow(Access::Owner(&owner), id, None, Presence::Connected)
+        .await
+        .unwrap();
     assert_eq!(control(writer.as_mut()).await, Control::Attended);
     drop(first);
     assert_eq!(quiet(&mut writer), None);
     drop(second);
-    assert_eq!(control(writer.as_mut()).await, Control::Deserted);
-    let third = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    assert_eq!(
+        control(writer.as_mut()).await,
+        Control::Deserted(Presence::Connected)
+    );
+    let third = log
+        .follow(Access::Owner(&owner), id, None, Presence::Connected)
+        .await
+        .unwrap();
     assert_eq!(control(writer.as_mut()).await, Control::Attended);
     assert_eq!(writer.readers(), 3);
     log.cancel(Access::Owner(&owner), id).await.unwrap();
@@ -327,7 +356,10 @@ async fn lists_are_newest_first(log: &dyn StreamLog) {
 async fn removal_is_at_once_and_followers_are_told(log: &dyn StreamLog) {
     let owner = owner("removal");
     let (id, mut writer) = create(log, &owner).await;
-    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let mut follower = log
+        .follow(Access::Owner(&owner), id, None, Presence::Connected)
+        .await
+        .unwrap();
     log.remove(Access::Owner(&owner), id).await.unwrap();
     let gone = log.describe(Access::Owner(&owner), id).await.err();
     assert_eq!(gone, Some(LogError::Missing));

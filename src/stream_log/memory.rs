@@ -14,7 +14,7 @@ mod writer;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -25,7 +25,8 @@ use self::cell::Cell;
 use self::follower::MemoryFollower;
 use self::writer::MemoryWriter;
 use super::{
-    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Status, StreamLog,
+    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Presence, Status,
+    StreamLog,
 };
 use crate::stream::{Batch, Owner, StreamId};
 
@@ -62,6 +63,8 @@ struct Index {
     by_key: HashMap<(Owner, String), (StreamId, [u8; 32])>,
     /// Streams that have ended, oldest first. May name streams that were removed since.
     finished: VecDeque<(Instant, StreamId)>,
+    /// Streams that are out of the tables and that somebody may still read, oldest first.
+    detached: VecDeque<Weak<Cell>>,
     /// Whose the expired streams were.
     expired: HashMap<StreamId, Owner>,
     expired_order: VecDeque<StreamId>,
@@ -89,12 +92,15 @@ impl MemoryLog {
     /// Drops the streams whose retention has passed at `now`. To be called about once a second.
     pub fn sweep(&self, now: Instant) {
         let mut index = self.shared.index();
+        index.detached.retain(|cell| cell.strong_count() > 0);
         while let Some(&(ended, id)) = index.finished.front() {
             if now.saturating_duration_since(ended) < self.shared.config.retention {
                 return;
             }
             index.finished.pop_front();
-            index.expire(id);
+            if let Some(cell) = index.expire(id) {
+                index.detach(&cell);
+            }
         }
     }
 
@@ -103,10 +109,11 @@ impl MemoryLog {
         access: Access<'_>,
         id: StreamId,
         after: Option<u64>,
+        presence: Presence,
     ) -> Result<MemoryFollower, LogError> {
         let cell = self.shared.index().cell(access, id)?;
         cell.check_cursor(after)?;
-        Ok(MemoryFollower::new(cell, after))
+        Ok(MemoryFollower::new(cell, after, presence))
     }
 }
 
@@ -123,26 +130,29 @@ impl Shared {
         }
     }
 
-    /// Evicts finished streams, oldest first, while the ceiling is exceeded. Answers whether there
-    /// is room now.
+    /// Evicts, while the ceiling is exceeded, what the log has let go and readers still hold, then
+    /// finished streams, oldest first. Answers whether there is room now.
     fn make_room(&self, index: &mut Index) -> bool {
         while self.bytes.load(Ordering::Relaxed) >= self.config.max_bytes {
-            let Some((_, id)) = index.finished.pop_front() else {
-                return false;
+            let next = match index.detached.pop_front() {
+                Some(cell) => cell.upgrade(),
+                None => match index.finished.pop_front() {
+                    Some((_, id)) => index.expire(id),
+                    None => return false,
+                },
             };
-            if let Some(cell) = index.expire(id) {
+            if let Some(cell) = next {
                 cell.evict();
             }
         }
         true
     }
 
-    /// Counts bytes that a stream has taken; past the ceiling, finished streams make room.
-    fn grow(&self, bytes: usize) {
+    /// Counts bytes that a stream is about to take; past the ceiling, others make room. Answers
+    /// whether there is room; the bytes are counted in any case.
+    fn reserve(&self, bytes: usize) -> bool {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes >= self.config.max_bytes {
-            self.make_room(&mut self.index());
-        }
+        before + bytes < self.config.max_bytes || self.make_room(&mut self.index())
     }
 
     fn shrink(&self, bytes: usize) {
@@ -186,6 +196,11 @@ impl Index {
             self.by_key.remove(&(cell.owner().clone(), key.to_owned()));
         }
         Some(cell)
+    }
+
+    /// Remembers a stream that readers may still hold, so that the ceiling can take it from them.
+    fn detach(&mut self, cell: &Arc<Cell>) {
+        self.detached.push_back(Arc::downgrade(cell));
     }
 
     /// Forgets an ended stream, but remembers whose it was.
@@ -233,8 +248,9 @@ impl StreamLog for MemoryLog {
         access: Access<'a>,
         id: StreamId,
         after: Option<u64>,
+        presence: Presence,
     ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>> {
-        let follower = self.open(access, id, after);
+        let follower = self.open(access, id, after, presence);
         future::ready(follower.map(|follower| Box::new(follower) as Box<dyn Follower>)).boxed()
     }
 
@@ -245,10 +261,11 @@ impl StreamLog for MemoryLog {
         after: Option<u64>,
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Batch, LogError>> {
-        let batch = self.shared.index().cell(access, id).and_then(|cell| {
+        let cell = self.shared.index().cell(access, id);
+        let batch = cell.and_then(|cell| {
             cell.check_cursor(after)?;
             let mut batch = Batch::default();
-            cell.copy(after.map_or(0, |seq| seq + 1), &mut batch, max_bytes);
+            cell.copy(after.map_or(0, |seq| seq + 1), &mut batch, max_bytes)?;
             Ok(batch)
         });
         future::ready(batch).boxed()
@@ -311,14 +328,14 @@ impl StreamLog for MemoryLog {
     ) -> BoxFuture<'a, Result<(), LogError>> {
         let removed = {
             let mut index = self.shared.index();
-            index.cell(access, id).map(|_| index.take(id))
-        };
-        future::ready(removed.map(|cell| {
-            if let Some(cell) = cell {
-                cell.cancel();
+            let cell = index.cell(access, id);
+            if let Ok(cell) = &cell {
+                index.take(id);
+                index.detach(cell);
             }
-        }))
-        .boxed()
+            cell
+        };
+        future::ready(removed.map(|cell| cell.cancel())).boxed()
     }
 }
 

@@ -33,7 +33,7 @@ pub trait StreamLog: Send + Sync {
     fn create(&self, new: NewStream) -> BoxFuture<'_, Result<Created, LogError>>;
 
     /// Follows a stream from the entry after `after`, or from the start. The follower counts as a
-    /// reader of the stream until it is dropped.
+    /// reader of the stream until it is dropped; `presence` says what its absence means.
     ///
     /// # Errors
     /// The stream is not to be had for this caller, or `after` is beyond its last entry.
@@ -42,6 +42,7 @@ pub trait StreamLog: Send + Sync {
         access: Access<'a>,
         id: StreamId,
         after: Option<u64>,
+        presence: Presence,
     ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>>;
 
     /// Reads up to `max_bytes` of entries after `after` without waiting and without becoming a
@@ -113,8 +114,8 @@ pub trait Writer: Send {
     /// Commits all of `pending`, which is empty afterwards. A terminal entry closes the stream.
     ///
     /// # Errors
-    /// [`LogError::TooLarge`] when the stream would outgrow its ceiling (a terminal entry is
-    /// always taken), [`LogError::Closed`] when it has ended.
+    /// [`LogError::TooLarge`] when the stream would outgrow its ceiling and [`LogError::Full`] when
+    /// the log would (a terminal entry is always taken); [`LogError::Closed`] when it has ended.
     fn poll_flush(
         &mut self,
         context: &mut Context<'_>,
@@ -148,10 +149,19 @@ pub trait Follower: Send {
 pub enum Control {
     /// Somebody cancelled the stream.
     Cancel,
-    /// The last reader has left.
-    Deserted,
+    /// The last reader has left; this is how it was there.
+    Deserted(Presence),
     /// A reader has come (back).
     Attended,
+}
+
+/// How a reader is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It holds a connection and leaves with it.
+    Connected,
+    /// It asks again and again, and is away in between.
+    Polling,
 }
 
 /// On whose behalf a stream is touched.
@@ -255,7 +265,7 @@ pub enum LogError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// There is no room for another stream.
+    /// There is no room for another stream, or for more of this one.
     #[error("the log is full of live streams")]
     Full,
     /// The stream has reached its own ceiling.

@@ -176,6 +176,10 @@ fn bodies() -> Vec<(String, u16, &'static str, &'static str)> {
             "metadata.demo.tokens",
         ),
         field(
+            json!({"prompt": "x", "metadata": {"demo.tokens_per_second": "1e-300"}}),
+            "metadata.demo.tokens_per_second",
+        ),
+        field(
             json!({"prompt": "x", "metadata": {"demo.unknown": "1"}}),
             "metadata.demo.unknown",
         ),

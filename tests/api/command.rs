@@ -204,3 +204,30 @@ fn a_stopping_server_kills_its_programs() {
         );
     });
 }
+
+#[test]
+fn standard_error_is_read_to_its_end_whatever_it_is() {
+    let garbage = r"printf '\377\n' >&2; head -c 300000 /dev/zero >&2; echo; echo after";
+    assert_eq!(text(&run(&server(garbage, ""))), "\nafter\n");
+}
+
+#[test]
+fn a_flood_of_lines_on_standard_error_does_not_hold_up_the_answer() {
+    let server = server("yes complaint >&2 & sleep 0.2; echo hello; kill $!", "");
+    assert_eq!(text(&run(&server)), "hello\n");
+}
+
+#[test]
+fn what_a_program_leaves_behind_is_killed_too() {
+    let server = server("sleep 1000 >/dev/null 2>&1 & echo $!", "");
+    let left = text(&run(&server)).trim().to_owned();
+    wait_for(|| (!is_alive(&left)).then_some(()));
+}
+
+#[test]
+fn a_tool_call_with_a_monstrous_name_is_an_error() {
+    let script =
+        r#"printf '{"tool_call":{"index":0,"id":"c","name":"%0100000d","arguments":"{}"}}\n' 7"#;
+    let end = end(script, "");
+    assert_eq!(end["error"]["code"], "generator_error");
+}

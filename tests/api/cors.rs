@@ -130,3 +130,23 @@ fn cookies_are_allowed_only_when_configured() {
         Some("https://chat.example")
     );
 }
+
+#[test]
+fn health_answers_head_too() {
+    let server = Server::start();
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(
+            server
+                .request("HEAD", path)
+                .header("Content-Length", "0")
+                .send()
+                .status,
+            200
+        );
+    }
+    let docs = server.request("GET", "/docs").send();
+    assert_eq!(
+        (docs.status, docs.header("location")),
+        (303, Some("/docs/"))
+    );
+}

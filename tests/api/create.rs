@@ -193,6 +193,14 @@ fn a_post_with_last_event_id_follows_and_does_not_generate() {
     let whole = [seen, rest].concat();
     check_whole(&whole);
 
+    // Somebody else's cursor looks like one of no stream.
+    let stranger = server.request("POST", "/v1/streams").bearer(&token("ben"));
+    let stranger = stranger
+        .header("Last-Event-ID", &whole[4].id)
+        .json(&body)
+        .send();
+    assert_eq!(stranger.status, 404);
+
     // After the end it is told the end again, since a 204 would be retried for ever.
     let end = whole.last().unwrap();
     let told = again(&end.id).events().rest();

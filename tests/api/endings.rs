@@ -204,6 +204,19 @@ fn a_stream_has_a_size_limit() {
 }
 
 #[test]
+fn a_log_without_room_ends_the_stream_that_grows() {
+    let server = Server::with("memory.max_bytes = \"1MiB\"\nmemory.max_stream_bytes = \"16MiB\"\n");
+    let end = ends_with(&server, json!({"text": "huge", "tokens": 1000}));
+    assert_eq!(end["error"]["code"], "overloaded");
+    assert_eq!(end["error"]["retryable"], true);
+    assert_eq!(
+        ends_with(&server, json!({}))["type"],
+        "done",
+        "and made room for others"
+    );
+}
+
+#[test]
 fn a_stopping_server_lets_streams_finish_and_then_ends_them() {
     let server = Server::start();
     let quick = server.create(json!({"tokens": 10, "tokens_per_second": 100}));

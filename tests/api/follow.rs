@@ -295,3 +295,85 @@ fn an_expired_stream_is_410_for_its_owner_and_404_for_others() {
         .header("Last-Event-ID", &format!("{id}.1"));
     assert_eq!(post.json(&json!({"prompt": "x"})).send().status, 410);
 }
+
+#[test]
+fn polling_is_not_leaving() {
+    let server = Server::start();
+    let mut body = crate::server::prompt(json!({"tokens": 20, "tokens_per_second": 50}));
+    body["on_disconnect"] = "cancel".into();
+    let created = server
+        .post("/v1/streams")
+        .header("Prefer", "respond-async")
+        .json(&body)
+        .send();
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    let mut cursor = String::new();
+    loop {
+        let page = poll(&server, &id, &cursor, "&wait=25");
+        cursor = page["last_event_id"].as_str().unwrap().to_owned();
+        if page["closed"] == true {
+            break;
+        }
+    }
+    assert_eq!(server.snapshot(&id)["finish_reason"], "stop");
+}
+
+#[test]
+fn a_large_snapshot_is_whole() {
+    let server = Server::start();
+    let id = server.create_async(json!({"text": "huge", "tokens": 20, "reasoning": 500}));
+    let snapshot = server.ended(&id);
+    assert!(snapshot["reasoning"].as_str().unwrap().len() > 1000);
+    let id = server.create_async(json!({"text": "huge", "tokens": 20}));
+    let snapshot = server.ended(&id);
+    assert_eq!(snapshot["text"].as_str().unwrap().len(), 20 * 200 * 1024);
+    assert_eq!(snapshot.get("reasoning"), None);
+}
+
+#[test]
+fn http_1_0_gets_plain_bytes_and_the_connections_end() {
+    use std::io::{Read as _, Write as _};
+    let server = Server::start();
+    let request = server
+        .post("/v1/streams")
+        .json(&crate::server::prompt(json!({"tokens": 3})));
+    let bytes = String::from_utf8(request.bytes())
+        .unwrap()
+        .replacen("HTTP/1.1", "HTTP/1.0", 1);
+    let mut connection = crate::client::connect(server.address);
+    connection.write_all(bytes.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
+    assert!(body.starts_with("data: {\"type\":\"start\""), "{body}");
+    assert!(body.ends_with(".4\n\n"));
+}
+
+#[test]
+fn a_stream_is_never_compressed() {
+    let server = Server::start();
+    let (id, _) = finished(&server, 20);
+    let request = server.get(&format!("/v1/streams/{id}/events"));
+    let response = request
+        .header("Accept-Encoding", "gzip, deflate, br, zstd")
+        .send();
+    assert_eq!(response.header("content-encoding"), None);
+    check_whole(&response.events().rest());
+}
+
+#[test]
+fn an_evicted_stream_breaks_its_slow_readers_connection() {
+    let server =
+        Server::with("memory.max_bytes = \"12MiB\"\nmemory.max_stream_bytes = \"11MiB\"\n");
+    let mut slow = server.create(json!({"text": "huge", "tokens": 50}));
+    slow.expect();
+    let id = slow.stream.clone();
+    server.ended(&id);
+    let other = server.create_async(json!({"text": "huge", "tokens": 20}));
+    assert_eq!(server.ended(&other)["status"], "done");
+    let cut = std::iter::from_fn(|| slow.next().map(|event| event.map(drop)).transpose())
+        .find(Result::is_err);
+    assert!(cut.is_some(), "no clean end of what is not complete");
+    assert_eq!(server.events(&id, None).status, 410);
+}

@@ -194,9 +194,10 @@ fn the_server_has_a_ceiling() {
 
 #[test]
 fn a_full_log_takes_no_new_stream() {
-    let server = Server::with("memory.max_bytes = \"100KiB\"\n");
-    let mut held = server.create(json!({"text": "huge", "tokens": 1000, "tokens_per_second": 1}));
+    let server = Server::with("memory.max_bytes = \"1500B\"\n");
+    let mut held = server.create(json!({"stall_after": 1}));
     while held.expect().kind != "token" {}
+    let _second = server.create(json!({"stall_after": 0}));
     let refused = server
         .post("/v1/streams")
         .json(&json!({"prompt": "x"}))
@@ -217,4 +218,34 @@ fn failed_authentications_are_limited_and_right_ones_never() {
     assert!(refused.header("retry-after").is_some());
     assert_eq!(code(refused), "too_many_failures");
     assert_eq!(server.get("/v1/streams").send().status, 200);
+}
+
+#[test]
+fn an_answer_that_uses_the_quota_to_the_last_token_is_whole() {
+    let server = Server::with(
+        "limits.plans.small = { requests_per_minute = 1000000, burst = 10000, streams = 10, tokens_per_minute = 100 }\n",
+    );
+    let mut body = prompt(json!({"tokens": 200}));
+    body["max_tokens"] = 100.into();
+    let events = create(&server, "small", &body).events().rest();
+    assert_eq!(events.len(), 102);
+    assert_eq!(events[101].data["finish_reason"], "length");
+}
+
+#[test]
+fn the_headers_of_a_rejection_tell_the_same_story() {
+    let server = Server::with(
+        "limits.plans.one = { requests_per_minute = 60, burst = 5, streams = 1, tokens_per_minute = 1000 }\n\
+         limits.default_reservation = 10\n",
+    );
+    let body = prompt(json!({"stall_after": 1}));
+    let held = create(&server, "one", &body);
+    assert_eq!(held.header("x-ratelimit-remaining-requests"), Some("4"));
+    let refused = create(&server, "one", &body);
+    assert_eq!(refused.status, 429);
+    assert_eq!(
+        refused.header("x-ratelimit-remaining-requests"),
+        Some("3"),
+        "every attempt counts"
+    );
 }

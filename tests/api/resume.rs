@@ -1,13 +1,10 @@
 //! The promise: cut the connection anywhere, by bytes, also inside an event; resume; and what was
 //! read together is the uninterrupted stream.
 
-use std::io::{Read as _, Write as _};
-
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use crate::client::connect;
 use crate::server::Server;
 use crate::sse::{check_whole, text};
 
@@ -27,32 +24,22 @@ impl Resuming {
         if let Some(id) = &self.last_event_id {
             request = request.header("Last-Event-ID", id);
         }
-        let mut connection = connect(server.address);
-        // HTTP/1.0: the body is not chunked, so that a cut can be at any byte of an event.
-        let bytes = String::from_utf8(request.bytes())
-            .unwrap()
-            .replacen("HTTP/1.1", "HTTP/1.0", 1);
-        connection.write_all(bytes.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        let mut piece = [0; 512];
-        let head = loop {
-            if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
-                break end + 4;
-            }
-            let read = connection.read(&mut piece).unwrap();
-            assert!(read > 0);
-            answer.extend_from_slice(&piece[..read]);
-        };
-        if answer.starts_with(b"HTTP/1.0 204") || answer.starts_with(b"HTTP/1.1 204") {
+        let mut response = request.send();
+        if response.status == 204 {
             return true;
         }
-        while answer.len() < head + limit {
-            match connection.read(&mut piece).unwrap() {
-                0 => break,
-                read => answer.extend_from_slice(&piece[..read]),
+        assert_eq!(response.status, 200);
+        let mut body = Vec::new();
+        while body.len() < limit {
+            match response.body.chunk().unwrap() {
+                Some(chunk) => body.extend_from_slice(&chunk),
+                None => break,
             }
         }
-        let body = &answer[head..answer.len().min(head + limit)];
+        // Whatever was sent beyond the limit is lost with the connection, as in a cut.
+        body.truncate(limit);
+        drop(response);
+        let body = &body[..];
         self.take(body)
     }
 

@@ -51,3 +51,27 @@ fn the_two_forms_differ_only_in_streaming_content() {
         content(&one)["schema"]
     );
 }
+
+/// What clients narrow on: each event's `type` is a text of one value in the document.
+#[test]
+fn each_event_has_one_type_in_the_document() {
+    let document = serde_json::to_value(docs::document()).unwrap();
+    let schemas = &document["components"]["schemas"];
+    let mapping = schemas["Event"]["discriminator"]["mapping"]
+        .as_object()
+        .unwrap();
+    assert_eq!(mapping.len(), 6);
+    for (kind, reference) in mapping {
+        let name = reference.as_str().unwrap().rsplit('/').next().unwrap();
+        let schema = &schemas[name]["properties"]["type"];
+        assert_eq!(schema["type"], "string", "{name}: {schema}");
+        assert_eq!(
+            schema["enum"],
+            serde_json::json!([kind]),
+            "{name}: {schema}"
+        );
+        assert!(schema.get("allOf").is_none());
+        let required = schemas[name]["required"].as_array().unwrap();
+        assert!(required.contains(&"type".into()) && required.contains(&"seq".into()));
+    }
+}

@@ -31,39 +31,60 @@ pub enum Event {
     Error(ErrorEvent),
 }
 
-/// Declares the one-valued type of each event's `type`, so that generated clients narrow on it.
-macro_rules! event_types {
-    ($($(#[$doc:meta])* $name:ident = $value:literal),+ $(,)?) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-        pub enum $name {
-            /// The only value.
-            #[serde(rename = $value)]
-            Value,
-        }
-    )+};
+// The one-valued types of each event's `type`, on which generated clients narrow.
+
+/// Always `start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartType {
+    /// The only value.
+    Start,
 }
 
-event_types! {
-    /// Always `start`.
-    StartType = "start",
-    /// Always `token`.
-    TokenType = "token",
-    /// Always `reasoning`.
-    ReasoningType = "reasoning",
-    /// Always `tool_call`.
-    ToolCallType = "tool_call",
-    /// Always `done`.
-    DoneType = "done",
-    /// Always `error`.
-    ErrorType = "error",
+/// Always `token`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenType {
+    /// The only value.
+    Token,
+}
+
+/// Always `reasoning`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasoningType {
+    /// The only value.
+    Reasoning,
+}
+
+/// Always `tool_call`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolCallType {
+    /// The only value.
+    ToolCall,
+}
+
+/// Always `done`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DoneType {
+    /// The only value.
+    Done,
+}
+
+/// Always `error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorType {
+    /// The only value.
+    Error,
 }
 
 /// The first event of every stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartEvent {
-    /// Always `start`.
     #[serde(rename = "type")]
     #[schema(inline)]
     pub kind: StartType,
@@ -81,7 +102,6 @@ pub struct StartEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenEvent {
-    /// Always `token`.
     #[serde(rename = "type")]
     #[schema(inline)]
     pub kind: TokenType,
@@ -95,7 +115,6 @@ pub struct TokenEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReasoningEvent {
-    /// Always `reasoning`.
     #[serde(rename = "type")]
     #[schema(inline)]
     pub kind: ReasoningType,
@@ -109,7 +128,6 @@ pub struct ReasoningEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToolCallEvent {
-    /// Always `tool_call`.
     #[serde(rename = "type")]
     #[schema(inline)]
     pub kind: ToolCallType,
@@ -131,7 +149,6 @@ pub struct ToolCallEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DoneEvent {
-    /// Always `done`.
     #[serde(rename = "type")]
     #[schema(inline)]
     pub kind: DoneType,
@@ -151,7 +168,6 @@ pub struct DoneEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorEvent {
-    /// Always `error`.
     #[serde(rename = "type")]
     #[schema(inline)]
     pub kind: ErrorType,

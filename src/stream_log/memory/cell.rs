@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use crate::stream::{Batch, Entry, Owner, Start, StreamId, Terminal};
-use crate::stream_log::{Description, LogError, NewStream, Status};
+use crate::stream_log::{Description, LogError, NewStream, Presence, Status};
 
 /// Entries lie in segments of about this many bytes, so that a growing stream is never copied.
 const SEGMENT_BYTES: usize = 4096;
@@ -33,6 +33,7 @@ pub(super) struct State {
     /// A slot for each follower, with its waker while it waits.
     pub(super) followers: Slab<Option<Waker>>,
     pub(super) followers_ever: u64,
+    pub(super) last_to_leave: Presence,
     pub(super) writer: Option<Waker>,
 }
 
@@ -43,10 +44,17 @@ impl State {
         }
     }
 
-    /// Adds entries to the last segment, or to a new one. Answers the bytes they take.
-    fn add(&mut self, batch: &Batch) -> usize {
+    fn wake_followers(&mut self) {
+        for (_, follower) in &mut self.followers {
+            if let Some(waker) = follower.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Adds entries to the last segment, or to a new one.
+    fn add(&mut self, batch: &Batch) {
         let mut from = 0;
-        let before = self.bytes;
         while from < batch.next_seq() {
             if self
                 .segments
@@ -73,7 +81,6 @@ impl State {
             from += taken;
             self.next_seq += taken;
         }
-        self.bytes - before
     }
 
     pub(super) fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
@@ -103,6 +110,7 @@ impl Cell {
             cancelled: false,
             followers: Slab::new(),
             followers_ever: 0,
+            last_to_leave: Presence::Connected,
             writer: None,
         };
         let mut start = Batch::default();
@@ -162,8 +170,18 @@ impl Cell {
         }
     }
 
-    pub(super) fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
-        self.state().copy(from, into, max_bytes);
+    pub(super) fn copy(
+        &self,
+        from: u64,
+        into: &mut Batch,
+        max_bytes: usize,
+    ) -> Result<(), LogError> {
+        let state = self.state();
+        if state.evicted {
+            return Err(LogError::Expired);
+        }
+        state.copy(from, into, max_bytes);
+        Ok(())
     }
 
     pub(super) fn cancel(&self) {
@@ -174,47 +192,56 @@ impl Cell {
         }
     }
 
-    /// Gives back the memory of an ended stream, whoever still reads it.
+    /// Gives back the memory of a stream that is no longer in the log, whoever still reads it.
     pub(super) fn evict(&self) {
         let mut state = self.state();
         state.segments = Vec::new();
         state.evicted = true;
+        state.wake_followers();
         self.shared.shrink(std::mem::take(&mut state.bytes));
     }
 
+    /// Adds entries to a live stream; all of them or none.
     pub(super) fn append(&self, batch: &mut Batch) -> Result<(), LogError> {
         let terminal = batch
             .entries()
             .next_back()
             .and_then(|last| Entry::terminal(&last));
-        let grown = {
-            let mut state = self.state();
-            if state.terminal.is_some() {
-                return Err(LogError::Closed);
-            }
-            let limit = self.shared.config.max_stream_bytes;
-            if terminal.is_none() && state.bytes + batch.bytes() > limit {
-                return Err(LogError::TooLarge);
-            }
-            let grown = state.add(batch);
-            if terminal.is_some() {
-                state.terminal.clone_from(&terminal);
-                if let Some(last) = state.segments.last_mut() {
-                    last.shrink_to_fit();
-                }
-            }
-            for (_, follower) in &mut state.followers {
-                if let Some(waker) = follower.take() {
-                    waker.wake();
-                }
-            }
-            grown
-        };
+        let bytes = batch.bytes();
+        // Outside of the stream's lock, since it may evict other streams. An end always has room.
+        if !self.shared.reserve(bytes) && terminal.is_none() {
+            self.shared.shrink(bytes);
+            return Err(LogError::Full);
+        }
+        let added = self.add(batch, terminal.as_ref());
+        if added.is_err() {
+            self.shared.shrink(bytes);
+        }
+        added?;
         batch.reset(0);
         if terminal.is_some() {
             self.shared.ended(self.new.id, Instant::now());
         }
-        self.shared.grow(grown);
+        Ok(())
+    }
+
+    fn add(&self, batch: &Batch, terminal: Option<&Terminal>) -> Result<(), LogError> {
+        let mut state = self.state();
+        if state.terminal.is_some() || state.evicted {
+            return Err(LogError::Closed);
+        }
+        let limit = self.shared.config.max_stream_bytes;
+        if terminal.is_none() && state.bytes + batch.bytes() > limit {
+            return Err(LogError::TooLarge);
+        }
+        state.add(batch);
+        if let Some(terminal) = terminal {
+            state.terminal = Some(terminal.clone());
+            if let Some(last) = state.segments.last_mut() {
+                last.shrink_to_fit();
+            }
+        }
+        state.wake_followers();
         Ok(())
     }
 

@@ -5,17 +5,18 @@ use std::task::{Context, Poll};
 
 use super::cell::{Cell, register};
 use crate::stream::Batch;
-use crate::stream_log::{Follower, LogError};
+use crate::stream_log::{Follower, LogError, Presence};
 
 /// A reader's place in a stream in memory: the cell and a number.
 pub(super) struct MemoryFollower {
     cell: Arc<Cell>,
     next: u64,
     slot: usize,
+    presence: Presence,
 }
 
 impl MemoryFollower {
-    pub(super) fn new(cell: Arc<Cell>, after: Option<u64>) -> Self {
+    pub(super) fn new(cell: Arc<Cell>, after: Option<u64>, presence: Presence) -> Self {
         let slot = {
             let mut state = cell.state();
             state.followers_ever += 1;
@@ -28,6 +29,7 @@ impl MemoryFollower {
             cell,
             next: after.map_or(0, |seq| seq + 1),
             slot,
+            presence,
         }
     }
 }
@@ -63,6 +65,7 @@ impl Drop for MemoryFollower {
         let mut state = self.cell.state();
         state.followers.try_remove(self.slot);
         if state.followers.is_empty() {
+            state.last_to_leave = self.presence;
             state.followers.shrink_to_fit();
             state.wake_writer();
         }

@@ -66,19 +66,30 @@ async fn the_oldest_finished_makes_room_and_live_streams_never_do() {
     assert!(log.describe(Access::Owner(&owner), live).await.is_ok());
 }
 
+/// Creates streams until there is no room.
+async fn fill(log: &MemoryLog, owner: &Owner) -> Vec<Created> {
+    let mut live = Vec::new();
+    loop {
+        match log.create(new_stream(owner, None)).await {
+            Ok(created) => live.push(created),
+            Err(error) => {
+                assert_eq!(error, LogError::Full);
+                return live;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_log_full_of_live_streams_takes_no_new_one() {
     let log = log(50_000, 60_000);
     let owner = owner("o");
     let (id, mut writer) = create(&log, &owner).await;
-    write(writer.as_mut(), &[&"x".repeat(50_000)])
+    write(writer.as_mut(), &[&"x".repeat(40_000)])
         .await
         .unwrap();
-    assert_eq!(
-        log.create(new_stream(&owner, None)).await.err(),
-        Some(LogError::Full)
-    );
-    write(writer.as_mut(), &["more"]).await.unwrap();
+    let live = fill(&log, &owner).await;
+    assert!((5..12).contains(&live.len()));
     close(writer.as_mut(), &done()).await.unwrap();
     assert!(log.create(new_stream(&owner, None)).await.is_ok());
     let gone = log.describe(Access::Owner(&owner), id).await.err();
@@ -94,7 +105,10 @@ async fn one_stream_has_its_own_ceiling_and_can_still_be_closed() {
     let too_large = write(writer.as_mut(), &[&"x".repeat(8_000)]).await;
     assert_eq!(too_large, Err(LogError::TooLarge));
     close(writer.as_mut(), &done()).await.unwrap();
-    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let mut follower = log
+        .follow(Access::Owner(&owner), id, None, Presence::Connected)
+        .await
+        .unwrap();
     let (seqs, _, text) = drain(follower.as_mut()).await;
     assert_eq!((seqs.len(), text.len()), (3, 8_000));
 }
@@ -106,7 +120,10 @@ async fn memory_comes_back() {
     for _ in 0..100 {
         let (id, mut writer) = create(&log, &owner).await;
         write(writer.as_mut(), &["a", "b", "c"]).await.unwrap();
-        let _follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+        let _follower = log
+            .follow(Access::Owner(&owner), id, None, Presence::Connected)
+            .await
+            .unwrap();
         close(writer.as_mut(), &done()).await.unwrap();
     }
     assert!(log.bytes() > 0);
@@ -120,13 +137,14 @@ async fn the_ceiling_holds_whoever_reads() {
     let log = log(50_000, 60_000);
     let owner = owner("o");
     let (id, mut writer) = create(&log, &owner).await;
-    write(writer.as_mut(), &[&"x".repeat(50_000)])
+    write(writer.as_mut(), &[&"x".repeat(40_000)])
         .await
         .unwrap();
-    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let follower = log.follow(Access::Owner(&owner), id, None, Presence::Connected);
+    let mut follower = follower.await.unwrap();
     close(writer.as_mut(), &done()).await.unwrap();
-    log.create(new_stream(&owner, None)).await.unwrap();
-    assert!(log.bytes() < 5_000);
+    let live = fill(&log, &owner).await;
+    assert!(live.len() > 20, "the finished stream made room");
     let mut batch = Batch::default();
     let read = std::future::poll_fn(|context| follower.poll_read(context, &mut batch, 64)).await;
     assert_eq!(read, Err(LogError::Expired));
@@ -139,8 +157,50 @@ async fn an_expired_stream_is_read_to_its_end_by_whoever_follows_it() {
     let (id, mut writer) = create(&log, &owner).await;
     write(writer.as_mut(), &["whole"]).await.unwrap();
     close(writer.as_mut(), &done()).await.unwrap();
-    let mut follower = log.follow(Access::Owner(&owner), id, None).await.unwrap();
+    let mut follower = log
+        .follow(Access::Owner(&owner), id, None, Presence::Connected)
+        .await
+        .unwrap();
     log.sweep(Instant::now() + Duration::from_secs(601));
     let (_, _, text) = drain(follower.as_mut()).await;
     assert_eq!(text, "whole");
+}
+
+#[tokio::test]
+async fn a_deleted_stream_does_not_keep_others_out_however_slowly_it_is_read() {
+    let log = log(50_000, 60_000);
+    let owner = owner("o");
+    let mut readers = Vec::new();
+    for _ in 0..2 {
+        let (id, mut writer) = create(&log, &owner).await;
+        write(writer.as_mut(), &[&"x".repeat(20_000)])
+            .await
+            .unwrap();
+        close(writer.as_mut(), &done()).await.unwrap();
+        let follower = log.follow(Access::Owner(&owner), id, None, Presence::Connected);
+        readers.push(follower.await.unwrap());
+        log.remove(Access::Owner(&owner), id).await.unwrap();
+    }
+    for _ in 0..20 {
+        let (_, mut writer) = create(&log, &owner).await;
+        write(writer.as_mut(), &[&"x".repeat(10_000)])
+            .await
+            .unwrap();
+        close(writer.as_mut(), &done()).await.unwrap();
+        assert!(log.bytes() < 60_000);
+    }
+}
+
+#[tokio::test]
+async fn live_streams_cannot_outgrow_the_ceiling() {
+    let log = log(50_000, 60_000);
+    let owner = owner("o");
+    let (_, mut first) = create(&log, &owner).await;
+    let (_, mut second) = create(&log, &owner).await;
+    write(first.as_mut(), &[&"x".repeat(30_000)]).await.unwrap();
+    let full = write(second.as_mut(), &[&"x".repeat(30_000)]).await;
+    assert_eq!(full, Err(LogError::Full));
+    close(second.as_mut(), &done()).await.unwrap();
+    assert!(log.bytes() < 50_000);
+    write(first.as_mut(), &["more"]).await.unwrap();
 }

@@ -11,7 +11,7 @@ use crate::stream_log::{Control, LogError, Status, Writer};
 pub(super) struct MemoryWriter {
     cell: Arc<Cell>,
     told_cancelled: bool,
-    told_attended: Option<bool>,
+    told_attendance: Option<Control>,
 }
 
 impl MemoryWriter {
@@ -19,7 +19,7 @@ impl MemoryWriter {
         Self {
             cell,
             told_cancelled: false,
-            told_attended: None,
+            told_attendance: None,
         }
     }
 }
@@ -43,16 +43,16 @@ impl Writer for MemoryWriter {
             return Poll::Ready(Control::Cancel);
         }
         // Nobody has left a stream that nobody has read yet.
-        let attended = (state.followers_ever > 0).then(|| !state.followers.is_empty());
-        if attended != self.told_attended
-            && let Some(attended) = attended
+        let attendance = match (state.followers_ever, state.followers.is_empty()) {
+            (0, _) => None,
+            (_, false) => Some(Control::Attended),
+            (_, true) => Some(Control::Deserted(state.last_to_leave)),
+        };
+        if let Some(control) = attendance
+            && attendance != self.told_attendance
         {
-            self.told_attended = Some(attended);
-            return Poll::Ready(if attended {
-                Control::Attended
-            } else {
-                Control::Deserted
-            });
+            self.told_attendance = attendance;
+            return Poll::Ready(control);
         }
         register(&mut state.writer, context);
         Poll::Pending

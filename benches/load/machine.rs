@@ -1,0 +1,61 @@
+//! The machine: which cores the two sides run on, how many files may be open, what it is called.
+
+use std::fs;
+
+use anyhow::Context as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// One core for the server, another for the load.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cores {
+    /// Where the server under test runs.
+    pub(crate) server: usize,
+    /// Where this program runs.
+    pub(crate) load: usize,
+}
+
+impl Cores {
+    /// The first two cores that this process may use; the first, which often serves interrupts, is
+    /// for the load.
+    pub(crate) fn choose() -> anyhow::Result<Self> {
+        let allowed = sched_getaffinity(None)?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        let (load, server) = cores
+            .next()
+            .zip(cores.next())
+            .context("two cores are needed: one for the server and one for the load")?;
+        Ok(Self { server, load })
+    }
+}
+
+/// Keeps this thread, and what it starts from now on, on one core.
+pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).context("cannot stay on one core")
+}
+
+/// Allows as many open files as the system lets us have: each connection is one.
+pub(crate) fn raise_file_limit() -> anyhow::Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("cannot raise the limit of open files")
+}
+
+/// The processor, its cores and the kernel, in one line.
+pub(crate) fn describe() -> String {
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, model)| model);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let online = processors
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count()
+        .max(cores);
+    format!("{model}, {online} cores, Linux {}", kernel.trim())
+}

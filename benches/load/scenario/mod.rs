@@ -1,0 +1,181 @@
+//! The scenarios: each loads both servers alike, one after the other, each in a fresh process.
+
+mod first_token;
+mod idle;
+mod paced;
+mod replay;
+mod unpaced;
+
+pub(crate) use self::replay::TOKENS as REPLAYED_TOKENS;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+
+use crate::fleet::{Audience, Connection, Fleet};
+use crate::machine::Cores;
+use crate::report::{Pair, Report};
+use crate::request::{self, Wanted};
+use crate::server::{Kind, Server};
+use crate::usage::Used;
+
+/// The name of a scenario on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// 20 streams as fast as they go
+    Unpaced,
+    /// 1,000 streams at 50 tokens/s each
+    Paced,
+    /// 9,000 streams that have fallen silent
+    Idle,
+    /// Short streams one after the other: how soon the first token is there
+    FirstToken,
+    /// A finished stream of 10,000 tokens, read again and again
+    Replay,
+}
+
+impl Scenario {
+    /// All of them, in the order in which they run.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Unpaced,
+        Self::Paced,
+        Self::Idle,
+        Self::FirstToken,
+        Self::Replay,
+    ];
+
+    /// How many times a server is measured.
+    pub(crate) const fn steps(self) -> usize {
+        match self {
+            Self::Unpaced | Self::Paced | Self::Idle | Self::FirstToken => 2,
+            Self::Replay => 4,
+        }
+    }
+
+    /// Measures both servers and reports.
+    pub(crate) fn run(self, bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+        match self {
+            Self::Unpaced => unpaced::run(bench, report),
+            Self::Paced => paced::run(bench, report),
+            Self::Idle => idle::run(bench, report),
+            Self::FirstToken => first_token::run(bench, report),
+            Self::Replay => replay::run(bench, report),
+        }
+    }
+}
+
+/// What every scenario needs.
+pub(crate) struct Bench {
+    pub(crate) cores: Cores,
+    pub(crate) quick: bool,
+    pub(crate) progress: ProgressBar,
+}
+
+impl Bench {
+    /// The full time, or that of a quick run.
+    const fn time(&self, full: Duration, quick: Duration) -> Duration {
+        if self.quick { quick } else { full }
+    }
+
+    /// Measures both servers, each freshly started and warm.
+    fn both<T>(
+        &self,
+        what: &str,
+        measure: impl Fn(&Server) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Pair<T>> {
+        let one = |kind: Kind| {
+            self.progress
+                .set_message(format!("{what}: {}", kind.name()));
+            let server = Server::start(kind, self.cores)?;
+            warm_up(&server)?;
+            let measured = measure(&server)?;
+            self.progress.inc(1);
+            anyhow::Ok(measured)
+        };
+        let bare = one(Kind::Bare)?;
+        let tailrace = one(Kind::Tailrace)?;
+        Ok(Pair { tailrace, bare })
+    }
+}
+
+/// Reports what tells whether the figures can be trusted: a load that is itself at its limit measures
+/// itself, and other work on the cores delays both sides.
+fn report_conditions(report: &mut Report, scenario: &'static str, used: Pair<Used>) {
+    let load = used.each(|used| used.load_percent);
+    let others = used.each(|used| used.others_percent);
+    report.figure(scenario, "(CPU of the load, %)", load);
+    report.figure(scenario, "(CPU of other programs, %)", others);
+}
+
+/// Counts what arrives, and asks again whenever an answer has ended.
+#[derive(Default)]
+struct Counter {
+    events: u64,
+    answers: u64,
+    bytes: u64,
+    /// How many events an answer must have, if that is known.
+    expected: Option<u64>,
+    /// Answers that had another number of events.
+    wrong: u64,
+}
+
+impl Counter {
+    const fn expecting(events: u64) -> Self {
+        Self {
+            events: 0,
+            answers: 0,
+            bytes: 0,
+            expected: Some(events),
+            wrong: 0,
+        }
+    }
+
+    /// Fails if a server has cut corners.
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.wrong == 0, "{} answers lacked events", self.wrong);
+        anyhow::ensure!(self.answers > 0, "no answer ended");
+        Ok(())
+    }
+
+    fn bytes_per_event(&self) -> f64 {
+        self.bytes as f64 / (self.answers * self.expected.unwrap_or(1)) as f64
+    }
+}
+
+impl Audience for Counter {
+    fn events(&mut self, _: &Connection, more: u64, _: std::time::Instant) {
+        self.events += more;
+    }
+
+    fn ended(&mut self, connection: &Connection) -> bool {
+        self.answers += 1;
+        self.bytes += connection.response.bytes();
+        if self
+            .expected
+            .is_some_and(|expected| expected != connection.response.events())
+        {
+            self.wrong += 1;
+        }
+        true
+    }
+}
+
+/// Lets a server load its code and fill its allocator once, so that what is measured later is not
+/// the first time for anything.
+fn warm_up(server: &Server) -> anyhow::Result<()> {
+    const STREAMS: usize = 20;
+    let wanted = Wanted {
+        tokens: 200,
+        tokens_per_second: 2000,
+        stall_after: None,
+    };
+    let request = request::create(server, wanted);
+    let mut fleet = Fleet::new(server.address())?;
+    for _ in 0..STREAMS {
+        fleet.open(&request)?;
+    }
+    let mut counter = Counter::expecting(u64::from(wanted.tokens) + 2);
+    fleet.run_until(&mut counter, |counter| counter.answers >= STREAMS as u64)?;
+    counter.check()
+}

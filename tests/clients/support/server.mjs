@@ -1,0 +1,117 @@
+/**
+ * A Tailrace server of its own for each test file: its own port, home directory, key and
+ * configuration.
+ */
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+
+import { until } from './deadline.mjs';
+
+const HERE = import.meta.dirname;
+
+/** The program under test. */
+const PROGRAM = process.env.TAILRACE_BIN
+  ? resolve(process.env.TAILRACE_BIN)
+  : resolve(HERE, '../../../target/debug/tailrace');
+
+/** The longest that a stop may take: the server is asked to drain for less. */
+const STOP_MS = 15_000;
+
+export class Server {
+  #child;
+  #directory;
+  #environment;
+  #config;
+  /** What the server logged: one JSON object a line. */
+  log = [];
+
+  /**
+   * Starts a server and waits until it listens.
+   *
+   * @param {string} [toml] the configuration file's text
+   */
+  static async start(toml = '') {
+    const server = new Server();
+    server.#directory = await mkdtemp(join(tmpdir(), 'tailrace-clients-'));
+    server.#config = join(server.#directory, 'tailrace.toml');
+    await writeFile(server.#config, toml);
+    // Nothing of ours: TAILRACE_BIN, for one, would be taken for a setting.
+    server.#environment = {
+      PATH: process.env.PATH,
+      HOME: server.#directory,
+      XDG_STATE_HOME: server.#directory,
+    };
+    server.#child = spawn(PROGRAM, ['--config', server.#config], {
+      env: { ...server.#environment, TAILRACE_BIND: '127.0.0.1:0' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let failure;
+    server.#child.once('error', (error) => (failure = error));
+    createInterface(server.#child.stderr).on('line', (line) => server.#record(line));
+    const listening = await until('the server listens', () => {
+      if (failure) throw failure;
+      if (!server.#running()) throw new Error(`the server ended: ${JSON.stringify(server.log)}`);
+      return server.log.find((entry) => entry.message === 'Listening');
+    });
+    server.url = `http://${listening.address}`;
+    server.port = Number(listening.address.split(':').at(-1));
+    return server;
+  }
+
+  #record(line) {
+    try {
+      this.log.push(JSON.parse(line));
+    } catch {
+      this.log.push({ message: line });
+    }
+  }
+
+  #running() {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Asks the server to drain and stop, as a deploy does. Does not wait. */
+  drain() {
+    this.#child.kill('SIGTERM');
+  }
+
+  /** Stops the server at once and removes what it left. Fails if it had crashed or panicked. */
+  async stop() {
+    const alive = this.#running();
+    if (alive) {
+      const exit = once(this.#child, 'exit');
+      this.#child.kill('SIGTERM');
+      // A second signal means: without draining.
+      this.#child.kill('SIGINT');
+      const late = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS);
+      await exit;
+      clearTimeout(late);
+    }
+    await rm(this.#directory, { recursive: true, force: true });
+    const panic = this.log.find((entry) => entry.message === 'A task panicked');
+    if (panic) throw new Error(`the server panicked: ${JSON.stringify(panic)}`);
+    if (!alive && this.#child.exitCode !== 0) {
+      throw new Error(`the server had ended by itself: ${JSON.stringify(this.log.slice(-5))}`);
+    }
+  }
+
+  /**
+   * Mints a token, as a person would.
+   *
+   * @param {...string} options e.g. '--ttl', '1s'
+   */
+  async token(...options) {
+    const { stdout } = await promisify(execFile)(
+      PROGRAM,
+      ['--config', this.#config, 'token', '--ttl', '15m', ...options],
+      { env: this.#environment },
+    );
+    return stdout.trim();
+  }
+}

@@ -1,0 +1,18 @@
+// TS2322: `error` is left over, so the event is not `never`.
+import type { components } from './api.js';
+
+export function text(event: components['schemas']['Event']): string {
+  switch (event.type) {
+    case 'start':
+    case 'tool_call':
+    case 'done':
+      return '';
+    case 'token':
+    case 'reasoning':
+      return event.text;
+    default: {
+      const none: never = event;
+      return none;
+    }
+  }
+}
