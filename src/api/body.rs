@@ -14,6 +14,7 @@ use serde_json::error::Category;
 
 use super::Api;
 use super::problem::{ApiError, Code};
+use super::strict::Object;
 
 /// The most that a body may have, and how long it may take to arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl Body {
             ));
         }
         let mut deserializer = serde_json::Deserializer::from_slice(&self.bytes);
-        let value = serde_path_to_error::deserialize(&mut deserializer)
+        let Object(value) = serde_path_to_error::deserialize(&mut deserializer)
             .map_err(|error| self.explain(&error.path().to_string(), error.inner()))?;
         deserializer
             .end()
@@ -165,8 +166,7 @@ impl Body {
                 "expected a whole number from 0 to 4294967295",
             )
             .replace("expected i64", "expected a whole number")
-            .replace("expected f64", "expected a number")
-            .replace("expected struct CreateStream", "expected an object");
+            .replace("expected f64", "expected a number");
         ApiError::field(
             field.chars().take(100).collect::<String>(),
             message.chars().take(300).collect::<String>(),

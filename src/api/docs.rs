@@ -7,6 +7,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::problem::{Problem, ProblemError};
 use super::{health, streams, tickets, wire};
 
 /// Only the derive's target; see [`document`].
@@ -24,7 +25,7 @@ use super::{health, streams, tickets, wire};
         streams::create, streams::list, streams::show, streams::cancel, streams::delete,
         super::events::follow, tickets::create, health::livez, health::readyz,
     ),
-    components(schemas(wire::Event)),
+    components(schemas(wire::Event, Problem, ProblemError)),
     tags(
         (name = "streams", description = "Create, follow and stop token streams"),
         (name = "operations", description = "For whoever runs the server"),

@@ -162,8 +162,8 @@ fn wait(request: &HttpRequest) -> Result<Duration, ApiError> {
     };
     text.parse()
         .ok()
-        .and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|wait| *wait <= MAX_WAIT)
+        .filter(|seconds: &f64| *seconds <= MAX_WAIT.as_secs_f64())
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| {
             ApiError::new(
                 Code::InvalidQuery,

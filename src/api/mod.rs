@@ -19,6 +19,7 @@ mod quota;
 mod snapshot;
 mod sse;
 mod streams;
+mod strict;
 mod tickets;
 mod wire;
 

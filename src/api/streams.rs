@@ -248,7 +248,13 @@ pub(super) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let query = web::Query::<ListQuery>::from_query(request.query_string())
-        .map_err(|error| ApiError::new(Code::InvalidQuery, error.to_string()))?
+        .map_err(|error| {
+            let text = error.to_string();
+            let detail = text
+                .rsplit_once("error: ")
+                .map_or(text.as_str(), |(_, detail)| detail);
+            ApiError::new(Code::InvalidQuery, detail)
+        })?
         .into_inner();
     let limit = query.limit.unwrap_or(20);
     if !(1..=100).contains(&limit) {

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::problem::ApiError;
+use super::strict;
 use crate::generation::OnDisconnect;
-use crate::generator::{Message, Prompt, Role};
+use crate::generator::{self, Prompt, Role};
 use crate::stream::{Cursor, Failure, FinishReason, StreamId, Terminal, Usage};
 use crate::stream_log::{Description, Status};
 
@@ -30,9 +31,10 @@ pub(super) struct CreateStream {
     pub prompt: Option<String>,
     /// The conversation so far, oldest first.
     #[schema(min_items = 1)]
+    #[serde(default, deserialize_with = "strict::objects")]
     pub messages: Option<Vec<Message>>,
     /// The most tokens to generate.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u64, format = Int64)]
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     #[schema(minimum = 0, maximum = 2)]
@@ -48,7 +50,19 @@ pub(super) struct CreateStream {
     pub metadata: Option<BTreeMap<String, String>>,
     /// What happens when the last reader leaves: `continue` to the end, `cancel` at once, or, if
     /// absent, cancel unless a reader comes back within the server's `abandon_after`.
+    #[serde(default, deserialize_with = "strict::optional_name")]
     pub on_disconnect: Option<Disconnect>,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Message {
+    /// Who speaks.
+    #[serde(deserialize_with = "strict::name")]
+    pub role: Role,
+    /// What they say.
+    pub content: String,
 }
 
 /// One text or several at which generation stops.
@@ -103,14 +117,17 @@ impl CreateStream {
             (Some(prompt), None) if prompt.is_empty() => {
                 return Err(ApiError::field("prompt", "must not be empty"));
             }
-            (Some(content), None) => vec![Message {
+            (Some(content), None) => vec![generator::Message {
                 role: Role::User,
                 content,
             }],
             (None, Some(messages)) if messages.is_empty() => {
                 return Err(ApiError::field("messages", "must not be empty"));
             }
-            (None, Some(messages)) => messages,
+            (None, Some(messages)) => messages
+                .into_iter()
+                .map(|Message { role, content }| generator::Message { role, content })
+                .collect(),
         };
         if self.max_tokens == Some(0) {
             return Err(ApiError::field("max_tokens", "must be at least 1"));

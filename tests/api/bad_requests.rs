@@ -192,6 +192,20 @@ fn bodies() -> Vec<(String, u16, &'static str, &'static str)> {
             "on_disconnect",
         ),
         field(json!({"prompt": "x", "model": 7}), "model"),
+        // What derived code would take, and no document says.
+        field(
+            json!(["demo", "hi", null, null, null, null, null, null, null, null]),
+            "body",
+        ),
+        field(json!({"messages": [["user", "hi"]]}), "messages[0]"),
+        field(
+            json!({"messages": [{"role": {"user": null}, "content": "x"}]}),
+            "messages[0].role",
+        ),
+        field(
+            json!({"prompt": "x", "on_disconnect": {"cancel": null}}),
+            "on_disconnect",
+        ),
         (
             "{\"prompt\":\"x\",\"prompt\":\"y\"}".to_owned(),
             422,
