@@ -27,6 +27,9 @@ use crate::stream_log::{Control, LogError, Presence, Writer};
 /// other streams after each such batch.
 const BATCH_BYTES: usize = 16 * 1024;
 
+/// How many deltas are taken at once, since empty ones fill no batch.
+const BATCH_DELTAS: usize = 1024;
+
 /// How long the log may take to accept the terminal entry.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -202,14 +205,12 @@ impl Producer {
                 "the server is stopping; send the request again",
             ));
         }
-        let end = self.poll_deltas(context);
-        let full = self.pending.bytes() >= BATCH_BYTES;
+        let mut more = false;
+        let end = self.poll_deltas(context, &mut more);
         // What was generated before the end is logged before the end.
         match self.writer.poll_flush(context, &mut self.pending) {
-            Poll::Ready(Ok(())) if full => {
-                // More may be ready: others have a turn first.
-                context.waker().wake_by_ref();
-            }
+            // Other streams have a turn before the next batch.
+            Poll::Ready(Ok(())) if more => context.waker().wake_by_ref(),
             Poll::Ready(Ok(())) | Poll::Pending => {}
             Poll::Ready(Err(error)) => {
                 self.pending.reset(0);
@@ -223,9 +224,12 @@ impl Producer {
     }
 
     /// Takes what the generator has ready, up to a full batch. Pending means that the generator, the
-    /// limiter or the log must be waited for.
-    fn poll_deltas(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        while self.pending.bytes() < BATCH_BYTES {
+    /// limiter or the log must be waited for; or, with `more`, that only the batch is full.
+    fn poll_deltas(&mut self, context: &mut Context<'_>, more: &mut bool) -> Poll<End> {
+        for _ in 0..BATCH_DELTAS {
+            if self.pending.bytes() >= BATCH_BYTES {
+                break;
+            }
             let delta = match self.held.take() {
                 Some(delta) => delta,
                 None => match ready!(self.poll_generator(context)) {
@@ -257,6 +261,7 @@ impl Producer {
                 return Poll::Ready(End::Failed(failure));
             }
         }
+        *more = true;
         Poll::Pending
     }
 
