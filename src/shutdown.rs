@@ -2,10 +2,12 @@
 //!
 //! Only the phases and their order; who signals and who listens is in `app.rs`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 /// How long readers may take to be told how their streams ended.
@@ -17,7 +19,34 @@ pub struct Phases {
     /// No new generation is started; readiness fails.
     pub draining: CancellationToken,
     /// What still runs ends now with `server_stopping`.
-    pub stopping: CancellationToken,
+    pub stopping: Stopping,
+}
+
+/// Fires once, when what still runs must end. Looking whether it has costs every producer a read of
+/// one flag, and no lock.
+#[derive(Debug, Clone, Default)]
+pub struct Stopping {
+    flag: Arc<AtomicBool>,
+    token: CancellationToken,
+}
+
+impl Stopping {
+    /// Ends what still runs.
+    pub fn fire(&self) {
+        self.flag.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+
+    /// Whether it has fired.
+    #[must_use]
+    pub fn has_fired(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
+    }
+
+    /// Waits until it fires.
+    pub fn fired(&self) -> WaitForCancellationFutureOwned {
+        self.token.clone().cancelled_owned()
+    }
 }
 
 /// The signals that ask for a stop: SIGINT (Ctrl-C) and SIGTERM.
@@ -67,7 +96,7 @@ pub async fn drain(
             generations = producers.len(),
             "The drain time is over: ending what is left"
         );
-        phases.stopping.cancel();
+        phases.stopping.fire();
         let _late = tokio::time::timeout(FAREWELL, producers.wait()).await;
     }
     readers.close();

@@ -49,6 +49,8 @@ pub(super) struct EventBody {
     heartbeat: Duration,
     last_sent: Instant,
     timer: Pin<Box<Sleep>>,
+    /// When the timer will wake us, once it knows whom.
+    armed: Option<Instant>,
 }
 
 impl EventBody {
@@ -64,6 +66,7 @@ impl EventBody {
             heartbeat,
             last_sent: now,
             timer: Box::pin(sleep_until(now + heartbeat)),
+            armed: None,
         }
     }
 
@@ -83,10 +86,16 @@ impl EventBody {
         out.into()
     }
 
-    /// The timer is not moved with each event; when it fires, it is set to what is due by then.
+    /// The timer is not moved with each event, nor even looked at: when it fires, it is set to what
+    /// is due by then. The task that polls a body is always the same, so it is told once.
     fn poll_heartbeat(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        if self.armed.is_some_and(|armed| Instant::now() < armed) {
+            return Poll::Pending;
+        }
         loop {
+            self.armed = Some(self.timer.deadline());
             ready!(self.timer.poll_unpin(context));
+            self.armed = None;
             let now = Instant::now();
             let due = self.last_sent + self.heartbeat;
             if now >= due {

@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
 use crate::auth::{Principal, Viewer};
 use crate::generator::{Generator, InvalidPrompt, Prompt};
 use crate::limit::Permit;
+use crate::shutdown::Stopping;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
@@ -94,7 +94,7 @@ pub struct GenerationService {
     config: GenerationConfig,
     producers: TaskTracker,
     readers: TaskTracker,
-    stopping: CancellationToken,
+    stopping: Stopping,
 }
 
 impl GenerationService {
@@ -104,7 +104,7 @@ impl GenerationService {
         log: Arc<dyn StreamLog>,
         models: Models,
         config: GenerationConfig,
-        stopping: CancellationToken,
+        stopping: Stopping,
     ) -> Self {
         Self {
             log,

@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 use super::GenerationConfig;
 use crate::generator::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, Usage};
 use crate::limit::Permit;
+use crate::shutdown::Stopping;
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId, Terminal, Timing};
 use crate::stream_log::{Control, LogError, Presence, Writer};
 
@@ -49,7 +50,7 @@ pub(super) struct Job {
     pub(super) config: GenerationConfig,
     /// How long to go on after the last reader has left; absent, to the end.
     pub(super) abandon_after: Option<Duration>,
-    pub(super) stopping: CancellationToken,
+    pub(super) stopping: Stopping,
 }
 
 /// A generation under way.
@@ -67,7 +68,11 @@ pub(super) struct Producer {
     /// When the stream counts as abandoned.
     abandoned_at: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    /// When the timer will wake us, once it knows whom.
+    armed: Option<Instant>,
+    /// Wakes us when the server stops; told once whom, and then only its flag is looked at.
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    waits_for_stop: bool,
 }
 
 type DeltaResult = Result<Delta, GeneratorError>;
@@ -144,8 +149,7 @@ impl Producer {
             Ok(deltas) => AssertUnwindSafe(deltas).catch_unwind().boxed_local(),
             Err(panic) => futures_util::stream::once(async { Err(panic) }).boxed_local(),
         };
-        // A token of its own, since the common one's lock is everybody's.
-        let stopping = Box::pin(job.stopping.child_token().cancelled_owned());
+        let stopping = Box::pin(job.stopping.fired());
         Self {
             deltas: Some(deltas),
             cancel: cancel.drop_guard(),
@@ -162,7 +166,9 @@ impl Producer {
             },
             abandoned_at: None,
             timer: Box::pin(sleep_until(started + job.config.first_token_timeout)),
+            armed: None,
             stopping,
+            waits_for_stop: false,
             job,
         }
     }
@@ -196,10 +202,11 @@ impl Producer {
                         Presence::Polling => after.max(self.job.config.abandon_after),
                     });
                     self.abandoned_at = grace.map(|grace| Instant::now() + grace);
+                    self.armed = None;
                 }
             }
         }
-        if self.stopping.poll_unpin(context).is_ready() {
+        if self.is_stopping(context) {
             return Poll::Ready(End::failed(
                 FailureCode::ServerStopping,
                 "the server is stopping; send the request again",
@@ -310,15 +317,34 @@ impl Producer {
             Delta::Finish { .. } => return Ok(()),
         }
         let now = Instant::now();
-        self.tally.first_delta.get_or_insert(now);
+        if self.tally.first_delta.is_none() {
+            self.tally.first_delta = Some(now);
+            self.armed = None;
+        }
         self.tally.last_delta = now;
         self.tally.deltas += 1;
         self.permit.spend(1);
         Ok(())
     }
 
-    /// The timer is not moved with each delta; when it fires, it is set to what is due by then.
+    /// Whether the server must stop.
+    fn is_stopping(&mut self, context: &mut Context<'_>) -> bool {
+        if self.job.stopping.has_fired() {
+            return true;
+        }
+        if self.waits_for_stop {
+            return false;
+        }
+        self.waits_for_stop = true;
+        self.stopping.poll_unpin(context).is_ready()
+    }
+
+    /// The timer is not moved with each delta, nor even looked at: when it fires, it is set to what is
+    /// due by then. Whatever brings a deadline nearer disarms it.
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        if self.armed.is_some_and(|armed| Instant::now() < armed) {
+            return Poll::Pending;
+        }
         loop {
             let (at, due) = self.deadline();
             if Instant::now() >= at {
@@ -328,7 +354,9 @@ impl Producer {
             if at < self.timer.deadline() {
                 self.timer.as_mut().reset(at);
             }
+            self.armed = Some(self.timer.deadline());
             ready!(self.timer.poll_unpin(context));
+            self.armed = None;
             self.timer.as_mut().reset(at);
         }
     }

@@ -12,7 +12,14 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
     ("limit", &["auth", "stream"]),
     (
         "generation",
-        &["auth", "generator", "limit", "stream", "stream_log"],
+        &[
+            "auth",
+            "generator",
+            "limit",
+            "shutdown",
+            "stream",
+            "stream_log",
+        ],
     ),
     ("shutdown", &[]),
     (

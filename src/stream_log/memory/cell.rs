@@ -30,25 +30,21 @@ pub(super) struct State {
     pub(super) terminal: Option<Terminal>,
     pub(super) evicted: bool,
     pub(super) cancelled: bool,
-    /// A slot for each follower, with its waker while it waits.
-    pub(super) followers: Slab<Option<Waker>>,
+    /// A slot for each follower.
+    pub(super) followers: Slab<Waiting>,
     pub(super) followers_ever: u64,
     pub(super) last_to_leave: Presence,
-    pub(super) writer: Option<Waker>,
+    pub(super) writer: Waiting,
 }
 
 impl State {
     pub(super) fn wake_writer(&mut self) {
-        if let Some(waker) = self.writer.take() {
-            waker.wake();
-        }
+        self.writer.wake();
     }
 
     fn wake_followers(&mut self) {
         for (_, follower) in &mut self.followers {
-            if let Some(waker) = follower.take() {
-                waker.wake();
-            }
+            follower.wake();
         }
     }
 
@@ -111,7 +107,7 @@ impl Cell {
             followers: Slab::new(),
             followers_ever: 0,
             last_to_leave: Presence::Connected,
-            writer: None,
+            writer: Waiting::default(),
         };
         let mut start = Batch::default();
         start.push_start(&Start {
@@ -257,10 +253,29 @@ impl Drop for Cell {
     }
 }
 
-/// Leaves the waker of whoever waits.
-pub(super) fn register(slot: &mut Option<Waker>, context: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(context.waker()),
-        None => *slot = Some(context.waker().clone()),
+/// Somebody who may wait. The waker is kept when it is used: the same task waits again and again.
+#[derive(Default)]
+pub(super) struct Waiting {
+    waker: Option<Waker>,
+    waits: bool,
+}
+
+impl Waiting {
+    /// The task of this context waits.
+    pub(super) fn wait(&mut self, context: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => self.waker = Some(context.waker().clone()),
+        }
+        self.waits = true;
+    }
+
+    /// Wakes whoever waits.
+    pub(super) fn wake(&mut self) {
+        if std::mem::take(&mut self.waits)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
     }
 }

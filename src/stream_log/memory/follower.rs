@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::cell::{Cell, register};
+use super::cell::{Cell, Waiting};
 use crate::stream::Batch;
 use crate::stream_log::{Follower, LogError, Presence};
 
@@ -23,7 +23,7 @@ impl MemoryFollower {
             if state.followers.is_empty() {
                 state.wake_writer();
             }
-            state.followers.insert(None)
+            state.followers.insert(Waiting::default())
         };
         Self {
             cell,
@@ -54,7 +54,7 @@ impl Follower for MemoryFollower {
             return Poll::Ready(Ok(false));
         }
         if let Some(slot) = state.followers.get_mut(self.slot) {
-            register(slot, context);
+            slot.wait(context);
         }
         Poll::Pending
     }

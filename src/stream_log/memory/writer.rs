@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::cell::{Cell, register};
+use super::cell::{Cell, Waiting};
 use crate::stream::{Batch, Failure, FailureCode, Terminal, Usage};
 use crate::stream_log::{Control, LogError, Status, Writer};
 
@@ -54,7 +54,7 @@ impl Writer for MemoryWriter {
             self.told_attendance = attendance;
             return Poll::Ready(control);
         }
-        register(&mut state.writer, context);
+        state.writer.wait(context);
         Poll::Pending
     }
 
@@ -65,6 +65,8 @@ impl Writer for MemoryWriter {
 
 impl Drop for MemoryWriter {
     fn drop(&mut self) {
+        // The kept waker would keep the producer's task.
+        self.cell.state().writer = Waiting::default();
         if self.cell.status() != Status::Running {
             return;
         }
