@@ -23,6 +23,7 @@ mod request;
 mod response;
 mod scenario;
 mod server;
+mod tied;
 mod usage;
 
 use std::path::PathBuf;
@@ -56,8 +57,10 @@ struct Arguments {
 }
 
 fn main() -> anyhow::Result<()> {
-    if std::env::args().nth(1).as_deref() == Some(bare::ARGUMENT) {
-        return bare::serve();
+    match std::env::args().nth(1).as_deref() {
+        Some(bare::ARGUMENT) => return bare::serve(),
+        Some(tied::ARGUMENT) => return tied::run(),
+        _ => {}
     }
     let arguments = Arguments::parse();
     if !arguments.bench {

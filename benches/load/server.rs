@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::bare;
 use crate::machine::{self, Cores};
+use crate::{bare, tied};
 
 /// How long a server may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,7 +73,7 @@ impl Server {
         let (mut command, token) = match kind {
             Kind::Tailrace => (tailrace(home.path())?, token(home.path())?),
             Kind::Bare => {
-                let mut command = Command::new(std::env::current_exe()?);
+                let mut command = tied::command(std::env::current_exe()?)?;
                 command.arg(bare::ARGUMENT);
                 (command, String::from("none"))
             }
@@ -157,7 +157,7 @@ impl Drop for Server {
 fn tailrace(home: &Path) -> anyhow::Result<Command> {
     let config = home.join("tailrace.toml");
     fs::write(&config, CONFIG)?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace"));
+    let mut command = tied::command(env!("CARGO_BIN_EXE_tailrace"))?;
     command
         .env_clear()
         .env("HOME", home)

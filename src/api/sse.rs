@@ -1,5 +1,6 @@
 //! The response body that follows a stream: entries as they come, heartbeats when none do.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,8 +18,17 @@ use crate::stream_log::LogError;
 /// How many bytes of entries are taken in one go. Encoded, that is about what one write holds.
 const READ_BYTES: usize = 4 * 1024;
 
-/// How much longer an encoded entry is than what it takes in the log, at most for short tokens.
-const ENVELOPE_BYTES: usize = 128;
+/// Room to read and encode in. One for each thread, since a stream that waits needs none, and one
+/// that is hot in the cache costs less than a thousand that are not.
+#[derive(Default)]
+struct Scratch {
+    batch: Batch,
+    bytes: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
 
 /// In which form a stream is followed.
 #[derive(Debug, Clone)]
@@ -44,7 +54,6 @@ impl Format {
 pub(super) struct EventBody {
     subscription: Subscription,
     format: Format,
-    batch: Batch,
     first: bool,
     heartbeat: Duration,
     last_sent: Instant,
@@ -61,7 +70,6 @@ impl EventBody {
         Self {
             subscription,
             format,
-            batch: Batch::default(),
             first: true,
             heartbeat,
             last_sent: now,
@@ -70,20 +78,20 @@ impl EventBody {
         }
     }
 
-    fn encode(&mut self) -> Bytes {
-        let mut out = Vec::with_capacity(self.batch.bytes() + self.batch.len() * ENVELOPE_BYTES);
-        for entry in self.batch.entries() {
+    fn encode(&mut self, Scratch { batch, bytes }: &mut Scratch) -> Bytes {
+        for entry in batch.entries() {
             match &self.format {
-                Format::Sse(encoder) => encoder.event(&entry, self.first, &mut out),
+                Format::Sse(encoder) => encoder.event(&entry, self.first, bytes),
                 Format::Ndjson => {
-                    encode::json(&entry, &mut out);
-                    out.push(b'\n');
+                    encode::json(&entry, bytes);
+                    bytes.push(b'\n');
                 }
             }
             self.first = false;
         }
-        self.batch.reset(0);
-        out.into()
+        let encoded = Bytes::copy_from_slice(bytes);
+        bytes.clear();
+        encoded
     }
 
     /// The timer is not moved with each event, nor even looked at: when it fires, it is set to what
@@ -121,17 +129,19 @@ impl MessageBody for EventBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, LogError>>> {
         let this = self.get_mut();
-        match this
-            .subscription
-            .poll_read(context, &mut this.batch, READ_BYTES)
-        {
-            Poll::Ready(Ok(true)) => {
-                this.last_sent = Instant::now();
-                Poll::Ready(Some(Ok(this.encode())))
+        SCRATCH.with_borrow_mut(|scratch| {
+            match this
+                .subscription
+                .poll_read(context, &mut scratch.batch, READ_BYTES)
+            {
+                Poll::Ready(Ok(true)) => {
+                    this.last_sent = Instant::now();
+                    Poll::Ready(Some(Ok(this.encode(scratch))))
+                }
+                Poll::Ready(Ok(false)) => Poll::Ready(None),
+                Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
+                Poll::Pending => this.poll_heartbeat(context).map(|beat| Some(Ok(beat))),
             }
-            Poll::Ready(Ok(false)) => Poll::Ready(None),
-            Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
-            Poll::Pending => this.poll_heartbeat(context).map(|beat| Some(Ok(beat))),
-        }
+        })
     }
 }

@@ -3,26 +3,28 @@
 //! The producer is one future on the thread that took the request. Each time it is polled it takes
 //! all deltas that are ready and appends them together; it never waits to fill a batch.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
+mod end;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::poll_fn;
-use futures_util::stream::LocalBoxStream;
-use futures_util::{FutureExt as _, Stream as _, StreamExt as _};
+use futures_util::stream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
+use self::end::{Due, End, generator_failed, log_failed};
 use super::GenerationConfig;
-use crate::generator::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, Usage};
+use crate::generator::{Delta, Deltas, FinishReason, Generator, Prompt, Usage};
 use crate::limit::Permit;
 use crate::shutdown::Stopping;
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId, Terminal, Timing};
-use crate::stream_log::{Control, LogError, Presence, Writer};
+use crate::stream_log::{Control, Presence, Writer};
 
 /// How much is appended at once, in bytes. A generator that is always ready yields the thread to
 /// other streams after each such batch.
@@ -36,9 +38,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest id or name of a tool call, in bytes. Everything else of an event can be split.
 const MAX_NAME_BYTES: usize = 1024;
-
-/// The longest error message that a reader is told, in characters.
-const MAX_MESSAGE_CHARS: usize = 500;
 
 /// What a producer needs to know.
 pub(super) struct Job {
@@ -56,7 +55,7 @@ pub(super) struct Job {
 /// A generation under way.
 pub(super) struct Producer {
     job: Job,
-    deltas: Option<LocalBoxStream<'static, Result<DeltaResult, Box<dyn Any + Send>>>>,
+    deltas: Option<Deltas>,
     /// Stops the generator's work when the producer ends or is dropped.
     cancel: DropGuard,
     writer: Box<dyn Writer>,
@@ -75,8 +74,6 @@ pub(super) struct Producer {
     waits_for_stop: bool,
 }
 
-type DeltaResult = Result<Delta, GeneratorError>;
-
 /// What is counted along the way.
 struct Tally {
     started: Instant,
@@ -84,53 +81,6 @@ struct Tally {
     last_delta: Instant,
     deltas: u64,
     text: Sha256,
-}
-
-/// Why the generation ends.
-enum End {
-    Finished(FinishReason, Option<Usage>),
-    Failed(Failure),
-}
-
-impl End {
-    fn failed(code: FailureCode, message: impl Into<String>) -> Self {
-        Self::Failed(Failure::new(code, message))
-    }
-
-    const CANCELLED: Self = Self::Finished(FinishReason::Cancelled, None);
-}
-
-/// What a deadline is for.
-#[derive(Clone, Copy)]
-enum Due {
-    FirstToken,
-    Idle,
-    Total,
-    Abandoned,
-}
-
-impl Due {
-    fn end(self, config: &GenerationConfig) -> End {
-        let (code, what, limit) = match self {
-            Self::Abandoned => return End::CANCELLED,
-            Self::FirstToken => (
-                FailureCode::FirstTokenTimeout,
-                "no token came within",
-                config.first_token_timeout,
-            ),
-            Self::Idle => (
-                FailureCode::IdleTimeout,
-                "no further token came within",
-                config.idle_timeout,
-            ),
-            Self::Total => (
-                FailureCode::TotalTimeout,
-                "the generation took longer than",
-                config.total_timeout,
-            ),
-        };
-        End::failed(code, format!("{what} {} s", limit.as_secs_f64()))
-    }
 }
 
 impl Producer {
@@ -145,9 +95,9 @@ impl Producer {
         let start = AssertUnwindSafe(|| -> Deltas {
             generator.generate(Arc::clone(&job.prompt), cancel.clone())
         });
-        let deltas = match std::panic::catch_unwind(start) {
-            Ok(deltas) => AssertUnwindSafe(deltas).catch_unwind().boxed_local(),
-            Err(panic) => futures_util::stream::once(async { Err(panic) }).boxed_local(),
+        let deltas = match catch_unwind(start) {
+            Ok(deltas) => deltas,
+            Err(panic) => stream::once(async { resume_unwind(panic) }).boxed_local(),
         };
         let stopping = Box::pin(job.stopping.fired());
         Self {
@@ -277,14 +227,17 @@ impl Producer {
         let Some(deltas) = &mut self.deltas else {
             return Poll::Pending;
         };
-        Poll::Ready(match ready!(Pin::new(deltas).poll_next(context)) {
-            Some(Ok(Ok(delta))) => Ok(delta),
-            Some(Ok(Err(error))) => Err(generator_failed(&error)),
+        let poll = AssertUnwindSafe(|| deltas.as_mut().poll_next(context));
+        let Ok(polled) = catch_unwind(poll) else {
             // The panic hook has logged where. What it said may hold the prompt.
-            Some(Err(_panic)) => Err(Failure::new(
+            return Poll::Ready(Err(Failure::new(
                 FailureCode::InternalError,
                 "the generator failed unexpectedly",
-            )),
+            )));
+        };
+        Poll::Ready(match ready!(polled) {
+            Some(Ok(delta)) => Ok(delta),
+            Some(Err(error)) => Err(generator_failed(&error)),
             None => Err(Failure::new(
                 FailureCode::UpstreamIncomplete,
                 "the generator ended without a finish reason",
@@ -416,28 +369,6 @@ impl Producer {
             total_ms = millis(tally.started.elapsed()),
             "A stream ended"
         );
-    }
-}
-
-fn generator_failed(error: &GeneratorError) -> Failure {
-    Failure {
-        code: FailureCode::GeneratorError,
-        message: error.message.chars().take(MAX_MESSAGE_CHARS).collect(),
-        retryable: error.retryable,
-    }
-}
-
-fn log_failed(error: &LogError) -> End {
-    match error {
-        LogError::Full => End::failed(
-            FailureCode::Overloaded,
-            "the server has no room for more of this stream",
-        ),
-        LogError::TooLarge => End::failed(
-            FailureCode::StreamTooLarge,
-            "the stream has reached the size limit of this server",
-        ),
-        _ => End::failed(FailureCode::InternalError, "the stream could not be logged"),
     }
 }
 
