@@ -89,7 +89,7 @@ pub async fn drain(
     tracing::info!(
         generations = producers.len(),
         limit_s = limit.as_secs(),
-        "Draining: no new generations; live ones may finish"
+        "Draining: no new generations; live ones may finish; a second signal stops at once"
     );
     if tokio::time::timeout(limit, producers.wait()).await.is_err() {
         tracing::warn!(

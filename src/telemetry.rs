@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{LogFormat, LogSection};
 
@@ -11,6 +12,11 @@ use crate::config::{LogFormat, LogSection};
 /// # Errors
 /// The level is not one.
 pub fn filter(section: &LogSection) -> Result<EnvFilter, LevelError> {
+    // A word that is no level would be taken for a module's name, and silence everything.
+    let is_level = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    if !section.level.split(',').all(is_level) {
+        return Err(LevelError(section.level.clone()));
+    }
     // The framework's own start and stop messages repeat ours.
     EnvFilter::builder()
         .parse(format!("actix_server=warn,{}", section.level))

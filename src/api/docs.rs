@@ -16,7 +16,7 @@ use super::{health, streams, tickets, wire};
     info(
         title = "Tailrace",
         description = "Token streams of language models over Server-Sent Events, which survive the \
-                       network, the tab and the deploy. Every stream can be resumed from any event \
+                       network and the tab. Every stream can be resumed from any event \
                        and ends with exactly one `done` or `error`.\n\nErrors are \
                        `application/problem+json`; `/errors` lists their codes.",
     ),

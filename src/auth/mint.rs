@@ -60,6 +60,9 @@ struct Claims<'a> {
 /// # Errors
 /// The key cannot sign.
 pub fn mint(key: &KeyConfig, request: &TokenRequest) -> Result<String, MintError> {
+    if key.signing_pem.is_none() && !matches!(key.material, KeyMaterial::Secret(_)) {
+        return Err(MintError::VerifyOnly);
+    }
     let algorithm = key.algorithm.ok_or(MintError::NoAlgorithm)?;
     let wrong = |_| MintError::PrivateKey(algorithm);
     let encoding = match (&key.material, &key.signing_pem) {

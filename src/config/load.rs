@@ -278,6 +278,8 @@ impl Loader {
                 if command.program.is_empty() {
                     return Err(self.wrong(format!("models.{name}.program"), "expected a program"));
                 }
+                // Relative paths are relative to the file, also those in its arguments.
+                let working_dir = command.working_dir.as_deref().unwrap_or(Path::new("."));
                 let mut env = BTreeMap::new();
                 for variable in ["PATH".to_owned()].iter().chain(&command.inherit_env) {
                     if let Ok(value) = std::env::var(variable) {
@@ -289,10 +291,7 @@ impl Loader {
                     program: command.program.clone(),
                     args: command.args.clone(),
                     env,
-                    working_dir: command
-                        .working_dir
-                        .as_ref()
-                        .map(|path| self.directory.join(path)),
+                    working_dir: Some(self.directory.join(working_dir)),
                     output: command.output,
                 }))
             }

@@ -274,9 +274,9 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
                     retryable: error.retryable,
                 });
             }
-            Err(_) if output == Output::Json => {
+            Err(_) if output == Output::Json || is_meant_as_delta(&line) => {
                 return Err(GeneratorError::retryable(
-                    "the model's program printed a line that is not a JSON delta",
+                    "the model's program printed a line that is not a right JSON delta",
                 ));
             }
             Err(_) => {}
@@ -284,6 +284,16 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
     }
     line.push('\n');
     Ok(Delta::Text(line))
+}
+
+/// Whether a line that is no delta was meant as one: shown as text, it would puzzle a reader.
+fn is_meant_as_delta(line: &str) -> bool {
+    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line);
+    object.is_ok_and(|object| {
+        ["text", "reasoning", "tool_call", "finish_reason", "error"]
+            .iter()
+            .any(|key| object.contains_key(*key))
+    })
 }
 
 fn unreadable(error: &LinesCodecError) -> GeneratorError {
@@ -319,6 +329,18 @@ mod tests {
             Ok(Delta::Text("{not json\n".into()))
         );
         assert!(text("{not json", Output::Json).is_err());
+        assert_eq!(
+            text(r#"{"answer":1}"#, Output::Auto),
+            Ok(Delta::Text("{\"answer\":1}\n".into()))
+        );
+        for meant in [
+            r#"{"error":"no"}"#,
+            r#"{"finish_reason":"bogus"}"#,
+            r#"{"tool_call":{"name":"f"}}"#,
+            r#"{"text":7}"#,
+        ] {
+            assert!(text(meant, Output::Auto).is_err(), "{meant}");
+        }
         assert_eq!(
             text(
                 r#"{"finish_reason":"length","usage":{"completion_tokens":3}}"#,

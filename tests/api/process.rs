@@ -235,6 +235,10 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
             &["tailrace.toml", "trusted_proxies"],
         ),
         ("[log]\nlevel = \"=loud=\"", &["log.level"]),
+        (
+            "[log]\nlevel = \"verbose\"",
+            &["log.level", "verbose", "info"],
+        ),
         ("not toml", &["tailrace.toml"]),
         ("bind = \"here\"", &["bind", "127.0.0.1:8080", "here"]),
         (

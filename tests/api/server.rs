@@ -33,6 +33,8 @@ pub struct Server {
     pub address: SocketAddr,
     stop: mpsc::Sender<()>,
     thread: Option<JoinHandle<Stopped>>,
+    /// Where its configuration lies, and where its programs run.
+    _directory: tempfile::TempDir,
 }
 
 impl Server {
@@ -66,6 +68,7 @@ impl Server {
             address: address.recv().unwrap(),
             stop,
             thread: Some(thread),
+            _directory: directory,
         }
     }
 
