@@ -2,15 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::Response;
 use crate::server::{Server, token, token_with, wait_for};
-
-fn code(response: Response) -> String {
-    response.json()["error"]["code"]
-        .as_str()
-        .unwrap()
-        .to_owned()
-}
 
 #[test]
 fn the_header_the_query_and_the_cookie_carry_a_token() {
@@ -67,7 +59,7 @@ fn two_credentials_are_one_too_many() {
     for request in requests {
         let response = request.send();
         assert_eq!(response.status, 400);
-        assert_eq!(code(response), "multiple_credentials");
+        assert_eq!(response.code(), "multiple_credentials");
     }
 }
 
@@ -81,7 +73,7 @@ fn a_challenge_says_what_is_wrong() {
         challenge.starts_with("Bearer error=\"invalid_token\""),
         "{challenge}"
     );
-    assert_eq!(code(none), "missing_credentials");
+    assert_eq!(none.code(), "missing_credentials");
     let bad = server.request("GET", "/v1/streams").bearer("x.y.z").send();
     let challenge = bad.header("www-authenticate").unwrap();
     assert!(
@@ -89,7 +81,7 @@ fn a_challenge_says_what_is_wrong() {
         "{challenge}"
     );
     assert_eq!(bad.header("x-should-retry"), Some("false"));
-    assert_eq!(code(bad), "invalid_token");
+    assert_eq!(bad.code(), "invalid_token");
 }
 
 #[test]
@@ -111,7 +103,7 @@ fn scopes_are_demanded() {
                 response.header("www-authenticate"),
                 Some("Bearer error=\"insufficient_scope\"")
             );
-            assert_eq!(code(response), "insufficient_scope");
+            assert_eq!(response.code(), "insufficient_scope");
         }
         status
     };
@@ -208,7 +200,7 @@ fn tickets_expire() {
     let refused =
         wait_for(|| Some(server.request("GET", url).send()).filter(|answer| answer.status != 200));
     assert_eq!(refused.status, 401);
-    assert_eq!(code(refused), "token_expired");
+    assert_eq!(refused.code(), "token_expired");
 }
 
 #[test]
@@ -236,7 +228,7 @@ fn with_a_cookie_unsafe_methods_need_a_known_origin() {
     ] {
         let response = post(origin);
         assert_eq!(response.status, 403, "{origin:?}");
-        assert_eq!(code(response), "origin_not_allowed");
+        assert_eq!(response.code(), "origin_not_allowed");
     }
     assert_eq!(post(Some("https://chat.example")).status, 200);
     assert_eq!(post(Some("https://tokens.example")).status, 200);
@@ -281,7 +273,7 @@ fn bad_tokens_of_every_carrier_are_401() {
             .send();
         for response in [header, query, cookie] {
             assert_eq!(response.status, 401, "{bad:.40}");
-            assert_eq!(code(response), "invalid_token");
+            assert_eq!(response.code(), "invalid_token");
         }
     }
     let empty = server.request("GET", "/v1/streams?access_token=").send();

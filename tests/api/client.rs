@@ -171,6 +171,11 @@ impl Response {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"))
     }
 
+    /// The stable code of an error.
+    pub fn code(self) -> String {
+        self.json()["error"]["code"].as_str().unwrap().to_owned()
+    }
+
     /// The body as a stream of events, if it is one.
     pub fn events(self) -> Events {
         let status = self.status;

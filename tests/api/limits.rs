@@ -16,13 +16,6 @@ fn create(server: &Server, plan: &str, body: &Value) -> Response {
         .send()
 }
 
-fn code(response: Response) -> String {
-    response.json()["error"]["code"]
-        .as_str()
-        .unwrap()
-        .to_owned()
-}
-
 #[test]
 fn requests_per_minute_with_burst() {
     let server = Server::with(TIGHT);
@@ -52,7 +45,7 @@ fn requests_per_minute_with_burst() {
     assert!((1..=59).contains(&after) && millis <= after * 1000 && millis > 1000);
     assert_eq!(response.header("x-ratelimit-remaining-requests"), Some("0"));
     assert_eq!(response.header("x-should-retry"), None);
-    assert_eq!(code(response), "rate_limited");
+    assert_eq!(response.code(), "rate_limited");
 }
 
 #[test]
@@ -87,7 +80,7 @@ fn streams_at_once_and_every_end_frees_its_place() {
     let refused = create(&server, "one", &prompt(json!({})));
     assert_eq!(refused.status, 429);
     assert!(refused.header("retry-after").is_some());
-    assert_eq!(code(refused), "too_many_streams");
+    assert_eq!(refused.code(), "too_many_streams");
     drop(stalled);
     let free = || {
         wait_for(|| {
@@ -146,7 +139,7 @@ fn tokens_are_reserved_and_settled() {
     assert_eq!(remaining(&first), 20);
     let refused = create(&server, "small", &body);
     assert_eq!(refused.status, 429);
-    assert_eq!(code(refused), "tokens_exhausted");
+    assert_eq!(refused.code(), "tokens_exhausted");
     first.events().rest();
     let second = wait_for(|| Some(create(&server, "small", &body)).filter(|r| r.status == 200));
     assert!(remaining(&second) >= 15);
@@ -188,7 +181,7 @@ fn the_server_has_a_ceiling() {
     let refused = other.json(&body).send();
     assert_eq!(refused.status, 503);
     assert!(refused.header("retry-after").is_some());
-    assert_eq!(code(refused), "overloaded");
+    assert_eq!(refused.code(), "overloaded");
     drop(held);
 }
 
@@ -203,7 +196,7 @@ fn a_full_log_takes_no_new_stream() {
         .json(&json!({"prompt": "x"}))
         .send();
     assert_eq!(refused.status, 503);
-    assert_eq!(code(refused), "overloaded");
+    assert_eq!(refused.code(), "overloaded");
 }
 
 #[test]
@@ -216,7 +209,7 @@ fn failed_authentications_are_limited_and_right_ones_never() {
     let refused = guess();
     assert_eq!(refused.status, 429);
     assert!(refused.header("retry-after").is_some());
-    assert_eq!(code(refused), "too_many_failures");
+    assert_eq!(refused.code(), "too_many_failures");
     assert_eq!(server.get("/v1/streams").send().status, 200);
 }
 
