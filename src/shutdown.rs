@@ -2,8 +2,10 @@
 //!
 //! Only the phases and their order; who signals and who listens is in `app.rs`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,15 +39,36 @@ impl Stopping {
         self.token.cancel();
     }
 
-    /// Whether it has fired.
+    /// Watches it for one task.
     #[must_use]
-    pub fn has_fired(&self) -> bool {
-        self.flag.load(Ordering::Acquire)
+    pub fn watch(&self) -> StopWatch {
+        StopWatch {
+            flag: Arc::clone(&self.flag),
+            fired: Box::pin(self.token.clone().cancelled_owned()),
+            waits: false,
+        }
     }
+}
 
-    /// Waits until it fires.
-    pub fn fired(&self) -> WaitForCancellationFutureOwned {
-        self.token.clone().cancelled_owned()
+/// One task's eye on [`Stopping`].
+pub struct StopWatch {
+    flag: Arc<AtomicBool>,
+    fired: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Whether the future knows whom to wake; it is told once, and then only the flag is looked at.
+    waits: bool,
+}
+
+impl StopWatch {
+    /// Whether it has fired. If not, the task of the first such call is woken when it does.
+    pub fn poll_fired(&mut self, context: &mut Context<'_>) -> bool {
+        if self.flag.load(Ordering::Acquire) {
+            return true;
+        }
+        if self.waits {
+            return false;
+        }
+        self.waits = true;
+        self.fired.as_mut().poll(context).is_ready()
     }
 }
 

@@ -57,6 +57,8 @@ pub(super) struct EventBody {
     first: bool,
     heartbeat: Duration,
     last_sent: Instant,
+    /// Whether that was a moment ago, in the same turn of this task.
+    just_sent: bool,
     timer: Pin<Box<Sleep>>,
     /// When the timer will wake us, once it knows whom.
     armed: Option<Instant>,
@@ -73,12 +75,14 @@ impl EventBody {
             first: true,
             heartbeat,
             last_sent: now,
+            just_sent: false,
             timer: Box::pin(sleep_until(now + heartbeat)),
             armed: None,
         }
     }
 
     fn encode(&mut self, Scratch { batch, bytes }: &mut Scratch) -> Bytes {
+        bytes.clear();
         for entry in batch.entries() {
             match &self.format {
                 Format::Sse(encoder) => encoder.event(&entry, self.first, bytes),
@@ -89,15 +93,19 @@ impl EventBody {
             }
             self.first = false;
         }
-        let encoded = Bytes::copy_from_slice(bytes);
-        bytes.clear();
-        encoded
+        Bytes::copy_from_slice(bytes)
     }
 
     /// The timer is not moved with each event, nor even looked at: when it fires, it is set to what
     /// is due by then. The task that polls a body is always the same, so it is told once.
     fn poll_heartbeat(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
-        if self.armed.is_some_and(|armed| Instant::now() < armed) {
+        // The clock need not be read twice in one turn: timers fire only between turns.
+        let now = if std::mem::take(&mut self.just_sent) {
+            self.last_sent
+        } else {
+            Instant::now()
+        };
+        if self.armed.is_some_and(|armed| now < armed) {
             return Poll::Pending;
         }
         loop {
@@ -136,6 +144,7 @@ impl MessageBody for EventBody {
             {
                 Poll::Ready(Ok(true)) => {
                     this.last_sent = Instant::now();
+                    this.just_sent = true;
                     Poll::Ready(Some(Ok(this.encode(scratch))))
                 }
                 Poll::Ready(Ok(false)) => Poll::Ready(None),

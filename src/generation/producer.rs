@@ -3,26 +3,28 @@
 //! The producer is one future on the thread that took the request. Each time it is polled it takes
 //! all deltas that are ready and appends them together; it never waits to fill a batch.
 
+mod deadlines;
 mod end;
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::poll_fn;
 use futures_util::stream;
-use futures_util::{FutureExt as _, StreamExt as _};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::end::{Due, End, generator_failed, log_failed};
+use self::deadlines::Deadlines;
+use self::end::{End, generator_failed, log_failed};
 use super::GenerationConfig;
 use crate::generator::{Delta, Deltas, FinishReason, Generator, Prompt, Usage};
 use crate::limit::Permit;
-use crate::shutdown::Stopping;
+use crate::shutdown::{StopWatch, Stopping};
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId, Terminal, Timing};
 use crate::stream_log::{Control, Presence, Writer};
 
@@ -52,35 +54,32 @@ pub(super) struct Job {
     pub(super) stopping: Stopping,
 }
 
-/// A generation under way.
+thread_local! {
+    /// What is generated in one poll, until the log has taken it. Nearly always that is at once, so
+    /// that all producers of a thread share one that is hot in the cache.
+    static PENDING: RefCell<Batch> = RefCell::default();
+}
+
+/// A generation under way. What every token touches lies here; the rest is behind boxes.
 pub(super) struct Producer {
-    job: Job,
+    job: Box<Job>,
+    /// The most deltas that were asked for.
+    most: u64,
     deltas: Option<Deltas>,
     /// Stops the generator's work when the producer ends or is dropped.
     cancel: DropGuard,
     writer: Box<dyn Writer>,
     permit: Permit,
-    pending: Batch,
+    /// What the log has not taken yet, if that takes longer than a poll.
+    unlogged: Option<Box<Batch>>,
     /// A delta that waits until the limiter says whether there is quota for it.
-    held: Option<Delta>,
-    tally: Tally,
-    /// When the stream counts as abandoned.
-    abandoned_at: Option<Instant>,
-    timer: Pin<Box<Sleep>>,
-    /// When the timer will wake us, once it knows whom.
-    armed: Option<Instant>,
-    /// Wakes us when the server stops; told once whom, and then only its flag is looked at.
-    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
-    waits_for_stop: bool,
-}
-
-/// What is counted along the way.
-struct Tally {
-    started: Instant,
-    first_delta: Option<Instant>,
-    last_delta: Instant,
-    deltas: u64,
+    held: Option<Box<Delta>>,
+    /// How many deltas came.
+    count: u64,
+    /// The digest of the answer's text.
     text: Sha256,
+    deadlines: Deadlines,
+    stop: StopWatch,
 }
 
 impl Producer {
@@ -90,7 +89,6 @@ impl Producer {
         writer: Box<dyn Writer>,
         permit: Permit,
     ) -> Self {
-        let started = Instant::now();
         let cancel = CancellationToken::new();
         let start = AssertUnwindSafe(|| -> Deltas {
             generator.generate(Arc::clone(&job.prompt), cancel.clone())
@@ -99,96 +97,119 @@ impl Producer {
             Ok(deltas) => deltas,
             Err(panic) => stream::once(async { resume_unwind(panic) }).boxed_local(),
         };
-        let stopping = Box::pin(job.stopping.fired());
         Self {
+            most: job.prompt.max_tokens.map_or(u64::MAX, u64::from),
             deltas: Some(deltas),
             cancel: cancel.drop_guard(),
             writer,
             permit,
-            pending: Batch::default(),
+            unlogged: None,
             held: None,
-            tally: Tally {
-                started,
-                first_delta: None,
-                last_delta: started,
-                deltas: 0,
-                text: Sha256::new(),
-            },
-            abandoned_at: None,
-            timer: Box::pin(sleep_until(started + job.config.first_token_timeout)),
-            armed: None,
-            stopping,
-            waits_for_stop: false,
-            job,
+            count: 0,
+            text: Sha256::new(),
+            deadlines: Deadlines::new(job.config),
+            stop: job.stopping.watch(),
+            job: Box::new(job),
         }
     }
 
     /// Generates to the end, and closes the stream.
-    pub(super) async fn run(mut self) {
-        let end = poll_fn(|context| self.poll_end(context)).await;
-        // The generator's work stops first: nothing that it does now can reach a reader.
-        self.deltas = None;
-        let terminal = self.terminal(end);
-        self.permit.settle_at(terminal.usage().completion_tokens);
-        self.pending.push_terminal(&terminal);
-        let flush = poll_fn(|context| self.writer.poll_flush(context, &mut self.pending));
-        let closed = tokio::time::timeout(CLOSE_TIMEOUT, flush).await;
-        if !matches!(closed, Ok(Ok(()))) {
-            tracing::error!(stream.id = %self.job.id, "The log did not take a stream's terminal entry");
+    ///
+    /// An `async fn` would keep its argument beside what it is moved to, and be twice the size.
+    pub(super) fn run(self) -> impl Future<Output = ()> {
+        let mut this = self;
+        async move {
+            let end = poll_fn(|context| this.poll(context)).await;
+            // The generator's work stops first: nothing that it does now can reach a reader.
+            this.deltas = None;
+            let terminal = this.terminal(end);
+            this.permit.settle_at(terminal.usage().completion_tokens);
+            let mut pending = this.unlogged.take().unwrap_or_default();
+            pending.push_terminal(&terminal);
+            let flush = poll_fn(|context| this.writer.poll_flush(context, &mut pending));
+            let closed = tokio::time::timeout(CLOSE_TIMEOUT, flush).await;
+            if !matches!(closed, Ok(Ok(()))) {
+                tracing::error!(stream.id = %this.job.id, "The log did not take a stream's terminal entry");
+            }
+            this.report(&terminal);
+            drop(this.cancel);
         }
-        self.report(&terminal);
-        drop(self.cancel);
     }
 
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<End> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        PENDING.with_borrow_mut(|pending| {
+            match self.unlogged.take() {
+                Some(unlogged) => *pending = *unlogged,
+                // It is empty, unless another stream's producer has panicked.
+                None => pending.reset(0),
+            }
+            let end = self.poll_end(context, pending);
+            if !pending.is_empty() {
+                self.unlogged = Some(Box::new(std::mem::take(pending)));
+            }
+            end
+        })
+    }
+
+    fn poll_end(&mut self, context: &mut Context<'_>, pending: &mut Batch) -> Poll<End> {
         while let Poll::Ready(control) = self.writer.poll_control(context) {
             match control {
                 Control::Cancel => return Poll::Ready(End::CANCELLED),
-                Control::Attended => self.abandoned_at = None,
+                Control::Attended => self.deadlines.abandon_at(None),
                 Control::Deserted(last) => {
                     let grace = self.job.abandon_after.map(|after| match last {
                         Presence::Connected => after,
                         // Between two polls nobody is connected; that is not leaving.
                         Presence::Polling => after.max(self.job.config.abandon_after),
                     });
-                    self.abandoned_at = grace.map(|grace| Instant::now() + grace);
-                    self.armed = None;
+                    self.deadlines
+                        .abandon_at(grace.map(|grace| Instant::now() + grace));
                 }
             }
         }
-        if self.is_stopping(context) {
+        if self.stop.poll_fired(context) {
             return Poll::Ready(End::failed(
                 FailureCode::ServerStopping,
                 "the server is stopping; send the request again",
             ));
         }
-        let mut more = false;
-        let end = self.poll_deltas(context, &mut more);
+        let (before, mut more) = (self.count, false);
+        let end = self.poll_deltas(context, pending, &mut more);
+        let now = Instant::now();
+        if self.count > before {
+            self.deadlines.delta_came(now);
+        }
         // What was generated before the end is logged before the end.
-        match self.writer.poll_flush(context, &mut self.pending) {
+        match self.writer.poll_flush(context, pending) {
             // Other streams have a turn before the next batch.
             Poll::Ready(Ok(())) if more => context.waker().wake_by_ref(),
             Poll::Ready(Ok(())) | Poll::Pending => {}
             Poll::Ready(Err(error)) => {
-                self.pending.reset(0);
+                pending.reset(0);
                 return Poll::Ready(log_failed(&error));
             }
         }
         if end.is_ready() {
             return end;
         }
-        self.poll_deadline(context)
+        let due = ready!(self.deadlines.poll_due(context, now));
+        Poll::Ready(due.end(&self.job.config))
     }
 
     /// Takes what the generator has ready, up to a full batch. Pending means that the generator, the
     /// limiter or the log must be waited for; or, with `more`, that only the batch is full.
-    fn poll_deltas(&mut self, context: &mut Context<'_>, more: &mut bool) -> Poll<End> {
+    fn poll_deltas(
+        &mut self,
+        context: &mut Context<'_>,
+        pending: &mut Batch,
+        more: &mut bool,
+    ) -> Poll<End> {
         for _ in 0..BATCH_DELTAS {
-            if self.pending.bytes() >= BATCH_BYTES {
+            if pending.bytes() >= BATCH_BYTES {
                 break;
             }
             let delta = match self.held.take() {
-                Some(delta) => delta,
+                Some(delta) => *delta,
                 None => match ready!(self.poll_generator(context)) {
                     Ok(delta) => delta,
                     Err(failure) => return Poll::Ready(End::Failed(failure)),
@@ -197,8 +218,7 @@ impl Producer {
             if let Delta::Finish { reason, usage } = delta {
                 return Poll::Ready(End::Finished(reason, usage));
             }
-            let most = self.job.prompt.max_tokens.map_or(u64::MAX, u64::from);
-            if self.tally.deltas >= most {
+            if self.count >= self.most {
                 return Poll::Ready(End::Finished(FinishReason::Length, None));
             }
             match self.permit.poll_spendable(context) {
@@ -210,11 +230,11 @@ impl Producer {
                     ));
                 }
                 Poll::Pending => {
-                    self.held = Some(delta);
+                    self.held = Some(Box::new(delta));
                     return Poll::Pending;
                 }
             }
-            if let Err(failure) = self.take(&delta) {
+            if let Err(failure) = self.take(&delta, pending) {
                 return Poll::Ready(End::Failed(failure));
             }
         }
@@ -245,15 +265,15 @@ impl Producer {
         })
     }
 
-    /// Logs a delta. An empty one says nothing and is not one.
-    fn take(&mut self, delta: &Delta) -> Result<(), Failure> {
+    /// Takes a delta to the log. An empty one says nothing and is not one.
+    fn take(&mut self, delta: &Delta, pending: &mut Batch) -> Result<(), Failure> {
         match delta {
             Delta::Text(text) | Delta::Reasoning(text) if text.is_empty() => return Ok(()),
             Delta::Text(text) => {
-                self.tally.text.update(text.as_bytes());
-                self.pending.push_text(text);
+                self.text.update(text.as_bytes());
+                pending.push_text(text);
             }
-            Delta::Reasoning(text) => self.pending.push_reasoning(text),
+            Delta::Reasoning(text) => pending.push_reasoning(text),
             Delta::ToolCall(call) => {
                 let long =
                     |name: &Option<String>| name.as_ref().is_some_and(|n| n.len() > MAX_NAME_BYTES);
@@ -265,85 +285,26 @@ impl Producer {
                         ),
                     ));
                 }
-                self.pending.push_tool_call(call);
+                pending.push_tool_call(call);
             }
             Delta::Finish { .. } => return Ok(()),
         }
-        let now = Instant::now();
-        if self.tally.first_delta.is_none() {
-            self.tally.first_delta = Some(now);
-            self.armed = None;
-        }
-        self.tally.last_delta = now;
-        self.tally.deltas += 1;
+        self.count += 1;
         self.permit.spend(1);
         Ok(())
     }
 
-    /// Whether the server must stop.
-    fn is_stopping(&mut self, context: &mut Context<'_>) -> bool {
-        if self.job.stopping.has_fired() {
-            return true;
-        }
-        if self.waits_for_stop {
-            return false;
-        }
-        self.waits_for_stop = true;
-        self.stopping.poll_unpin(context).is_ready()
-    }
-
-    /// The timer is not moved with each delta, nor even looked at: when it fires, it is set to what is
-    /// due by then. Whatever brings a deadline nearer disarms it.
-    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        if self.armed.is_some_and(|armed| Instant::now() < armed) {
-            return Poll::Pending;
-        }
-        loop {
-            let (at, due) = self.deadline();
-            if Instant::now() >= at {
-                return Poll::Ready(due.end(&self.job.config));
-            }
-            // A sooner deadline must move the timer at once; a later one can wait until it fires.
-            if at < self.timer.deadline() {
-                self.timer.as_mut().reset(at);
-            }
-            self.armed = Some(self.timer.deadline());
-            ready!(self.timer.poll_unpin(context));
-            self.armed = None;
-            self.timer.as_mut().reset(at);
-        }
-    }
-
-    /// The next deadline, and what it means when it passes.
-    fn deadline(&self) -> (Instant, Due) {
-        let config = &self.job.config;
-        let silence = match self.tally.first_delta {
-            None => (
-                self.tally.started + config.first_token_timeout,
-                Due::FirstToken,
-            ),
-            Some(_) => (self.tally.last_delta + config.idle_timeout, Due::Idle),
-        };
-        let total = (self.tally.started + config.total_timeout, Due::Total);
-        let next = if total.0 < silence.0 { total } else { silence };
-        match self.abandoned_at {
-            Some(abandoned) if abandoned <= next.0 => (abandoned, Due::Abandoned),
-            _ => next,
-        }
-    }
-
     fn terminal(&self, end: End) -> Terminal {
-        let tally = &self.tally;
-        let counted = Usage::new(self.job.prompt.approximate_tokens(), tally.deltas);
+        let counted = Usage::new(self.job.prompt.approximate_tokens(), self.count);
         match end {
             End::Finished(finish_reason, usage) => Terminal::Done {
                 finish_reason,
                 usage: usage.unwrap_or(counted),
                 timing: Timing {
-                    first_token_ms: tally.first_delta.map(|at| millis(at - tally.started)),
-                    total_ms: millis(tally.started.elapsed()),
+                    first_token_ms: self.deadlines.first_token().map(millis),
+                    total_ms: millis(self.deadlines.elapsed()),
                 },
-                text_sha256: hex(&tally.text.clone().finalize()),
+                text_sha256: hex(&self.text.clone().finalize()),
             },
             End::Failed(error) => Terminal::Error {
                 error,
@@ -354,7 +315,6 @@ impl Producer {
 
     /// One line for each stream, never its text.
     fn report(&self, terminal: &Terminal) {
-        let tally = &self.tally;
         let usage = terminal.usage();
         tracing::info!(
             request.id = %self.job.request_id,
@@ -365,8 +325,8 @@ impl Producer {
             stream.readers = self.writer.readers(),
             tokens.prompt = usage.prompt_tokens,
             tokens.completion = usage.completion_tokens,
-            first_token_ms = tally.first_delta.map(|at| millis(at - tally.started)),
-            total_ms = millis(tally.started.elapsed()),
+            first_token_ms = self.deadlines.first_token().map(millis),
+            total_ms = millis(self.deadlines.elapsed()),
             "A stream ended"
         );
     }

@@ -100,7 +100,7 @@ pub struct Permit {
     grant: Box<dyn Grant>,
     reserved: u64,
     used: u64,
-    quota: Quota,
+    quota: Box<Quota>,
 }
 
 /// A backend's side of a [`Permit`].
@@ -121,14 +121,14 @@ impl Permit {
             grant,
             reserved,
             used: 0,
-            quota,
+            quota: Box::new(quota),
         }
     }
 
     /// What was left when the permit was given.
     #[must_use]
-    pub const fn quota(&self) -> Quota {
-        self.quota
+    pub fn quota(&self) -> Quota {
+        *self.quota
     }
 
     /// Counts tokens that were generated.

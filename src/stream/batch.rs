@@ -104,6 +104,12 @@ impl Batch {
         self.payloads.len() + self.marks.len() * size_of::<Mark>()
     }
 
+    /// The sequence number of its first entry.
+    #[must_use]
+    pub const fn first_seq(&self) -> u64 {
+        self.first
+    }
+
     /// The sequence number after its last entry.
     #[must_use]
     pub fn next_seq(&self) -> u64 {

@@ -9,6 +9,8 @@
 
 mod cell;
 mod follower;
+mod segments;
+mod waiting;
 mod writer;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};

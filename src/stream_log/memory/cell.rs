@@ -1,17 +1,15 @@
-//! One stream in memory: its entries, and who waits for what.
+//! One stream in memory: its entries, how it ended, and who waits for what.
 
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
 
-use slab::Slab;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::segments::Segments;
+use super::waiting::{Followers, Waiting};
 use crate::stream::{Batch, Entry, Owner, Start, StreamId, Terminal};
 use crate::stream_log::{Description, LogError, NewStream, Presence, Status};
-
-/// Entries lie in segments of about this many bytes, so that a growing stream is never copied.
-const SEGMENT_BYTES: usize = 4096;
 
 /// What a stream takes beside its entries: the cell, its places in the index, its owner's name.
 const OVERHEAD_BYTES: usize = 1024;
@@ -20,91 +18,52 @@ const OVERHEAD_BYTES: usize = 1024;
 pub(super) struct Cell {
     new: NewStream,
     shared: Arc<Shared>,
+    /// Changes with whatever the writer must be told, so that it looks without the lock.
+    signal: AtomicU32,
+    /// The sequence number of the next entry, so that followers look without the lock.
+    published: AtomicU64,
     state: Mutex<State>,
 }
 
 pub(super) struct State {
-    segments: Vec<Batch>,
+    pub(super) entries: Segments,
+    /// What the stream takes in memory.
     bytes: usize,
-    pub(super) next_seq: u64,
-    pub(super) terminal: Option<Terminal>,
+    pub(super) terminal: Option<Box<Terminal>>,
     pub(super) evicted: bool,
     pub(super) cancelled: bool,
     /// A slot for each follower.
-    pub(super) followers: Slab<Waiting>,
+    pub(super) followers: Followers,
     pub(super) followers_ever: u64,
     pub(super) last_to_leave: Presence,
     pub(super) writer: Waiting,
 }
 
-impl State {
-    pub(super) fn wake_writer(&mut self) {
-        self.writer.wake();
-    }
-
-    fn wake_followers(&mut self) {
-        for (_, follower) in &mut self.followers {
-            follower.wake();
-        }
-    }
-
-    /// Adds entries to the last segment, or to a new one.
-    fn add(&mut self, batch: &Batch) {
-        let mut from = 0;
-        while from < batch.next_seq() {
-            if self
-                .segments
-                .last()
-                .is_none_or(|last| last.bytes() >= SEGMENT_BYTES)
-            {
-                if let Some(full) = self.segments.last_mut() {
-                    full.shrink_to_fit();
-                }
-                self.segments.push(Batch::starting_at(self.next_seq));
-            }
-            let Some(last) = self.segments.last_mut() else {
-                break;
-            };
-            let segment_before = last.bytes();
-            let taken = last.extend_from(batch, from, SEGMENT_BYTES) as u64;
-            self.bytes += last.bytes() - segment_before;
-            if taken == 0 {
-                // The next entry does not fit beside what is there; it gets a segment of its own.
-                last.shrink_to_fit();
-                self.segments.push(Batch::starting_at(self.next_seq));
-                continue;
-            }
-            from += taken;
-            self.next_seq += taken;
-        }
-    }
-
-    pub(super) fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
-        into.reset(from);
-        let at = self
-            .segments
-            .partition_point(|segment| segment.next_seq() <= from);
-        for segment in &self.segments[at..] {
-            let next = into.next_seq();
-            into.extend_from(segment, next, max_bytes);
-            if into.next_seq() < segment.next_seq() {
-                return;
-            }
-        }
-    }
-}
-
 impl Cell {
+    /// What the writer must be told changes with each change of this.
+    pub(super) fn signal(&self) -> u32 {
+        self.signal.load(Ordering::Acquire)
+    }
+
+    /// The sequence number of the next entry.
+    pub(super) fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
+    pub(super) fn wake_writer(&self, state: &mut State) {
+        self.signal.fetch_add(1, Ordering::Release);
+        state.writer.wake();
+    }
+
     pub(super) fn new(new: NewStream, shared: Arc<Shared>) -> Self {
         let metadata: usize = new.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
         let mut state = State {
-            segments: Vec::new(),
+            entries: Segments::default(),
             bytes: OVERHEAD_BYTES + metadata,
-            next_seq: 0,
             terminal: None,
             evicted: false,
             cancelled: false,
-            followers: Slab::new(),
+            followers: Followers::default(),
             followers_ever: 0,
             last_to_leave: Presence::Connected,
             writer: Waiting::default(),
@@ -115,14 +74,14 @@ impl Cell {
             model: new.model.clone(),
             created: new.created,
         });
-        state.add(&start);
+        state.bytes += state.entries.add(&start);
         // Only counted: the caller holds the index and has just made room.
-        shared
-            .bytes
-            .fetch_add(state.bytes, std::sync::atomic::Ordering::Relaxed);
+        shared.bytes.fetch_add(state.bytes, Ordering::Relaxed);
         Self {
             new,
             shared,
+            signal: AtomicU32::new(0),
+            published: AtomicU64::new(state.entries.next_seq()),
             state: Mutex::new(state),
         }
     }
@@ -140,7 +99,7 @@ impl Cell {
     }
 
     pub(super) fn status(&self) -> Status {
-        match self.state().terminal {
+        match self.state().terminal.as_deref() {
             None => Status::Running,
             Some(Terminal::Done { .. }) => Status::Done,
             Some(Terminal::Error { .. }) => Status::Error,
@@ -154,14 +113,14 @@ impl Cell {
             model: self.new.model.clone(),
             created: self.new.created,
             metadata: self.new.metadata.clone(),
-            last_seq: state.next_seq - 1,
-            terminal: state.terminal.clone(),
+            last_seq: state.entries.next_seq() - 1,
+            terminal: state.terminal.as_deref().cloned(),
         }
     }
 
     pub(super) fn check_cursor(&self, after: Option<u64>) -> Result<(), LogError> {
         match after {
-            Some(seq) if seq >= self.state().next_seq => Err(LogError::BeyondEnd),
+            Some(seq) if seq >= self.state().entries.next_seq() => Err(LogError::BeyondEnd),
             _ => Ok(()),
         }
     }
@@ -176,7 +135,7 @@ impl Cell {
         if state.evicted {
             return Err(LogError::Expired);
         }
-        state.copy(from, into, max_bytes);
+        state.entries.copy(from, into, max_bytes);
         Ok(())
     }
 
@@ -184,16 +143,18 @@ impl Cell {
         let mut state = self.state();
         if state.terminal.is_none() {
             state.cancelled = true;
-            state.wake_writer();
+            self.wake_writer(&mut state);
         }
     }
 
     /// Gives back the memory of a stream that is no longer in the log, whoever still reads it.
     pub(super) fn evict(&self) {
         let mut state = self.state();
-        state.segments = Vec::new();
+        state.entries.clear();
         state.evicted = true;
-        state.wake_followers();
+        // No follower's place: each looks again, with the lock.
+        self.published.store(u64::MAX, Ordering::Release);
+        state.followers.wake();
         self.shared.shrink(std::mem::take(&mut state.bytes));
     }
 
@@ -230,14 +191,14 @@ impl Cell {
         if terminal.is_none() && state.bytes + batch.bytes() > limit {
             return Err(LogError::TooLarge);
         }
-        state.add(batch);
+        state.bytes += state.entries.add(batch);
+        self.published
+            .store(state.entries.next_seq(), Ordering::Release);
         if let Some(terminal) = terminal {
-            state.terminal = Some(terminal.clone());
-            if let Some(last) = state.segments.last_mut() {
-                last.shrink_to_fit();
-            }
+            state.terminal = Some(Box::new(terminal.clone()));
+            state.entries.shrink_to_fit();
         }
-        state.wake_followers();
+        state.followers.wake();
         Ok(())
     }
 
@@ -250,32 +211,5 @@ impl Drop for Cell {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.shared.shrink(state.bytes);
-    }
-}
-
-/// Somebody who may wait. The waker is kept when it is used: the same task waits again and again.
-#[derive(Default)]
-pub(super) struct Waiting {
-    waker: Option<Waker>,
-    waits: bool,
-}
-
-impl Waiting {
-    /// The task of this context waits.
-    pub(super) fn wait(&mut self, context: &Context<'_>) {
-        match &mut self.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => self.waker = Some(context.waker().clone()),
-        }
-        self.waits = true;
-    }
-
-    /// Wakes whoever waits.
-    pub(super) fn wake(&mut self) {
-        if std::mem::take(&mut self.waits)
-            && let Some(waker) = &self.waker
-        {
-            waker.wake_by_ref();
-        }
     }
 }

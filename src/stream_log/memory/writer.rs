@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::cell::{Cell, Waiting};
+use super::cell::Cell;
+use super::waiting::Waiting;
 use crate::stream::{Batch, Failure, FailureCode, Terminal, Usage};
 use crate::stream_log::{Control, LogError, Status, Writer};
 
@@ -12,6 +13,8 @@ pub(super) struct MemoryWriter {
     cell: Arc<Cell>,
     told_cancelled: bool,
     told_attendance: Option<Control>,
+    /// The cell's signal when all was told and the writer began to wait.
+    told_at: Option<u32>,
 }
 
 impl MemoryWriter {
@@ -20,6 +23,7 @@ impl MemoryWriter {
             cell,
             told_cancelled: false,
             told_attendance: None,
+            told_at: None,
         }
     }
 }
@@ -37,6 +41,10 @@ impl Writer for MemoryWriter {
     }
 
     fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Control> {
+        let signal = self.cell.signal();
+        if self.told_at == Some(signal) {
+            return Poll::Pending;
+        }
         let mut state = self.cell.state();
         if state.cancelled && !self.told_cancelled {
             self.told_cancelled = true;
@@ -55,6 +63,7 @@ impl Writer for MemoryWriter {
             return Poll::Ready(control);
         }
         state.writer.wait(context);
+        self.told_at = Some(signal);
         Poll::Pending
     }
 
