@@ -83,7 +83,7 @@ fn encoder(criterion: &mut Criterion) {
 }
 
 /// A new stream in the log, and its writer.
-fn create(log: &MemoryLog) -> (StreamId, Box<dyn Writer>) {
+fn create(log: &MemoryLog) -> (StreamId, Writer) {
     let id = StreamId::generate();
     let new = NewStream {
         id,
@@ -102,7 +102,7 @@ fn create(log: &MemoryLog) -> (StreamId, Box<dyn Writer>) {
     }
 }
 
-fn flush(writer: &mut dyn Writer, pending: &mut Batch) {
+fn flush(writer: &mut Writer, pending: &mut Batch) {
     let mut context = Context::from_waker(Waker::noop());
     let flushed = writer.poll_flush(&mut context, pending);
     assert_eq!(flushed, Poll::Ready(Ok(())));
@@ -135,7 +135,7 @@ fn memory_log(criterion: &mut Criterion) {
                 let mut read = Batch::default();
                 for text in PROSE.iter().cycle().take(1000) {
                     pending.push_text(text);
-                    flush(writer.as_mut(), &mut pending);
+                    flush(&mut writer, &mut pending);
                     let more = follower.poll_read(&mut context, &mut read, READ_BYTES);
                     assert_eq!(more, Poll::Ready(Ok(true)));
                 }
@@ -149,7 +149,7 @@ fn memory_log(criterion: &mut Criterion) {
     let mut pending = Batch::default();
     for text in PROSE.iter().cycle().take(10_000) {
         pending.push_text(text);
-        flush(writer.as_mut(), &mut pending);
+        flush(&mut writer, &mut pending);
     }
     pending.push_terminal(&Terminal::Done {
         finish_reason: FinishReason::Stop,
@@ -160,7 +160,7 @@ fn memory_log(criterion: &mut Criterion) {
         },
         text_sha256: String::new(),
     });
-    flush(writer.as_mut(), &mut pending);
+    flush(&mut writer, &mut pending);
     group.throughput(Throughput::Elements(10_000));
     group.bench_function("replay 10000 entries", |bencher| {
         bencher.iter(|| {

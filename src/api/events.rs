@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::FutureExt as _;
 
 use super::credentials::Reader;
-use super::encode::{self, Encoder};
+use super::encode;
 use super::path::StreamPath;
 use super::problem::{ApiError, Code, Errors};
 use super::sse::{EventBody, Format};
@@ -142,10 +142,7 @@ pub(super) fn respond(
 ) -> HttpResponse {
     let (content_type, format) = match following {
         Following::Ndjson => ("application/x-ndjson", Format::Ndjson),
-        Following::Sse | Following::Poll => (
-            "text/event-stream",
-            Format::Sse(Encoder::new(subscription.stream())),
-        ),
+        Following::Sse | Following::Poll => ("text/event-stream", Format::Sse),
     };
     let response = response
         .insert_header((header::CONTENT_TYPE, content_type))

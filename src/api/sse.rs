@@ -31,20 +31,20 @@ thread_local! {
 }
 
 /// In which form a stream is followed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Format {
     /// Server-Sent Events. The heartbeat is a comment with a single line end: a blank line after
     /// it would be an event without data, on which some clients fail.
-    Sse(Encoder),
+    Sse,
     /// One JSON object a line. The heartbeat is a space, which JSON parsers skip before the next
     /// object and line splitters never see as a line.
     Ndjson,
 }
 
 impl Format {
-    const fn heartbeat(&self) -> &'static [u8] {
+    const fn heartbeat(self) -> &'static [u8] {
         match self {
-            Self::Sse(_) => b":\n",
+            Self::Sse => b":\n",
             Self::Ndjson => b" ",
         }
     }
@@ -55,37 +55,45 @@ pub(super) struct EventBody {
     subscription: Subscription,
     format: Format,
     first: bool,
-    heartbeat: Duration,
     last_sent: Instant,
     /// Whether that was a moment ago, in the same turn of this task.
     just_sent: bool,
-    timer: Pin<Box<Sleep>>,
     /// When the timer will wake us, once it knows whom.
     armed: Option<Instant>,
+    heartbeat: Box<Heartbeat>,
+}
+
+/// What tokens do not touch.
+struct Heartbeat {
+    every: Duration,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl EventBody {
     /// A body with a heartbeat after each such time of silence.
     #[must_use]
-    pub(super) fn new(subscription: Subscription, format: Format, heartbeat: Duration) -> Self {
+    pub(super) fn new(subscription: Subscription, format: Format, every: Duration) -> Self {
         let now = Instant::now();
         Self {
             subscription,
             format,
             first: true,
-            heartbeat,
             last_sent: now,
             just_sent: false,
-            timer: Box::pin(sleep_until(now + heartbeat)),
             armed: None,
+            heartbeat: Box::new(Heartbeat {
+                every,
+                timer: Box::pin(sleep_until(now + every)),
+            }),
         }
     }
 
     fn encode(&mut self, Scratch { batch, bytes }: &mut Scratch) -> Bytes {
         bytes.clear();
+        let encoder = Encoder::new(self.subscription.stream());
         for entry in batch.entries() {
-            match &self.format {
-                Format::Sse(encoder) => encoder.event(&entry, self.first, bytes),
+            match self.format {
+                Format::Sse => encoder.event(&entry, self.first, bytes),
                 Format::Ndjson => {
                     encode::json(&entry, bytes);
                     bytes.push(b'\n');
@@ -108,18 +116,19 @@ impl EventBody {
         if self.armed.is_some_and(|armed| now < armed) {
             return Poll::Pending;
         }
+        let Heartbeat { every, timer } = &mut *self.heartbeat;
         loop {
-            self.armed = Some(self.timer.deadline());
-            ready!(self.timer.poll_unpin(context));
+            self.armed = Some(timer.deadline());
+            ready!(timer.poll_unpin(context));
             self.armed = None;
             let now = Instant::now();
-            let due = self.last_sent + self.heartbeat;
+            let due = self.last_sent + *every;
             if now >= due {
                 self.last_sent = now;
-                self.timer.as_mut().reset(now + self.heartbeat);
+                timer.as_mut().reset(now + *every);
                 return Poll::Ready(Bytes::from_static(self.format.heartbeat()));
             }
-            self.timer.as_mut().reset(due);
+            timer.as_mut().reset(due);
         }
     }
 }

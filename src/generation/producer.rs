@@ -68,7 +68,7 @@ pub(super) struct Producer {
     deltas: Option<Deltas>,
     /// Stops the generator's work when the producer ends or is dropped.
     cancel: DropGuard,
-    writer: Box<dyn Writer>,
+    writer: Writer,
     permit: Permit,
     /// What the log has not taken yet, if that takes longer than a poll.
     unlogged: Option<Box<Batch>>,
@@ -83,12 +83,7 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(
-        job: Job,
-        generator: &dyn Generator,
-        writer: Box<dyn Writer>,
-        permit: Permit,
-    ) -> Self {
+    pub(super) fn new(job: Job, generator: &dyn Generator, writer: Writer, permit: Permit) -> Self {
         let cancel = CancellationToken::new();
         let start = AssertUnwindSafe(|| -> Deltas {
             generator.generate(Arc::clone(&job.prompt), cancel.clone())

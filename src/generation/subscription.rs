@@ -10,16 +10,12 @@ use crate::stream_log::{Follower, LogError};
 /// One reader's place in one stream. While it lives, the stream is not abandoned.
 pub struct Subscription {
     stream: StreamId,
-    follower: Box<dyn Follower>,
+    follower: Follower,
     _alive: TaskTrackerToken,
 }
 
 impl Subscription {
-    pub(super) fn new(
-        stream: StreamId,
-        follower: Box<dyn Follower>,
-        alive: TaskTrackerToken,
-    ) -> Self {
+    pub(super) fn new(stream: StreamId, follower: Follower, alive: TaskTrackerToken) -> Self {
         Self {
             stream,
             follower,

@@ -19,6 +19,11 @@ impl StreamId {
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// Writes its text form.
+    pub fn encode(self, into: &mut [u8; 32]) -> &str {
+        self.0.as_simple().encode_lower(into)
+    }
 }
 
 /// A text that is not an id or a cursor.

@@ -56,7 +56,7 @@ fn failed() -> Terminal {
     }
 }
 
-pub(super) async fn create(log: &dyn StreamLog, owner: &Owner) -> (StreamId, Box<dyn Writer>) {
+pub(super) async fn create(log: &dyn StreamLog, owner: &Owner) -> (StreamId, Writer) {
     let new = new_stream(owner, None);
     let id = new.id;
     match log.create(new).await {
@@ -65,7 +65,7 @@ pub(super) async fn create(log: &dyn StreamLog, owner: &Owner) -> (StreamId, Box
     }
 }
 
-pub(super) async fn write(writer: &mut dyn Writer, texts: &[&str]) -> Result<(), LogError> {
+pub(super) async fn write(writer: &mut Writer, texts: &[&str]) -> Result<(), LogError> {
     let mut batch = Batch::default();
     for text in texts {
         batch.push_text(text);
@@ -73,18 +73,18 @@ pub(super) async fn write(writer: &mut dyn Writer, texts: &[&str]) -> Result<(),
     flush(writer, &mut batch).await
 }
 
-pub(super) async fn close(writer: &mut dyn Writer, terminal: &Terminal) -> Result<(), LogError> {
+pub(super) async fn close(writer: &mut Writer, terminal: &Terminal) -> Result<(), LogError> {
     let mut batch = Batch::default();
     batch.push_terminal(terminal);
     flush(writer, &mut batch).await
 }
 
-async fn flush(writer: &mut dyn Writer, batch: &mut Batch) -> Result<(), LogError> {
+async fn flush(writer: &mut Writer, batch: &mut Batch) -> Result<(), LogError> {
     poll_fn(|context| writer.poll_flush(context, batch)).await
 }
 
 /// Reads a follower to the end: the sequence numbers, the kinds and the text.
-pub(super) async fn drain(follower: &mut dyn Follower) -> (Vec<u64>, Vec<Kind>, String) {
+pub(super) async fn drain(follower: &mut Follower) -> (Vec<u64>, Vec<Kind>, String) {
     let (mut seqs, mut kinds, mut text) = (Vec::new(), Vec::new(), String::new());
     let mut batch = Batch::default();
     loop {
@@ -102,7 +102,7 @@ pub(super) async fn drain(follower: &mut dyn Follower) -> (Vec<u64>, Vec<Kind>, 
     }
 }
 
-async fn control(writer: &mut dyn Writer) -> Control {
+async fn control(writer: &mut Writer) -> Control {
     let told = poll_fn(|context| writer.poll_control(context));
     tokio::time::timeout(DEADLINE, told).await.unwrap()
 }
@@ -124,14 +124,14 @@ pub(super) async fn all(log: &dyn StreamLog) {
 async fn ids_are_contiguous_and_the_terminal_is_last(log: &dyn StreamLog) {
     let owner = owner("ids");
     let (id, mut writer) = create(log, &owner).await;
-    write(writer.as_mut(), &["a", "b"]).await.unwrap();
-    write(writer.as_mut(), &["c"]).await.unwrap();
-    close(writer.as_mut(), &done()).await.unwrap();
+    write(&mut writer, &["a", "b"]).await.unwrap();
+    write(&mut writer, &["c"]).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
     let mut follower = log
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
-    let (seqs, kinds, text) = drain(follower.as_mut()).await;
+    let (seqs, kinds, text) = drain(&mut follower).await;
     assert_eq!(seqs, [0, 1, 2, 3, 4]);
     assert_eq!(kinds[0], Kind::Start);
     assert_eq!(kinds[4], Kind::Done);
@@ -153,13 +153,13 @@ async fn a_follower_waits_and_is_woken(log: &dyn StreamLog) {
                 .unwrap(),
         );
     }
-    let reading = futures_util::future::join_all(followers.iter_mut().map(|f| drain(f.as_mut())));
+    let reading = futures_util::future::join_all(followers.iter_mut().map(drain));
     let writing = async {
         for _ in 0..50 {
-            write(writer.as_mut(), &["x"]).await.unwrap();
+            write(&mut writer, &["x"]).await.unwrap();
             tokio::task::yield_now().await;
         }
-        close(writer.as_mut(), &failed()).await.unwrap();
+        close(&mut writer, &failed()).await.unwrap();
     };
     let (read, ()) = futures_util::future::join(reading, writing).await;
     for (seqs, kinds, text) in read {
@@ -173,16 +173,16 @@ async fn any_cursor_resumes(log: &dyn StreamLog) {
     let owner = owner("resumes");
     let (id, mut writer) = create(log, &owner).await;
     for at in 0..100 {
-        write(writer.as_mut(), &[&format!("{at};")]).await.unwrap();
+        write(&mut writer, &[&format!("{at};")]).await.unwrap();
     }
-    close(writer.as_mut(), &done()).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
     for after in 0..=101 {
         let access = Access::Owner(&owner);
         let mut follower = log
             .follow(access, id, Some(after), Presence::Connected)
             .await
             .unwrap();
-        let (seqs, _, _) = drain(follower.as_mut()).await;
+        let (seqs, _, _) = drain(&mut follower).await;
         assert_eq!(seqs, (after + 1..=101).collect::<Vec<u64>>());
         let batch = log.read(access, id, Some(after), 1 << 20).await.unwrap();
         assert_eq!(batch.len(), seqs.len());
@@ -196,15 +196,9 @@ async fn any_cursor_resumes(log: &dyn StreamLog) {
 async fn nothing_follows_the_terminal(log: &dyn StreamLog) {
     let owner = owner("terminal");
     let (id, mut writer) = create(log, &owner).await;
-    close(writer.as_mut(), &done()).await.unwrap();
-    assert_eq!(
-        write(writer.as_mut(), &["late"]).await,
-        Err(LogError::Closed)
-    );
-    assert_eq!(
-        close(writer.as_mut(), &failed()).await,
-        Err(LogError::Closed)
-    );
+    close(&mut writer, &done()).await.unwrap();
+    assert_eq!(write(&mut writer, &["late"]).await, Err(LogError::Closed));
+    assert_eq!(close(&mut writer, &failed()).await, Err(LogError::Closed));
     drop(writer);
     let description = log.describe(Access::Owner(&owner), id).await.unwrap();
     assert_eq!(description.terminal, Some(done()));
@@ -213,13 +207,13 @@ async fn nothing_follows_the_terminal(log: &dyn StreamLog) {
 async fn a_dropped_writer_closes_its_stream(log: &dyn StreamLog) {
     let owner = owner("dropped");
     let (id, mut writer) = create(log, &owner).await;
-    write(writer.as_mut(), &["a"]).await.unwrap();
+    write(&mut writer, &["a"]).await.unwrap();
     drop(writer);
     let mut follower = log
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
-    let (_, kinds, text) = drain(follower.as_mut()).await;
+    let (_, kinds, text) = drain(&mut follower).await;
     assert_eq!((kinds.last(), text.as_str()), (Some(&Kind::Error), "a"));
     let terminal = log
         .describe(Access::Owner(&owner), id)
@@ -265,9 +259,8 @@ async fn streams_belong_to_their_owner(log: &dyn StreamLog) {
 async fn control_is_told_once(log: &dyn StreamLog) {
     let owner = owner("control");
     let (id, mut writer) = create(log, &owner).await;
-    let quiet = |writer: &mut Box<dyn Writer>| {
-        poll_fn(|context| writer.poll_control(context)).now_or_never()
-    };
+    let quiet =
+        |writer: &mut Writer| poll_fn(|context| writer.poll_control(context)).now_or_never();
     assert_eq!(
         quiet(&mut writer),
         None,
@@ -281,25 +274,25 @@ async fn control_is_told_once(log: &dyn StreamLog) {
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
-    assert_eq!(control(writer.as_mut()).await, Control::Attended);
+    assert_eq!(control(&mut writer).await, Control::Attended);
     drop(first);
     assert_eq!(quiet(&mut writer), None);
     drop(second);
     assert_eq!(
-        control(writer.as_mut()).await,
+        control(&mut writer).await,
         Control::Deserted(Presence::Connected)
     );
     let third = log
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
-    assert_eq!(control(writer.as_mut()).await, Control::Attended);
+    assert_eq!(control(&mut writer).await, Control::Attended);
     assert_eq!(writer.readers(), 3);
     log.cancel(Access::Owner(&owner), id).await.unwrap();
     log.cancel(Access::Owner(&owner), id).await.unwrap();
-    assert_eq!(control(writer.as_mut()).await, Control::Cancel);
+    assert_eq!(control(&mut writer).await, Control::Cancel);
     assert_eq!(quiet(&mut writer), None);
-    close(writer.as_mut(), &done()).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
     log.cancel(Access::Owner(&owner), id).await.unwrap();
     drop(third);
 }
@@ -338,7 +331,7 @@ async fn lists_are_newest_first(log: &dyn StreamLog) {
         ids.insert(0, id);
         writers.push(writer);
     }
-    close(writers[2].as_mut(), &failed()).await.unwrap();
+    close(&mut writers[2], &failed()).await.unwrap();
     let listed = |status, after, limit| {
         let owner = owner.clone();
         async move {
@@ -368,11 +361,11 @@ async fn removal_is_at_once_and_followers_are_told(log: &dyn StreamLog) {
         Err(LogError::Missing)
     );
     loop {
-        if control(writer.as_mut()).await == Control::Cancel {
+        if control(&mut writer).await == Control::Cancel {
             break;
         }
     }
-    close(writer.as_mut(), &done()).await.unwrap();
-    let (_, kinds, _) = drain(follower.as_mut()).await;
+    close(&mut writer, &done()).await.unwrap();
+    let (_, kinds, _) = drain(&mut follower).await;
     assert_eq!(kinds.last(), Some(&Kind::Done));
 }

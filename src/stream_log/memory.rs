@@ -8,10 +8,9 @@
 //! A live stream is never evicted.
 
 mod cell;
-mod follower;
+mod open;
 mod segments;
 mod waiting;
-mod writer;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
@@ -24,11 +23,9 @@ use futures_util::future::{self, BoxFuture};
 use tokio::time::Instant;
 
 use self::cell::Cell;
-use self::follower::MemoryFollower;
-use self::writer::MemoryWriter;
 use super::{
     Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Presence, Status,
-    StreamLog,
+    StreamLog, Writer,
 };
 use crate::stream::{Batch, Owner, StreamId};
 
@@ -112,10 +109,12 @@ impl MemoryLog {
         id: StreamId,
         after: Option<u64>,
         presence: Presence,
-    ) -> Result<MemoryFollower, LogError> {
+    ) -> Result<Follower, LogError> {
         let cell = self.shared.index().cell(access, id)?;
         cell.check_cursor(after)?;
-        Ok(MemoryFollower::new(cell, after, presence))
+        let slot = cell.join();
+        let next = after.map_or(0, |seq| seq + 1);
+        Ok(Follower::new(cell, slot, next, presence))
     }
 }
 
@@ -240,7 +239,7 @@ impl StreamLog for MemoryLog {
             let cell = Arc::new(Cell::new(new, Arc::clone(&self.shared)));
             index.by_owner.entry(owner).or_default().insert(id);
             index.streams.insert(id, Arc::clone(&cell));
-            Ok(Created::New(Box::new(MemoryWriter::new(cell))))
+            Ok(Created::New(Writer::new(cell)))
         })();
         future::ready(created).boxed()
     }
@@ -251,9 +250,8 @@ impl StreamLog for MemoryLog {
         id: StreamId,
         after: Option<u64>,
         presence: Presence,
-    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>> {
-        let follower = self.open(access, id, after, presence);
-        future::ready(follower.map(|follower| Box::new(follower) as Box<dyn Follower>)).boxed()
+    ) -> BoxFuture<'a, Result<Follower, LogError>> {
+        future::ready(self.open(access, id, after, presence)).boxed()
     }
 
     fn read<'a>(

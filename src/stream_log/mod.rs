@@ -13,10 +13,12 @@
 
 #[cfg(test)]
 mod conformance;
+mod handles;
 pub mod memory;
 
+pub use handles::{Follower, OpenStream, Place, Writer};
+
 use std::collections::BTreeMap;
-use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
@@ -43,7 +45,7 @@ pub trait StreamLog: Send + Sync {
         id: StreamId,
         after: Option<u64>,
         presence: Presence,
-    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>>;
+    ) -> BoxFuture<'a, Result<Follower, LogError>>;
 
     /// Reads up to `max_bytes` of entries after `after` without waiting and without becoming a
     /// reader. An empty batch means that there are none yet.
@@ -109,41 +111,6 @@ pub trait StreamLog: Send + Sync {
     ) -> BoxFuture<'a, Result<(), LogError>>;
 }
 
-/// The one handle that may write to a stream.
-pub trait Writer: Send {
-    /// Commits all of `pending`, which is empty afterwards. A terminal entry closes the stream.
-    ///
-    /// # Errors
-    /// [`LogError::TooLarge`] when the stream would outgrow its ceiling and [`LogError::Full`] when
-    /// the log would (a terminal entry is always taken); [`LogError::Closed`] when it has ended.
-    fn poll_flush(
-        &mut self,
-        context: &mut Context<'_>,
-        pending: &mut Batch,
-    ) -> Poll<Result<(), LogError>>;
-
-    /// The next thing the producer must know; each change is told once.
-    fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Control>;
-
-    /// How many readers have followed the stream so far.
-    fn readers(&self) -> u64;
-}
-
-/// A reader's place in a stream.
-pub trait Follower: Send {
-    /// Waits for entries and replaces what is in `batch` with up to `max_bytes` of them.
-    /// `Ready(Ok(false))` means that the terminal entry has been read.
-    ///
-    /// # Errors
-    /// The rest of the stream cannot be read any more.
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        batch: &mut Batch,
-        max_bytes: usize,
-    ) -> Poll<Result<bool, LogError>>;
-}
-
 /// What a producer is told while it works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
@@ -202,7 +169,7 @@ pub struct IdempotencyKey {
 /// The outcome of [`StreamLog::create`].
 pub enum Created {
     /// The stream is new, and this is its writer.
-    New(Box<dyn Writer>),
+    New(Writer),
     /// The idempotency key names this stream.
     Existing(StreamId),
 }

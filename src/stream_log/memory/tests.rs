@@ -24,7 +24,7 @@ async fn a_finished_stream_is_kept_for_its_retention_and_then_gone_for_its_owner
     let (mine, other) = (owner("mine"), owner("other"));
     let (live, _writer) = create(&log, &mine).await;
     let (finished, mut writer) = create(&log, &mine).await;
-    close(writer.as_mut(), &done()).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
     let ended = Instant::now();
     log.sweep(ended + Duration::from_secs(599));
     assert!(log.describe(Access::Owner(&mine), finished).await.is_ok());
@@ -47,12 +47,12 @@ async fn the_oldest_finished_makes_room_and_live_streams_never_do() {
     let owner = owner("o");
     let text = "x".repeat(20_000);
     let (live, mut live_writer) = create(&log, &owner).await;
-    write(live_writer.as_mut(), &[&text]).await.unwrap();
+    write(&mut live_writer, &[&text]).await.unwrap();
     let mut finished = Vec::new();
     for _ in 0..6 {
         let (id, mut writer) = create(&log, &owner).await;
-        write(writer.as_mut(), &[&text]).await.unwrap();
-        close(writer.as_mut(), &done()).await.unwrap();
+        write(&mut writer, &[&text]).await.unwrap();
+        close(&mut writer, &done()).await.unwrap();
         finished.push(id);
         assert!(log.bytes() < 100_000 + 30_000);
     }
@@ -85,12 +85,10 @@ async fn a_log_full_of_live_streams_takes_no_new_one() {
     let log = log(50_000, 60_000);
     let owner = owner("o");
     let (id, mut writer) = create(&log, &owner).await;
-    write(writer.as_mut(), &[&"x".repeat(40_000)])
-        .await
-        .unwrap();
+    write(&mut writer, &[&"x".repeat(40_000)]).await.unwrap();
     let live = fill(&log, &owner).await;
     assert!((5..12).contains(&live.len()));
-    close(writer.as_mut(), &done()).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
     assert!(log.create(new_stream(&owner, None)).await.is_ok());
     let gone = log.describe(Access::Owner(&owner), id).await.err();
     assert_eq!(gone, Some(LogError::Expired));
@@ -101,15 +99,15 @@ async fn one_stream_has_its_own_ceiling_and_can_still_be_closed() {
     let log = log(64 * MIB, 10_000);
     let owner = owner("o");
     let (id, mut writer) = create(&log, &owner).await;
-    write(writer.as_mut(), &[&"x".repeat(8_000)]).await.unwrap();
-    let too_large = write(writer.as_mut(), &[&"x".repeat(8_000)]).await;
+    write(&mut writer, &[&"x".repeat(8_000)]).await.unwrap();
+    let too_large = write(&mut writer, &[&"x".repeat(8_000)]).await;
     assert_eq!(too_large, Err(LogError::TooLarge));
-    close(writer.as_mut(), &done()).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
     let mut follower = log
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
-    let (seqs, _, text) = drain(follower.as_mut()).await;
+    let (seqs, _, text) = drain(&mut follower).await;
     assert_eq!((seqs.len(), text.len()), (3, 8_000));
 }
 
@@ -119,12 +117,12 @@ async fn memory_comes_back() {
     let owner = owner("o");
     for _ in 0..100 {
         let (id, mut writer) = create(&log, &owner).await;
-        write(writer.as_mut(), &["a", "b", "c"]).await.unwrap();
+        write(&mut writer, &["a", "b", "c"]).await.unwrap();
         let _follower = log
             .follow(Access::Owner(&owner), id, None, Presence::Connected)
             .await
             .unwrap();
-        close(writer.as_mut(), &done()).await.unwrap();
+        close(&mut writer, &done()).await.unwrap();
     }
     assert!(log.bytes() > 0);
     log.sweep(Instant::now() + Duration::from_secs(601));
@@ -137,12 +135,10 @@ async fn the_ceiling_holds_whoever_reads() {
     let log = log(50_000, 60_000);
     let owner = owner("o");
     let (id, mut writer) = create(&log, &owner).await;
-    write(writer.as_mut(), &[&"x".repeat(40_000)])
-        .await
-        .unwrap();
+    write(&mut writer, &[&"x".repeat(40_000)]).await.unwrap();
     let follower = log.follow(Access::Owner(&owner), id, None, Presence::Connected);
     let mut follower = follower.await.unwrap();
-    close(writer.as_mut(), &done()).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
     let live = fill(&log, &owner).await;
     assert!(live.len() > 20, "the finished stream made room");
     let mut batch = Batch::default();
@@ -155,14 +151,14 @@ async fn an_expired_stream_is_read_to_its_end_by_whoever_follows_it() {
     let log = log(64 * MIB, MIB);
     let owner = owner("o");
     let (id, mut writer) = create(&log, &owner).await;
-    write(writer.as_mut(), &["whole"]).await.unwrap();
-    close(writer.as_mut(), &done()).await.unwrap();
+    write(&mut writer, &["whole"]).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
     let mut follower = log
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
     log.sweep(Instant::now() + Duration::from_secs(601));
-    let (_, _, text) = drain(follower.as_mut()).await;
+    let (_, _, text) = drain(&mut follower).await;
     assert_eq!(text, "whole");
 }
 
@@ -173,20 +169,16 @@ async fn a_deleted_stream_does_not_keep_others_out_however_slowly_it_is_read() {
     let mut readers = Vec::new();
     for _ in 0..2 {
         let (id, mut writer) = create(&log, &owner).await;
-        write(writer.as_mut(), &[&"x".repeat(20_000)])
-            .await
-            .unwrap();
-        close(writer.as_mut(), &done()).await.unwrap();
+        write(&mut writer, &[&"x".repeat(20_000)]).await.unwrap();
+        close(&mut writer, &done()).await.unwrap();
         let follower = log.follow(Access::Owner(&owner), id, None, Presence::Connected);
         readers.push(follower.await.unwrap());
         log.remove(Access::Owner(&owner), id).await.unwrap();
     }
     for _ in 0..20 {
         let (_, mut writer) = create(&log, &owner).await;
-        write(writer.as_mut(), &[&"x".repeat(10_000)])
-            .await
-            .unwrap();
-        close(writer.as_mut(), &done()).await.unwrap();
+        write(&mut writer, &[&"x".repeat(10_000)]).await.unwrap();
+        close(&mut writer, &done()).await.unwrap();
         assert!(log.bytes() < 60_000);
     }
 }
@@ -197,10 +189,10 @@ async fn live_streams_cannot_outgrow_the_ceiling() {
     let owner = owner("o");
     let (_, mut first) = create(&log, &owner).await;
     let (_, mut second) = create(&log, &owner).await;
-    write(first.as_mut(), &[&"x".repeat(30_000)]).await.unwrap();
-    let full = write(second.as_mut(), &[&"x".repeat(30_000)]).await;
+    write(&mut first, &[&"x".repeat(30_000)]).await.unwrap();
+    let full = write(&mut second, &[&"x".repeat(30_000)]).await;
     assert_eq!(full, Err(LogError::Full));
-    close(second.as_mut(), &done()).await.unwrap();
+    close(&mut second, &done()).await.unwrap();
     assert!(log.bytes() < 50_000);
-    write(first.as_mut(), &["more"]).await.unwrap();
+    write(&mut first, &["more"]).await.unwrap();
 }

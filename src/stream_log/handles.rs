@@ -1,0 +1,147 @@
+//! The handles of an open stream: the writer that its producer holds, and its readers' followers.
+//!
+//! What every token touches decides what a token costs, so a handle is a pointer to the stream and
+//! a place in it, to be kept by value, and what it must remember lies beside the stream's state.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::{Control, LogError, Presence};
+use crate::stream::Batch;
+
+/// A stream as its backend keeps it while somebody writes or reads it. Only the handles call it.
+pub trait OpenStream: Send + Sync {
+    /// See [`Writer::poll_flush`].
+    ///
+    /// # Errors
+    /// The same.
+    fn poll_flush(
+        &self,
+        context: &mut Context<'_>,
+        pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>>;
+
+    /// See [`Writer::poll_control`].
+    fn poll_control(&self, context: &mut Context<'_>) -> Poll<Control>;
+
+    /// See [`Writer::readers`].
+    fn readers(&self) -> u64;
+
+    /// The writer is gone; if it has not closed the stream, nobody else will.
+    fn lose_writer(&self);
+
+    /// See [`Follower::poll_read`].
+    ///
+    /// # Errors
+    /// The same.
+    fn poll_read(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+        batch: &mut Batch,
+        max_bytes: usize,
+    ) -> Poll<Result<bool, LogError>>;
+
+    /// A follower is gone.
+    fn leave(&self, place: &Place);
+}
+
+/// The one handle that may write to a stream. Dropped before it closed the stream, it closes it as
+/// `producer_lost`.
+pub struct Writer {
+    stream: Arc<dyn OpenStream>,
+}
+
+impl Writer {
+    /// The writer of a new stream, which must have no other.
+    #[must_use]
+    pub fn new(stream: Arc<dyn OpenStream>) -> Self {
+        Self { stream }
+    }
+
+    /// Commits all of `pending`, which is empty afterwards. A terminal entry closes the stream.
+    ///
+    /// # Errors
+    /// [`LogError::TooLarge`] when the stream would outgrow its ceiling and [`LogError::Full`] when
+    /// the log would (a terminal entry is always taken); [`LogError::Closed`] when it has ended.
+    pub fn poll_flush(
+        &mut self,
+        context: &mut Context<'_>,
+        pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>> {
+        self.stream.poll_flush(context, pending)
+    }
+
+    /// The next thing the producer must know; each change is told once. To be polled by one task
+    /// only: once that waits, no other is noticed.
+    pub fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Control> {
+        self.stream.poll_control(context)
+    }
+
+    /// How many readers have followed the stream so far.
+    #[must_use]
+    pub fn readers(&self) -> u64 {
+        self.stream.readers()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stream.lose_writer();
+    }
+}
+
+/// A reader's place in a stream. While it lives, the stream has a reader.
+pub struct Follower {
+    stream: Arc<dyn OpenStream>,
+    place: Place,
+}
+
+/// What a [`Follower`] remembers for its backend.
+pub struct Place {
+    /// The sequence number of the next entry to read.
+    pub next: u64,
+    /// Which of the stream's followers it is.
+    pub slot: usize,
+    /// What its absence will mean.
+    pub presence: Presence,
+    /// The task that the stream will wake for the next entry.
+    pub waits: Option<Waker>,
+}
+
+impl Follower {
+    /// The follower in the stream's slot `slot`, before the entry `next`.
+    #[must_use]
+    pub fn new(stream: Arc<dyn OpenStream>, slot: usize, next: u64, presence: Presence) -> Self {
+        Self {
+            stream,
+            place: Place {
+                next,
+                slot,
+                presence,
+                waits: None,
+            },
+        }
+    }
+
+    /// Waits for entries and replaces what is in `batch` with up to `max_bytes` of them.
+    /// `Ready(Ok(false))` means that the terminal entry has been read.
+    ///
+    /// # Errors
+    /// The rest of the stream cannot be read any more.
+    pub fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        batch: &mut Batch,
+        max_bytes: usize,
+    ) -> Poll<Result<bool, LogError>> {
+        self.stream
+            .poll_read(&mut self.place, context, batch, max_bytes)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stream.leave(&self.place);
+    }
+}
