@@ -22,6 +22,8 @@ use crate::generation::{GenerationService, Models};
 use crate::generator::Generator;
 use crate::generator::command::CommandGenerator;
 use crate::generator::demo::DemoGenerator;
+use crate::generator::http::{Upstream, system_roots};
+use crate::generator::openai::OpenAiGenerator;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
@@ -68,7 +70,7 @@ impl App {
         let limiter = Arc::new(LocalLimiter::new(config.limits()));
         let generations = GenerationService::new(
             Arc::new(log.clone()) as Arc<dyn StreamLog>,
-            models(config),
+            models(config)?,
             config.generation(),
             phases.stopping.clone(),
         );
@@ -157,18 +159,23 @@ async fn sweep(log: &MemoryLog, limiter: &LocalLimiter, failures: &AuthFailures)
     }
 }
 
-fn models(config: &Config) -> Models {
+fn models(config: &Config) -> anyhow::Result<Models> {
+    let roots = system_roots()?;
     let by_name = config.models.iter().map(|(name, model)| {
         let generator: Arc<dyn Generator> = match model {
             ModelConfig::Demo(demo) => Arc::new(DemoGenerator::new(demo.clone())),
             ModelConfig::Command(command) => Arc::new(CommandGenerator::new(command.clone())),
+            ModelConfig::OpenAi(server) => {
+                let upstream = Upstream::new(server.upstream.clone(), Arc::clone(&roots));
+                Arc::new(OpenAiGenerator::new(upstream, server.model.clone()))
+            }
         };
         (name.clone(), generator)
     });
-    Models {
+    Ok(Models {
         by_name: by_name.collect(),
         default: config.default_model().to_owned(),
-    }
+    })
 }
 
 /// Where the server would listen.

@@ -27,6 +27,7 @@ use crate::auth::{JwtConfig, KeyConfig};
 use crate::generation::GenerationConfig;
 use crate::generator::command::CommandConfig;
 use crate::generator::demo::DemoConfig;
+use crate::generator::http::UpstreamConfig;
 use crate::limit::Plan;
 use crate::limit::local::LimitConfig;
 use crate::stream_log::memory::MemoryConfig;
@@ -94,6 +95,17 @@ pub enum ModelConfig {
     Demo(DemoConfig),
     /// A program.
     Command(CommandConfig),
+    /// A server that speaks OpenAI's chat completions.
+    OpenAi(OpenAiConfig),
+}
+
+/// A server that speaks OpenAI's chat completions.
+#[derive(Debug, Clone)]
+pub struct OpenAiConfig {
+    /// Where it is.
+    pub upstream: UpstreamConfig,
+    /// Its own name for the model; the public one if absent.
+    pub model: Option<String>,
 }
 
 impl Config {

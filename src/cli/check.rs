@@ -28,6 +28,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         let kind = match model {
             ModelConfig::Demo(_) => "demo".to_owned(),
             ModelConfig::Command(command) => format!("command {}", command.program),
+            ModelConfig::OpenAi(server) => format!("openai {}", server.upstream.url),
         };
         println!("model     {name}: {kind}{default}");
     }

@@ -289,6 +289,26 @@ pub enum Model {
     Demo(DemoConfig),
     /// A program.
     Command(CommandModel),
+    /// A server that speaks OpenAI's chat completions.
+    OpenAi(OpenAiModel),
+}
+
+/// A server that answers prompts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAiModel {
+    pub base_url: String,
+    pub model: Option<String>,
+    pub api_key_env: Option<String>,
+    pub api_key_file: Option<PathBuf>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    #[serde(default = "connect_timeout", with = "humantime_serde")]
+    pub connect_timeout: Duration,
+}
+
+const fn connect_timeout() -> Duration {
+    Duration::from_secs(5)
 }
 
 /// A program that answers prompts.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{File, KeyEntry, Model};
-use super::{Config, ConfigError, ModelConfig, development};
+use super::file::{File, KeyEntry, Model, OpenAiModel};
+use super::{Config, ConfigError, ModelConfig, OpenAiConfig, development};
 use crate::auth::{JwtConfig, KeyConfig, KeyError, KeyMaterial, KeySet};
 use crate::generator::command::CommandConfig;
 use crate::generator::demo::DemoConfig;
+use crate::generator::http::{BaseUrl, Headers, UpstreamConfig};
 
 /// Reads the files that the configuration names, and checks what a type cannot.
 pub(super) struct Loader {
@@ -261,6 +262,43 @@ impl Loader {
         }
     }
 
+    fn openai(&self, name: &str, model: &OpenAiModel) -> Result<OpenAiConfig, ConfigError> {
+        let key = |key: &str| format!("models.{name}.{key}");
+        let url = BaseUrl::parse(&model.base_url)
+            .map_err(|expected| self.wrong(key("base_url"), expected))?;
+        let api_key = match (&model.api_key_env, &model.api_key_file) {
+            (None, None) => None,
+            (Some(variable), None) => Some(std::env::var(variable).map_err(|_| {
+                self.wrong(
+                    key("api_key_env"),
+                    format!("the variable {variable} is not set"),
+                )
+            })?),
+            (None, Some(file)) => Some(self.read_text(&key("api_key_file"), file)?),
+            (Some(_), Some(_)) => {
+                return Err(self.wrong(
+                    format!("models.{name}"),
+                    "expected at most one of api_key_env and api_key_file",
+                ));
+            }
+        };
+        let api_key = api_key.as_deref().map(str::trim);
+        let headers = Headers::new(&model.headers, api_key).map_err(|header| {
+            self.wrong(key("headers"), format!("{header}: this is not a header"))
+        })?;
+        if model.connect_timeout.is_zero() {
+            return Err(self.wrong(key("connect_timeout"), "expected more than 0"));
+        }
+        Ok(OpenAiConfig {
+            upstream: UpstreamConfig {
+                url,
+                headers,
+                connect_timeout: model.connect_timeout,
+            },
+            model: model.model.clone(),
+        })
+    }
+
     fn model(&self, name: &str, model: &Model) -> Result<ModelConfig, ConfigError> {
         if name.is_empty() || name.len() > 128 || !name.bytes().all(|byte| byte.is_ascii_graphic())
         {
@@ -274,6 +312,7 @@ impl Loader {
                 Ok(()) => Ok(ModelConfig::Demo(demo.clone())),
                 Err((knob, expected)) => Err(self.wrong(format!("models.{name}.{knob}"), expected)),
             },
+            Model::OpenAi(server) => Ok(ModelConfig::OpenAi(self.openai(name, server)?)),
             Model::Command(command) => {
                 if command.program.is_empty() {
                     return Err(self.wrong(format!("models.{name}.program"), "expected a program"));

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::complaints::Complaints;
 use super::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, ToolCall, Usage};
+use crate::stream::FailureCode;
 
 /// The longest line that a program may print, in bytes.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
@@ -91,6 +92,7 @@ impl CommandGenerator {
             Err(error) => {
                 tracing::error!(program = %self.config.program, %error, "Could not start a generator's program");
                 Err(GeneratorError {
+                    code: FailureCode::GeneratorError,
                     message: "the model's program could not be started".to_owned(),
                     retryable: false,
                 })
@@ -270,6 +272,8 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
             }
             Ok(Line::Error { error }) => {
                 return Err(GeneratorError {
+                    code: FailureCode::GeneratorError,
+                    code: FailureCode::GeneratorError,
                     message: error.message,
                     retryable: error.retryable,
                 });

@@ -6,6 +6,9 @@
 
 pub mod command;
 pub mod demo;
+pub mod event_stream;
+pub mod http;
+pub mod openai;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use futures_util::stream::LocalBoxStream;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::stream::FailureCode;
 pub use crate::stream::{FinishReason, ToolCall, Usage};
 
 /// The deltas of one generation. It is polled on one thread, so it need not be `Send`.
@@ -122,6 +126,8 @@ pub enum Delta {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct GeneratorError {
+    /// A stable code for programs.
+    pub code: FailureCode,
     /// A sentence for people.
     pub message: String,
     /// Whether the same request may succeed when it is sent again.
@@ -129,13 +135,20 @@ pub struct GeneratorError {
 }
 
 impl GeneratorError {
+    /// A failure that is retryable if its code says so.
+    #[must_use]
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retryable: code.retryable(),
+        }
+    }
+
     /// A failure that may pass.
     #[must_use]
     pub fn retryable(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            retryable: true,
-        }
+        Self::new(FailureCode::GeneratorError, message)
     }
 }
 

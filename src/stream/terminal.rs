@@ -76,6 +76,16 @@ pub enum FailureCode {
     GeneratorError,
     /// The generator ended without a finish reason.
     UpstreamIncomplete,
+    /// The model's server cannot be reached.
+    UpstreamUnavailable,
+    /// The model's server turns requests away for now.
+    UpstreamRateLimited,
+    /// The model's server refuses this request, or us.
+    UpstreamRefused,
+    /// The model's server failed.
+    UpstreamError,
+    /// The model's server said something that cannot be understood.
+    UpstreamInvalid,
     /// A defect of the server or of the generator (a panic, for example).
     InternalError,
     /// No delta came within the first-token time-out.
@@ -103,6 +113,11 @@ impl FailureCode {
         match self {
             Self::GeneratorError => "generator_error",
             Self::UpstreamIncomplete => "upstream_incomplete",
+            Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::UpstreamRateLimited => "upstream_rate_limited",
+            Self::UpstreamRefused => "upstream_refused",
+            Self::UpstreamError => "upstream_error",
+            Self::UpstreamInvalid => "upstream_invalid",
             Self::InternalError => "internal_error",
             Self::FirstTokenTimeout => "first_token_timeout",
             Self::IdleTimeout => "idle_timeout",
@@ -121,13 +136,20 @@ impl FailureCode {
         match self {
             Self::GeneratorError
             | Self::UpstreamIncomplete
+            | Self::UpstreamUnavailable
+            | Self::UpstreamRateLimited
+            | Self::UpstreamError
             | Self::FirstTokenTimeout
             | Self::IdleTimeout
             | Self::QuotaExceeded
             | Self::ServerStopping
             | Self::Overloaded
             | Self::ProducerLost => true,
-            Self::InternalError | Self::TotalTimeout | Self::StreamTooLarge => false,
+            Self::UpstreamRefused
+            | Self::UpstreamInvalid
+            | Self::InternalError
+            | Self::TotalTimeout
+            | Self::StreamTooLarge => false,
         }
     }
 }

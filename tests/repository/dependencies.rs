@@ -49,14 +49,18 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 9] = [
+const FENCES: [(&str, &[&str]); 13] = [
     ("actix_web", &["src/api/", "src/app.rs", "src/cli/serve.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
     ("jsonwebtoken", &["src/auth/"]),
     ("governor", &["src/limit/local.rs", "src/limit/failures.rs"]),
     ("figment", &["src/config.rs", "src/config/"]),
-    ("rustls", &["src/app.rs"]),
+    ("rustls", &["src/app.rs", "src/generator/http"]),
+    ("tokio_rustls", &["src/generator/http/"]),
+    ("rustls_native_certs", &["src/generator/http/"]),
+    ("hyper", &["src/generator/"]),
+    ("hyper_util", &["src/generator/http/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app.rs"]),
 ];

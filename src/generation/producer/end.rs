@@ -58,7 +58,7 @@ impl Due {
 /// What readers are told of a generator's error.
 pub(super) fn generator_failed(error: &GeneratorError) -> Failure {
     Failure {
-        code: FailureCode::GeneratorError,
+        code: error.code,
         message: error.message.chars().take(MAX_MESSAGE_CHARS).collect(),
         retryable: error.retryable,
     }

@@ -15,6 +15,10 @@ use crate::stream_log::{Control, Description, LogError, NewStream, Presence, Sta
 const OVERHEAD_BYTES: usize = 1024;
 
 /// One stream. Its lock is held for the time of copying a batch, never across an await.
+///
+/// What each token touches lies together, here and in [`State`]: a line of memory that is not in the
+/// processor's cache costs more than all that is done with it.
+#[repr(C)]
 pub(super) struct Cell {
     /// Whether there may be something that the writer has not been told, so that it looks without
     /// the lock.
@@ -26,8 +30,7 @@ pub(super) struct Cell {
     about: Box<NewStream>,
 }
 
-/// In this order, so that what each token touches lies together: a line of memory that is not in
-/// the processor's cache costs more than all that is done with it.
+/// What changes; in this order.
 #[repr(C)]
 pub(super) struct State {
     pub(super) evicted: bool,

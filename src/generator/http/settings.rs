@@ -1,0 +1,118 @@
+//! What a configuration says of an upstream, checked once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hyper::Uri;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+/// An absolute `http` or `https` URL without query, fragment or credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    pub(super) https: bool,
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// What stands in `Host`.
+    pub(super) authority: HeaderValue,
+    /// What stands before each path, without a slash at its end.
+    path: String,
+}
+
+impl BaseUrl {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "expected a URL such as http://127.0.0.1:8000/v1";
+        let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
+        let authority = uri.authority().ok_or(EXPECTED)?;
+        let https = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(EXPECTED),
+        };
+        if uri.query().is_some() || url.contains('#') {
+            return Err("expected a URL without query and fragment");
+        }
+        if authority.as_str().contains('@') {
+            return Err("expected a URL without credentials; they have keys of their own");
+        }
+        let path = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self {
+            https,
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(if https { 443 } else { 80 }),
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| EXPECTED)?,
+            path,
+        })
+    }
+
+    /// The target of a request to this path, which is one of ours.
+    pub(super) fn join(&self, path: &str) -> Uri {
+        format!("{}{path}", self.path).parse().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        let authority = self.authority.to_str().unwrap_or_default();
+        write!(formatter, "{scheme}://{authority}{}", self.path)
+    }
+}
+
+/// Headers that go with each request. Their values are never shown.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(pub(super) HeaderMap);
+
+impl Headers {
+    /// These headers, and a bearer token if there is one.
+    ///
+    /// # Errors
+    /// Names the header that is none.
+    pub fn new(headers: &BTreeMap<String, String>, bearer: Option<&str>) -> Result<Self, String> {
+        let mut all = HeaderMap::new();
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).map_err(|_| name.clone())?;
+            let name = name.parse::<HeaderName>().map_err(|_| name.clone())?;
+            all.insert(name, value);
+        }
+        if let Some(bearer) = bearer {
+            let value = HeaderValue::from_str(&format!("Bearer {bearer}"));
+            all.insert(AUTHORIZATION, value.map_err(|_| AUTHORIZATION.to_string())?);
+        }
+        for value in all.values_mut() {
+            value.set_sensitive(true);
+        }
+        Ok(Self(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let url = BaseUrl::parse("http://[::1]:8000/v1/").unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.https), ("::1", 8000, false));
+        assert_eq!(url.join("/models"), "/v1/models");
+        let url = BaseUrl::parse("https://api.example.com").unwrap();
+        assert_eq!((url.port, url.https), (443, true));
+        assert_eq!(url.join("/models"), "/models");
+        for wrong in ["", "localhost:8000", "/v1", "ftp://a/", "http://a/?k=1", "http://u:p@a/", "http://a/#x", "http://a b/"] {
+            assert!(BaseUrl::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn header_values_are_not_shown() {
+        let headers = BTreeMap::from([("X-Key".to_owned(), "geheim".to_owned())]);
+        let headers = Headers::new(&headers, Some("geheim")).unwrap();
+        assert_eq!(headers.0["authorization"], "Bearer geheim");
+        assert!(!format!("{headers:?}").contains("geheim"));
+        let wrong = BTreeMap::from([("X Key".to_owned(), "a".to_owned())]);
+        assert_eq!(Headers::new(&wrong, None).err().as_deref(), Some("X Key"));
+    }
+}
