@@ -75,7 +75,10 @@ fn main() -> anyhow::Result<()> {
         [] => Scenario::ALL.to_vec(),
         named => named.to_vec(),
     };
-    let steps: usize = scenarios.iter().map(|scenario| scenario.steps()).sum();
+    let steps: usize = scenarios
+        .iter()
+        .map(|scenario| scenario.steps(arguments.quick))
+        .sum();
     let bench = Bench {
         cores,
         quick: arguments.quick,

@@ -273,7 +273,6 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
             Ok(Line::Error { error }) => {
                 return Err(GeneratorError {
                     code: FailureCode::GeneratorError,
-                    code: FailureCode::GeneratorError,
                     message: error.message,
                     retryable: error.retryable,
                 });

@@ -128,7 +128,10 @@ impl EventStream {
             line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         }
         if line.is_empty() {
-            let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
+            let (name, data) = (
+                std::mem::take(&mut self.name),
+                std::mem::take(&mut self.data),
+            );
             if std::mem::take(&mut self.has_data) {
                 found(ServerEvent { name, data });
             }
@@ -224,7 +227,8 @@ mod tests {
 
     #[test]
     fn an_event_has_a_name_of_its_own() {
-        let events = parse(&[b"event: one\ndata: a\n\ndata: b\n\nevent: x\nevent: two\ndata: c\n\n"]);
+        let events =
+            parse(&[b"event: one\ndata: a\n\ndata: b\n\nevent: x\nevent: two\ndata: c\n\n"]);
         let name = |name: &str, data: &str| (name.to_owned(), data.to_owned());
         let expected = vec![name("one", "a"), name("", "b"), name("two", "c")];
         assert_eq!(events, Ok(expected));
@@ -234,7 +238,10 @@ mod tests {
     fn what_is_held_is_bounded() {
         let long = vec![b'x'; MAX + 1];
         assert_eq!(parse(&[&long]), Err(EventStreamError::TooLong(MAX)));
-        assert_eq!(parse(&[b"data: ", &long, b"\n\n"]), Err(EventStreamError::TooLong(MAX)));
+        assert_eq!(
+            parse(&[b"data: ", &long, b"\n\n"]),
+            Err(EventStreamError::TooLong(MAX))
+        );
         let whole = [b"data: ".as_slice(), &long, b"\n\n"].concat();
         assert_eq!(parse(&[&whole]), Err(EventStreamError::TooLong(MAX)));
         let lines = b"data: 0123456789\n".repeat(MAX / 10);

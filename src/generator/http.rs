@@ -119,7 +119,11 @@ impl Upstream {
         headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
     ) -> Request<Full<Bytes>> {
-        let UpstreamConfig { url, headers: always, .. } = &self.endpoint.config;
+        let UpstreamConfig {
+            url,
+            headers: always,
+            ..
+        } = &self.endpoint.config;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method.clone();
         *request.uri_mut() = url.join(path);
@@ -150,7 +154,10 @@ impl Answer {
     ///
     /// # Errors
     /// The rest will not come.
-    pub fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, HttpError>> {
+    pub fn poll_data(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, HttpError>> {
         let mut driven = false;
         loop {
             let Some(body) = &mut self.body else {

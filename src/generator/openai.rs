@@ -110,7 +110,9 @@ async fn ask(upstream: &Upstream, body: Vec<u8>) -> Result<Answer, GeneratorErro
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.trim_start().starts_with("text/event-stream"));
     if !is_stream {
-        return Err(invalid("the upstream did not answer with a stream of events"));
+        return Err(invalid(
+            "the upstream did not answer with a stream of events",
+        ));
     }
     Ok(answer)
 }
@@ -126,7 +128,10 @@ async fn refused(answer: &mut Answer) -> GeneratorError {
             "the upstream turns requests away for now".to_owned(),
         ),
         401 | 403 => {
-            tracing::error!(status = status.as_u16(), "The upstream refuses our credentials");
+            tracing::error!(
+                status = status.as_u16(),
+                "The upstream refuses our credentials"
+            );
             (
                 FailureCode::UpstreamRefused,
                 "the upstream refuses this server's credentials".to_owned(),

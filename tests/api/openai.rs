@@ -57,9 +57,14 @@ fn text_reasoning_tool_calls_and_usage_come_through() {
             {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}},
             {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{"}},
         ]})));
-        exchange.event(delta(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})));
-        exchange.event(delta(json!({"tool_calls": [{"index": 1, "function": {"arguments": "}"}}]})));
-        exchange.event(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}));
+        exchange.event(delta(
+            json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
+        ));
+        exchange.event(delta(
+            json!({"tool_calls": [{"index": 1, "function": {"arguments": "}"}}]}),
+        ));
+        exchange
+            .event(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}));
         exchange.event(json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12}}));
         exchange.event("[DONE]");
         exchange.chunk("");
@@ -67,8 +72,16 @@ fn text_reasoning_tool_calls_and_usage_come_through() {
     assert_eq!(
         kinds(&events),
         [
-            "start", "reasoning", "reasoning", "token", "token", "tool_call", "tool_call",
-            "tool_call", "tool_call", "done"
+            "start",
+            "reasoning",
+            "reasoning",
+            "token",
+            "token",
+            "tool_call",
+            "tool_call",
+            "tool_call",
+            "tool_call",
+            "done"
         ]
     );
     assert_eq!(text(&events), "Hello \u{1F600}");
@@ -78,7 +91,10 @@ fn text_reasoning_tool_calls_and_usage_come_through() {
     assert_eq!(events[5].data["name"], "f");
     let done = &events[9].data;
     assert_eq!(done["finish_reason"], "tool_calls");
-    assert_eq!(done["usage"], json!({"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12}));
+    assert_eq!(
+        done["usage"],
+        json!({"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12})
+    );
 }
 
 #[test]
@@ -99,16 +115,33 @@ fn the_upstream_gets_the_request_its_own_model_name_and_our_key_and_nothing_else
         "metadata": {"private": "note"},
     });
     for _ in 0..3 {
-        let events = server.post("/v1/streams").json(&body).send().events().rest();
+        let events = server
+            .post("/v1/streams")
+            .json(&body)
+            .send()
+            .events()
+            .rest();
         assert_eq!(text(&events), "x");
     }
     let seen = upstream.seen();
     assert_eq!(seen.len(), 3);
-    assert!(seen[0].head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{}", seen[0].head);
+    assert!(
+        seen[0]
+            .head
+            .starts_with("POST /v1/chat/completions HTTP/1.1\r\n"),
+        "{}",
+        seen[0].head
+    );
     assert_eq!(seen[0].header("authorization"), Some("Bearer tailrace"));
     assert_eq!(seen[0].header("x-team"), Some("water"));
-    assert_eq!(seen[0].header("host"), Some(upstream.address.to_string().as_str()));
-    assert!(!seen[0].head.contains("eyJ"), "no token of the client's goes on");
+    assert_eq!(
+        seen[0].header("host"),
+        Some(upstream.address.to_string().as_str())
+    );
+    assert!(
+        !seen[0].head.contains("eyJ"),
+        "no token of the client's goes on"
+    );
     assert_eq!(
         seen[0].json(),
         json!({
@@ -134,7 +167,11 @@ fn every_finish_reason() {
             exchange.text("x");
             exchange.finish(said);
         });
-        assert_eq!(events.last().unwrap().data["finish_reason"], expected, "{said}");
+        assert_eq!(
+            events.last().unwrap().data["finish_reason"],
+            expected,
+            "{said}"
+        );
     }
 }
 
@@ -162,62 +199,263 @@ type Script = fn(&mut Exchange);
 #[test]
 fn faults_have_codes() {
     let table: &[(&str, Script, &str, bool)] = &[
-        ("closed before an answer", |_| {}, "upstream_incomplete", true),
-        ("reset before an answer", Exchange::reset, "upstream_incomplete", true),
-        ("closed in the head", |e| e.raw("HTTP/1.1 200 OK\r\nContent-"), "upstream_incomplete", true),
-        ("no HTTP", |e| e.raw("220 mail.example.com ESMTP\r\n\r\n"), "upstream_invalid", false),
+        (
+            "closed before an answer",
+            |_| {},
+            "upstream_incomplete",
+            true,
+        ),
+        (
+            "reset before an answer",
+            Exchange::reset,
+            "upstream_incomplete",
+            true,
+        ),
+        (
+            "closed in the head",
+            |e| e.raw("HTTP/1.1 200 OK\r\nContent-"),
+            "upstream_incomplete",
+            true,
+        ),
+        (
+            "no HTTP",
+            |e| e.raw("220 mail.example.com ESMTP\r\n\r\n"),
+            "upstream_invalid",
+            false,
+        ),
         ("no answer", Exchange::hold, "first_token_timeout", true),
-        ("no token", |e| { e.raw(EVENTS); e.hold(); }, "first_token_timeout", true),
-        ("comments and no token", |e| {
-            e.raw(EVENTS);
-            for _ in 0..20 {
-                e.chunk(": keep-alive\n\n");
+        (
+            "no token",
+            |e| {
+                e.raw(EVENTS);
+                e.hold();
+            },
+            "first_token_timeout",
+            true,
+        ),
+        (
+            "comments and no token",
+            |e| {
+                e.raw(EVENTS);
+                for _ in 0..20 {
+                    e.chunk(": keep-alive\n\n");
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                e.hold();
+            },
+            "first_token_timeout",
+            true,
+        ),
+        (
+            "a stall",
+            |e| {
+                e.raw(EVENTS);
+                e.text("x");
+                e.hold();
+            },
+            "idle_timeout",
+            true,
+        ),
+        (
+            "400",
+            |e| e.answer("400 Bad Request", "", r#"{"error":{"message":"too long"}}"#),
+            "upstream_refused",
+            false,
+        ),
+        (
+            "401",
+            |e| {
+                e.answer(
+                    "401 Unauthorized",
+                    "",
+                    r#"{"error":{"message":"key sk-geheim"}}"#,
+                );
+            },
+            "upstream_refused",
+            false,
+        ),
+        (
+            "404",
+            |e| e.answer("404 Not Found", "", "nothing"),
+            "upstream_refused",
+            false,
+        ),
+        (
+            "429",
+            |e| e.answer("429 Too Many Requests", "Retry-After: 7\r\n", "{}"),
+            "upstream_rate_limited",
+            true,
+        ),
+        (
+            "500",
+            |e| e.answer("500 Internal Server Error", "", "geheim"),
+            "upstream_error",
+            true,
+        ),
+        (
+            "503",
+            |e| e.answer("503 Service Unavailable", "", ""),
+            "upstream_error",
+            true,
+        ),
+        (
+            "a redirect",
+            |e| {
+                e.answer(
+                    "307 Temporary Redirect",
+                    "Location: http://169.254.169.254/\r\n",
+                    "",
+                );
+            },
+            "upstream_invalid",
+            false,
+        ),
+        (
+            "JSON and no stream",
+            |e| e.answer("200 OK", "Content-Type: application/json\r\n", "{}"),
+            "upstream_invalid",
+            false,
+        ),
+        (
+            "an end without a reason",
+            |e| {
+                e.raw(EVENTS);
+                e.text("x");
+                e.chunk("");
+            },
+            "upstream_incomplete",
+            true,
+        ),
+        (
+            "cut in the body",
+            |e| {
+                e.raw(EVENTS);
+                e.text("x");
+                e.raw("ff\r\ndata");
+            },
+            "upstream_incomplete",
+            true,
+        ),
+        (
+            "reset in the body",
+            |e| {
+                e.raw(EVENTS);
+                e.text("x");
                 std::thread::sleep(Duration::from_millis(50));
-            }
-            e.hold();
-        }, "first_token_timeout", true),
-        ("a stall", |e| { e.raw(EVENTS); e.text("x"); e.hold(); }, "idle_timeout", true),
-        ("400", |e| e.answer("400 Bad Request", "", r#"{"error":{"message":"too long"}}"#), "upstream_refused", false),
-        ("401", |e| e.answer("401 Unauthorized", "", r#"{"error":{"message":"key sk-geheim"}}"#), "upstream_refused", false),
-        ("404", |e| e.answer("404 Not Found", "", "nothing"), "upstream_refused", false),
-        ("429", |e| e.answer("429 Too Many Requests", "Retry-After: 7\r\n", "{}"), "upstream_rate_limited", true),
-        ("500", |e| e.answer("500 Internal Server Error", "", "geheim"), "upstream_error", true),
-        ("503", |e| e.answer("503 Service Unavailable", "", ""), "upstream_error", true),
-        ("a redirect", |e| e.answer("307 Temporary Redirect", "Location: http://169.254.169.254/\r\n", ""), "upstream_invalid", false),
-        ("JSON and no stream", |e| e.answer("200 OK", "Content-Type: application/json\r\n", "{}"), "upstream_invalid", false),
-        ("an end without a reason", |e| { e.raw(EVENTS); e.text("x"); e.chunk(""); }, "upstream_incomplete", true),
-        ("cut in the body", |e| { e.raw(EVENTS); e.text("x"); e.raw("ff\r\ndata"); }, "upstream_incomplete", true),
-        ("reset in the body", |e| { e.raw(EVENTS); e.text("x"); std::thread::sleep(Duration::from_millis(50)); e.reset(); }, "upstream_incomplete", true),
-        ("a chunk of no size", |e| { e.raw(EVENTS); e.text("x"); e.raw("zz\r\n"); }, "upstream_invalid", false),
-        ("no JSON", |e| { e.raw(EVENTS); e.text("x"); e.event("<html>"); }, "upstream_invalid", false),
-        ("JSON of another shape", |e| { e.raw(EVENTS); e.event(json!({"choices": "geheim"})); }, "upstream_invalid", false),
-        ("no UTF-8", |e| { e.raw(EVENTS); e.chunk(b"data: \xff\n\n"); }, "upstream_invalid", false),
-        ("an error in the stream", |e| { e.raw(EVENTS); e.text("x"); e.event(json!({"error": {"message": "out of memory"}})); }, "upstream_error", true),
-        ("a line of 10 MiB", |e| { e.raw(EVENTS); e.chunk("data: "); for _ in 0..160 { e.chunk("x".repeat(65536)); } }, "upstream_invalid", false),
-        ("endless lines of one event", |e| { e.raw(EVENTS); for _ in 0..300 { e.chunk(format!("data: {}\n", "x".repeat(8000))); } }, "upstream_invalid", false),
+                e.reset();
+            },
+            "upstream_incomplete",
+            true,
+        ),
+        (
+            "a chunk of no size",
+            |e| {
+                e.raw(EVENTS);
+                e.text("x");
+                e.raw("zz\r\n");
+            },
+            "upstream_incomplete",
+            true,
+        ),
+        (
+            "no JSON",
+            |e| {
+                e.raw(EVENTS);
+                e.text("x");
+                e.event("<html>");
+            },
+            "upstream_invalid",
+            false,
+        ),
+        (
+            "JSON of another shape",
+            |e| {
+                e.raw(EVENTS);
+                e.event(json!({"choices": "geheim"}));
+            },
+            "upstream_invalid",
+            false,
+        ),
+        (
+            "no UTF-8",
+            |e| {
+                e.raw(EVENTS);
+                e.chunk(b"data: \xff\n\n");
+            },
+            "upstream_invalid",
+            false,
+        ),
+        (
+            "an error in the stream",
+            |e| {
+                e.raw(EVENTS);
+                e.text("x");
+                e.event(json!({"error": {"message": "out of memory"}}));
+            },
+            "upstream_error",
+            true,
+        ),
+        (
+            "a line of 10 MiB",
+            |e| {
+                e.raw(EVENTS);
+                e.chunk("data: ");
+                for _ in 0..160 {
+                    e.chunk("x".repeat(65536));
+                }
+            },
+            "upstream_invalid",
+            false,
+        ),
+        (
+            "endless lines of one event",
+            |e| {
+                e.raw(EVENTS);
+                for _ in 0..300 {
+                    e.chunk(format!("data: {}\n", "x".repeat(8000)));
+                }
+            },
+            "upstream_invalid",
+            false,
+        ),
     ];
     for (fault, script, code, retryable) in table {
         let started = Instant::now();
         let script = *script;
-        let events = events(move |exchange| script(exchange));
+        let events = events(script);
         let last = events.last().unwrap();
         assert_eq!(last.kind, "error", "{fault}: {}", last.data);
         let error = &last.data["error"];
         assert_eq!(error["code"], *code, "{fault}: {error}");
         assert_eq!(error["retryable"], *retryable, "{fault}: {error}");
         let said = error["message"].as_str().unwrap();
-        assert!(!said.contains("geheim") && !said.contains("127.0.0.1"), "{fault}: {said}");
-        assert!(started.elapsed() < Duration::from_secs(5), "{fault}: too slow");
+        assert!(
+            !said.contains("geheim") && !said.contains("127.0.0.1"),
+            "{fault}: {said}"
+        );
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "{fault}: too slow"
+        );
     }
 }
 
 #[test]
 fn what_an_upstream_says_of_the_request_is_passed_on() {
     let events = events(|exchange| {
-        exchange.answer("400 Bad Request", "", r#"{"error":{"message":"the context is too long"}}"#);
+        exchange.answer(
+            "400 Bad Request",
+            "",
+            r#"{"error":{"message":"the context is too long"}}"#,
+        );
     });
     let message = &events.last().unwrap().data["error"]["message"];
-    assert!(message.as_str().unwrap().contains("the context is too long"));
+    assert!(
+        message
+            .as_str()
+            .unwrap()
+            .contains("the context is too long")
+    );
 }
 
 #[test]
@@ -226,7 +464,10 @@ fn an_upstream_that_is_not_there_is_unavailable() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    for host in [format!("127.0.0.1:{port}"), "no-such-host.invalid".to_owned()] {
+    for host in [
+        format!("127.0.0.1:{port}"),
+        "no-such-host.invalid".to_owned(),
+    ] {
         let server = Server::with(&format!(
             "models.up = {{ generator = \"openai\", base_url = \"http://{host}/v1\", connect_timeout = \"2s\" }}\n"
         ));
@@ -239,13 +480,15 @@ fn an_upstream_that_is_not_there_is_unavailable() {
 
 #[test]
 fn an_answer_that_is_complete_needs_no_end() {
-    let started = Instant::now();
-    let events = events(|exchange| {
+    let upstream = Upstream::start(|_, exchange| {
         exchange.raw(EVENTS);
         exchange.text("x");
         exchange.event(json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}));
         exchange.hold();
+        Then::Close
     });
+    let started = Instant::now();
+    let events = run(&server(&upstream, ""));
     assert_eq!(events.last().unwrap().kind, "done");
     assert!(started.elapsed() < Duration::from_secs(4));
 }
@@ -254,8 +497,15 @@ fn an_answer_that_is_complete_needs_no_end() {
 #[test]
 fn cancelling_closes_the_upstream_connection() {
     let before_the_head: Script = Exchange::hold;
-    let before_the_first_token: Script = |e| { e.raw(EVENTS); e.hold(); };
-    let in_the_middle: Script = |e| { e.raw(EVENTS); e.text("x"); e.hold(); };
+    let before_the_first_token: Script = |e| {
+        e.raw(EVENTS);
+        e.hold();
+    };
+    let in_the_middle: Script = |e| {
+        e.raw(EVENTS);
+        e.text("x");
+        e.hold();
+    };
     for script in [before_the_head, before_the_first_token, in_the_middle] {
         let upstream = Upstream::start(move |_, exchange| {
             script(exchange);
@@ -263,7 +513,10 @@ fn cancelling_closes_the_upstream_connection() {
         });
         let server = server(&upstream, "");
         let request = server.post("/v1/streams").header("Prefer", "respond-async");
-        let snapshot = request.json(&json!({"model": "up", "prompt": "x"})).send().json();
+        let snapshot = request
+            .json(&json!({"model": "up", "prompt": "x"}))
+            .send()
+            .json();
         let id = snapshot["id"].as_str().unwrap().to_owned();
         crate::server::wait_for(|| (!upstream.seen().is_empty()).then_some(()));
         let asked = Instant::now();

@@ -79,7 +79,9 @@ impl Exchange {
 
     /// Ends well.
     pub fn finish(&mut self, reason: &str) {
-        self.event(serde_json::json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}));
+        self.event(
+            serde_json::json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}),
+        );
         self.event("[DONE]");
         self.chunk("");
     }
@@ -87,7 +89,9 @@ impl Exchange {
     /// A whole answer with this body.
     pub fn answer(&mut self, status: &str, headers: &str, body: &str) {
         let length = body.len();
-        self.raw(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n{body}"));
+        self.raw(format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        ));
     }
 
     /// Says nothing more until the peer leaves.
@@ -169,8 +173,13 @@ fn read(socket: &mut TcpStream) -> Option<Seen> {
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-            let mut seen = Seen { head, body: bytes.split_off(end + 4) };
-            let length = seen.header("content-length").map_or(0, |length| length.parse().unwrap());
+            let mut seen = Seen {
+                head,
+                body: bytes.split_off(end + 4),
+            };
+            let length = seen
+                .header("content-length")
+                .map_or(0, |length| length.parse().unwrap());
             while seen.body.len() < length {
                 let read = socket.read(&mut piece).ok().filter(|read| *read > 0)?;
                 seen.body.extend_from_slice(&piece[..read]);

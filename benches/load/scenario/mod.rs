@@ -46,9 +46,10 @@ impl Scenario {
     ];
 
     /// How many times a server is measured.
-    pub(crate) const fn steps(self) -> usize {
+    pub(crate) const fn steps(self, quick: bool) -> usize {
         match self {
-            Self::Unpaced | Self::Paced | Self::Idle | Self::FirstToken => 2,
+            Self::Paced => 2 * paced::rounds(quick),
+            Self::Unpaced | Self::Idle | Self::FirstToken => 2,
             Self::Replay => 4,
         }
     }

@@ -28,7 +28,8 @@ fn key(endpoint: &Arc<Endpoint>) -> usize {
 /// A connection that was used before and is still there.
 pub(super) async fn take(endpoint: &Arc<Endpoint>) -> Option<Connection> {
     loop {
-        let (since, mut connection) = IDLE.with_borrow_mut(|idle| idle.get_mut(&key(endpoint))?.pop())?;
+        let (since, mut connection) =
+            IDLE.with_borrow_mut(|idle| idle.get_mut(&key(endpoint))?.pop())?;
         if since.elapsed() > LONGEST {
             // The others wait even longer.
             IDLE.with_borrow_mut(|idle| idle.remove(&key(endpoint)));

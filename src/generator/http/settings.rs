@@ -96,12 +96,24 @@ mod tests {
     #[test]
     fn urls() {
         let url = BaseUrl::parse("http://[::1]:8000/v1/").unwrap();
-        assert_eq!((url.host.as_str(), url.port, url.https), ("::1", 8000, false));
+        assert_eq!(
+            (url.host.as_str(), url.port, url.https),
+            ("::1", 8000, false)
+        );
         assert_eq!(url.join("/models"), "/v1/models");
         let url = BaseUrl::parse("https://api.example.com").unwrap();
         assert_eq!((url.port, url.https), (443, true));
         assert_eq!(url.join("/models"), "/models");
-        for wrong in ["", "localhost:8000", "/v1", "ftp://a/", "http://a/?k=1", "http://u:p@a/", "http://a/#x", "http://a b/"] {
+        for wrong in [
+            "",
+            "localhost:8000",
+            "/v1",
+            "ftp://a/",
+            "http://a/?k=1",
+            "http://u:p@a/",
+            "http://a/#x",
+            "http://a b/",
+        ] {
             assert!(BaseUrl::parse(wrong).is_err(), "{wrong:?}");
         }
     }
