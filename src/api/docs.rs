@@ -8,7 +8,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::problem::{Problem, ProblemError};
-use super::{health, streams, tickets, wire};
+use super::{chat_completions, health, models, streams, tickets, wire};
 
 /// Only the derive's target; see [`document`].
 #[derive(utoipa::OpenApi)]
@@ -23,11 +23,13 @@ use super::{health, streams, tickets, wire};
     servers((url = "/", description = "This server")),
     paths(
         streams::create, streams::list, streams::show, streams::cancel, streams::delete,
-        super::events::follow, tickets::create, health::livez, health::readyz,
+        super::events::follow, tickets::create,
+        chat_completions::create, models::list, models::show, health::livez, health::readyz,
     ),
     components(schemas(wire::Event, Problem, ProblemError)),
     tags(
         (name = "streams", description = "Create, follow and stop token streams"),
+        (name = "openai", description = "For clients that speak OpenAI's API"),
         (name = "operations", description = "For whoever runs the server"),
     ),
     security(("bearer" = []), ("access_token" = [])),

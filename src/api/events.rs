@@ -123,10 +123,14 @@ pub(super) async fn follow(
     if following == Following::Poll {
         return page(subscription, cursor, wait).await;
     }
+    let format = match following {
+        Following::Ndjson => Format::Ndjson,
+        Following::Sse | Following::Poll => Format::Sse,
+    };
     Ok(respond(
         HttpResponse::Ok(),
         &request,
-        following,
+        format,
         subscription,
         &api,
     ))
@@ -136,16 +140,12 @@ pub(super) async fn follow(
 pub(super) fn respond(
     mut response: HttpResponseBuilder,
     request: &HttpRequest,
-    following: Following,
+    format: Format,
     subscription: Subscription,
     api: &Api,
 ) -> HttpResponse {
-    let (content_type, format) = match following {
-        Following::Ndjson => ("application/x-ndjson", Format::Ndjson),
-        Following::Sse | Following::Poll => ("text/event-stream", Format::Sse),
-    };
     let response = response
-        .insert_header((header::CONTENT_TYPE, content_type))
+        .insert_header((header::CONTENT_TYPE, format.content_type()))
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header(("X-Accel-Buffering", "no"))
         .body(EventBody::new(subscription, format, api.config.heartbeat));

@@ -3,6 +3,7 @@
 //! The whole route table is [`routes`]; the order of the middleware is said in [`crate::app`].
 
 mod body;
+mod chat_completions;
 mod client_address;
 mod credentials;
 mod cursor;
@@ -13,6 +14,7 @@ mod events;
 mod health;
 mod http10;
 mod middleware;
+mod models;
 mod path;
 mod problem;
 mod quota;
@@ -123,6 +125,18 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(resource(
             "/v1/streams/{id}/tickets",
             [(Method::POST, web::post().to(tickets::create))],
+        ))
+        .service(resource(
+            "/v1/chat/completions",
+            [(Method::POST, web::post().to(chat_completions::create))],
+        ))
+        .service(resource(
+            "/v1/models",
+            [(Method::GET, web::get().to(models::list))],
+        ))
+        .service(resource(
+            "/v1/models/{id:.+}",
+            [(Method::GET, web::get().to(models::show))],
         ))
         .service(resource(
             "/livez",

@@ -19,6 +19,7 @@ use serde::Serialize;
 use self::code::Meaning;
 use super::quota;
 use crate::limit::Quota;
+use crate::stream::Failure;
 
 /// Where the codes are explained: a reference relative to this server (RFC 9457, section 3.1.1).
 const EXPLAINED_AT: &str = "/errors/";
@@ -95,6 +96,12 @@ impl ApiError {
     #[must_use]
     pub fn field(field: impl Into<String>, expected: impl Into<String>) -> Self {
         Self::new(Code::InvalidField, expected).param(field)
+    }
+
+    /// The field, header or parameter that is wrong.
+    #[cfg(test)]
+    pub(super) fn field_name(&self) -> Option<&str> {
+        self.param.as_deref()
     }
 
     /// Which error it is.
@@ -182,6 +189,18 @@ pub(super) struct Problem {
     message: String,
     /// The error in the form that the OpenAI SDKs read.
     error: ProblemError,
+}
+
+/// A failure in the middle of an answer, in the form that the OpenAI SDKs read.
+pub(super) fn failure_body(failure: &Failure) -> serde_json::Value {
+    let status = Code::from(failure.code).status().as_u16();
+    serde_json::json!({
+        "message": failure.message,
+        "type": openai_type(status),
+        "code": failure.code.as_str(),
+        "param": null,
+        "retryable": failure.retryable,
+    })
 }
 
 /// The error in the form that the OpenAI SDKs read.

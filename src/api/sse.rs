@@ -10,6 +10,7 @@ use actix_web::web::Bytes;
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::chat_completions::ChunkEncoder;
 use super::encode::{self, Encoder};
 use crate::generation::Subscription;
 use crate::stream::Batch;
@@ -31,7 +32,7 @@ thread_local! {
 }
 
 /// In which form a stream is followed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) enum Format {
     /// Server-Sent Events. The heartbeat is a comment with a single line end: a blank line after
     /// it would be an event without data, on which some clients fail.
@@ -39,13 +40,25 @@ pub(super) enum Format {
     /// One JSON object a line. The heartbeat is a space, which JSON parsers skip before the next
     /// object and line splitters never see as a line.
     Ndjson,
+    /// Chunks of a chat completion. The heartbeat is one that says nothing: OpenAI's clients fail on
+    /// comments that end in a blank line, and pass over others without noticing that we live.
+    Chunks(Box<ChunkEncoder>),
 }
 
 impl Format {
-    const fn heartbeat(self) -> &'static [u8] {
+    fn heartbeat(&self) -> Bytes {
         match self {
-            Self::Sse => b":\n",
-            Self::Ndjson => b" ",
+            Self::Sse => Bytes::from_static(b":\n"),
+            Self::Ndjson => Bytes::from_static(b" "),
+            Self::Chunks(encoder) => encoder.heartbeat().into(),
+        }
+    }
+
+    /// What the answer's header calls it.
+    pub(super) const fn content_type(&self) -> &'static str {
+        match self {
+            Self::Sse | Self::Chunks(_) => "text/event-stream",
+            Self::Ndjson => "application/x-ndjson",
         }
     }
 }
@@ -92,7 +105,8 @@ impl EventBody {
         bytes.clear();
         let encoder = Encoder::new(self.subscription.stream());
         for entry in batch.entries() {
-            match self.format {
+            match &self.format {
+                Format::Chunks(encoder) => encoder.entry(&entry, bytes),
                 Format::Sse => encoder.event(&entry, self.first, bytes),
                 Format::Ndjson => {
                     encode::json(&entry, bytes);
@@ -126,7 +140,7 @@ impl EventBody {
             if now >= due {
                 self.last_sent = now;
                 timer.as_mut().reset(now + *every);
-                return Poll::Ready(Bytes::from_static(self.format.heartbeat()));
+                return Poll::Ready(self.format.heartbeat());
             }
             timer.as_mut().reset(due);
         }

@@ -2,14 +2,15 @@
 
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::body::Body;
 use super::credentials::{Caller, Read, Reader, Write};
-use super::events::{self, Following};
+use super::events;
 use super::path::StreamPath;
 use super::problem::{ApiError, Code, Errors};
+use super::sse::Format;
 use super::wire::{CreateStream, Event, StreamList, StreamSnapshot, StreamStatus, stream_url};
 use super::{Api, cursor, middleware, quota, snapshot};
 use crate::auth::Principal;
@@ -49,22 +50,30 @@ pub(super) async fn create(
     }
     let create: CreateStream = body.json()?;
     let generation = check(&api, &request, create)?;
+    let (id, quota) = begin(&caller.principal, &api, generation).await?;
+    attach(&caller.principal, &api, &request, id, quota).await
+}
+
+/// Starts a generation within the caller's limits, or finds the one that the same request started
+/// before, which is no new admission.
+pub(super) async fn begin(
+    principal: &Principal,
+    api: &Api,
+    generation: Generation,
+) -> Result<(StreamId, Option<Quota>), ApiError> {
     if let Some(key) = &generation.idempotency
-        && let Some(id) = api.generations.find(&caller.principal, key).await?
+        && let Some(id) = api.generations.find(principal, key).await?
     {
-        return attach(&caller.principal, &api, &request, id, None).await;
+        return Ok((id, None));
     }
     api.refuse_while_draining()?;
     let permit = api
         .limiter
-        .admit(&caller.principal, generation.prompt.max_tokens)
+        .admit(principal, generation.prompt.max_tokens)
         .await?;
     let quota = permit.quota();
-    let id = api
-        .generations
-        .start(&caller.principal, permit, generation)
-        .await?;
-    attach(&caller.principal, &api, &request, id, Some(quota)).await
+    let id = api.generations.start(principal, permit, generation).await?;
+    Ok((id, Some(quota)))
 }
 
 /// Turns a request into a generation that a model can do.
@@ -109,7 +118,7 @@ async fn resume(
     Ok(events::respond(
         response,
         request,
-        Following::Sse,
+        Format::Sse,
         subscription,
         api,
     ))
@@ -146,13 +155,13 @@ async fn attach(
     Ok(events::respond(
         response,
         request,
-        Following::Sse,
+        Format::Sse,
         subscription,
         api,
     ))
 }
 
-fn name_stream(response: &mut HttpResponseBuilder, id: StreamId) {
+pub(super) fn name_stream(response: &mut HttpResponseBuilder, id: StreamId) {
     response.insert_header((LOCATION, stream_url(id)));
     response.insert_header(("X-Stream-Id", id.to_string()));
 }
@@ -167,9 +176,10 @@ fn prefers_async(request: &HttpRequest) -> bool {
         .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-fn idempotency_key(
+/// The key under which this request may be repeated.
+pub(super) fn idempotency_key(
     request: &HttpRequest,
-    create: &CreateStream,
+    body: &impl Serialize,
 ) -> Result<Option<IdempotencyKey>, ApiError> {
     let mut values = request.headers().get_all("idempotency-key");
     let Some(value) = values.next() else {
@@ -188,7 +198,7 @@ fn idempotency_key(
         )
         .param("Idempotency-Key"));
     }
-    let canonical = serde_json::to_vec(create).map_err(|_| ApiError::internal())?;
+    let canonical = serde_json::to_vec(body).map_err(|_| ApiError::internal())?;
     Ok(Some(IdempotencyKey {
         key: key.to_owned(),
         fingerprint: Sha256::digest(&canonical).into(),

@@ -117,16 +117,13 @@ impl CreateStream {
             (Some(prompt), None) if prompt.is_empty() => {
                 return Err(ApiError::field("prompt", "must not be empty"));
             }
-            (Some(content), None) => vec![generator::Message {
-                role: Role::User,
-                content,
-            }],
+            (Some(text), None) => vec![generator::Message::new(Role::User, text)],
             (None, Some(messages)) if messages.is_empty() => {
                 return Err(ApiError::field("messages", "must not be empty"));
             }
             (None, Some(messages)) => messages
                 .into_iter()
-                .map(|Message { role, content }| generator::Message { role, content })
+                .map(|Message { role, content }| generator::Message::new(role, content))
                 .collect(),
         };
         if self.max_tokens == Some(0) {
@@ -171,6 +168,7 @@ impl CreateStream {
             stop,
             seed: self.seed,
             metadata,
+            ..Prompt::default()
         })
     }
 }

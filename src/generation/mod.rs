@@ -140,6 +140,11 @@ impl GenerationService {
         }
     }
 
+    /// The public names of the models.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.models.by_name.keys().map(String::as_str)
+    }
+
     /// Asks the model's generator whether it can serve the prompt.
     ///
     /// # Errors

@@ -237,10 +237,7 @@ mod tests {
     fn prompt(text: &str, metadata: &[(&str, &str)]) -> Prompt {
         Prompt {
             model: "demo".into(),
-            messages: vec![Message {
-                role: Role::User,
-                content: text.into(),
-            }],
+            messages: vec![Message::new(Role::User, text)],
             metadata: metadata
                 .iter()
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

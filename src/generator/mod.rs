@@ -9,12 +9,13 @@ pub mod demo;
 pub mod event_stream;
 pub mod http;
 pub mod openai;
+mod prompt;
 
-use std::collections::BTreeMap;
+pub use prompt::{Content, Message, Prompt, Role};
+
 use std::sync::Arc;
 
 use futures_util::stream::LocalBoxStream;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::stream::FailureCode;
@@ -39,69 +40,6 @@ pub trait Generator: Send + Sync {
     fn check(&self, _prompt: &Prompt) -> Result<(), InvalidPrompt> {
         Ok(())
     }
-}
-
-/// What a client asks of a model.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Prompt {
-    /// The public name of the model.
-    pub model: String,
-    /// The conversation so far, oldest first; never empty.
-    pub messages: Vec<Message>,
-    /// The most tokens to generate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_tokens: Option<u32>,
-    /// Sampling temperature, 0 to 2.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Nucleus sampling, above 0 and up to 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_p: Option<f64>,
-    /// Texts at which generation stops; they are not part of the answer.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub stop: Vec<String>,
-    /// The same seed and prompt should give the same answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<i64>,
-    /// The client's own notes, which a generator may read as options.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl Prompt {
-    /// About how many tokens the messages have: a quarter of their bytes, rounded up.
-    #[must_use]
-    pub fn approximate_tokens(&self) -> u64 {
-        let bytes: usize = self
-            .messages
-            .iter()
-            .map(|message| message.content.len())
-            .sum();
-        bytes.div_ceil(4) as u64
-    }
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Message {
-    /// Who speaks.
-    pub role: Role,
-    /// What they say.
-    pub content: String,
-}
-
-/// Who speaks in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Sets the rules.
-    System,
-    /// Sets the rules; the newer name of `system`.
-    Developer,
-    /// Asks.
-    User,
-    /// Answered earlier.
-    Assistant,
 }
 
 /// The next piece of an answer.

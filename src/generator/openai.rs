@@ -132,10 +132,13 @@ async fn refused(answer: &mut Answer) -> GeneratorError {
                 status = status.as_u16(),
                 "The upstream refuses our credentials"
             );
-            (
-                FailureCode::UpstreamRefused,
-                "the upstream refuses this server's credentials".to_owned(),
-            )
+            return GeneratorError {
+                retryable: false,
+                ..GeneratorError::new(
+                    FailureCode::UpstreamError,
+                    "the upstream refuses this server's credentials",
+                )
+            };
         }
         400..=499 => {
             let said = answer::message_of(&text).unwrap_or_else(|| format!("status {status}"));

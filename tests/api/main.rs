@@ -16,6 +16,7 @@
 
 mod auth;
 mod bad_requests;
+mod chat_completions;
 mod client;
 mod command;
 mod connections;

@@ -271,7 +271,7 @@ fn faults_have_codes() {
                     r#"{"error":{"message":"key sk-geheim"}}"#,
                 );
             },
-            "upstream_refused",
+            "upstream_error",
             false,
         ),
         (

@@ -33,6 +33,10 @@ pub enum Code {
     TooManyStreams,
     TooManyFailures,
     InternalError,
+    UpstreamFailed,
+    UpstreamRefused,
+    UpstreamRateLimited,
+    UpstreamTimeout,
     Overloaded,
     ServerStopping,
 }
@@ -76,10 +80,15 @@ impl Code {
         Self::TooManyStreams,
         Self::TooManyFailures,
         Self::InternalError,
+        Self::UpstreamFailed,
+        Self::UpstreamRefused,
+        Self::UpstreamRateLimited,
+        Self::UpstreamTimeout,
         Self::Overloaded,
         Self::ServerStopping,
     ];
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub(super) fn meaning(self) -> Meaning {
         let (name, status, title, retryable) = match self {
             Self::InvalidRequest => ("invalid_request", 400, "The request is malformed", false),
@@ -171,6 +180,20 @@ impl Code {
                 true,
             ),
             Self::InternalError => ("internal_error", 500, "The server failed", false),
+            Self::UpstreamFailed => ("upstream_failed", 502, "The model failed", true),
+            Self::UpstreamRefused => (
+                "upstream_refused",
+                400,
+                "The model refuses the request",
+                false,
+            ),
+            Self::UpstreamRateLimited => (
+                "upstream_rate_limited",
+                429,
+                "The model turns requests away for now",
+                true,
+            ),
+            Self::UpstreamTimeout => ("upstream_timeout", 504, "The model took too long", true),
             Self::Overloaded => ("overloaded", 503, "The server is full", true),
             Self::ServerStopping => ("server_stopping", 503, "The server is stopping", true),
         };

@@ -7,7 +7,7 @@ use crate::auth::AuthError;
 use crate::generation::{Refused, StartError, UnknownModel};
 use crate::generator::InvalidPrompt;
 use crate::limit::{Limit, Rejection};
-use crate::stream::ParseIdError;
+use crate::stream::{Failure, FailureCode, ParseIdError};
 use crate::stream_log::LogError;
 
 impl From<AuthError> for ApiError {
@@ -84,6 +84,35 @@ impl From<LogError> for ApiError {
                 .retry_after(Duration::from_secs(5)),
             LogError::TooLarge | LogError::Closed => Self::internal(),
         }
+    }
+}
+
+/// What a failed generation is called when its answer has not begun.
+impl From<FailureCode> for Code {
+    fn from(code: FailureCode) -> Self {
+        match code {
+            FailureCode::GeneratorError
+            | FailureCode::UpstreamIncomplete
+            | FailureCode::UpstreamUnavailable
+            | FailureCode::UpstreamError
+            | FailureCode::UpstreamInvalid
+            | FailureCode::ProducerLost => Self::UpstreamFailed,
+            FailureCode::UpstreamRefused => Self::UpstreamRefused,
+            FailureCode::UpstreamRateLimited => Self::UpstreamRateLimited,
+            FailureCode::FirstTokenTimeout
+            | FailureCode::IdleTimeout
+            | FailureCode::TotalTimeout => Self::UpstreamTimeout,
+            FailureCode::QuotaExceeded => Self::TokensExhausted,
+            FailureCode::ServerStopping => Self::ServerStopping,
+            FailureCode::Overloaded => Self::Overloaded,
+            FailureCode::InternalError | FailureCode::StreamTooLarge => Self::InternalError,
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.code.into(), failure.message)
     }
 }
 

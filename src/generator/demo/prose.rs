@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::Text;
-use crate::generator::{Prompt, Role};
+use crate::generator::{Message, Prompt, Role};
 
 /// Sentences about the topic, which stands at `{}`.
 const ON_TOPIC: [&str; 14] = [
@@ -99,10 +99,11 @@ impl Prose {
             .iter()
             .rfind(|message| message.role == Role::User)
             .or(prompt.messages.last())
-            .map_or("", |message| &message.content);
+            .map(Message::text)
+            .unwrap_or_default();
         let mut hasher = Sha256::new();
         for message in &prompt.messages {
-            hasher.update(message.content.as_bytes());
+            hasher.update(message.text().as_bytes());
             hasher.update([0]);
         }
         hasher.update(prompt.seed.unwrap_or_default().to_be_bytes());
@@ -111,7 +112,7 @@ impl Prose {
             .first_chunk()
             .map_or(0, |bytes| u64::from_be_bytes(*bytes));
         let mut prose = Self {
-            topic: topic(question),
+            topic: topic(&question),
             random: Random(seed),
             style,
             left: tokens,

@@ -1,6 +1,7 @@
 //! The request that an upstream gets.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::generator::{Message, Prompt};
 
@@ -20,6 +21,9 @@ struct ChatCompletion<'a> {
     stop: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<i64>,
+    /// Untouched.
+    #[serde(flatten)]
+    more: &'a Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +47,7 @@ pub(super) fn body(prompt: &Prompt, model: Option<&str>) -> Vec<u8> {
         top_p: prompt.top_p,
         stop: &prompt.stop,
         seed: prompt.seed,
+        more: &prompt.more,
     };
     // Plain structs with string keys: this cannot fail.
     serde_json::to_vec(&request).unwrap_or_default()

@@ -1,0 +1,226 @@
+//! Entries as OpenAI's chat completions have them: chunks of a stream, or one whole answer.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::encode;
+use crate::api::problem::{ApiError, failure_body};
+use crate::stream::{Entry, FinishReason, Kind, Start, Terminal, ToolCall, Usage};
+
+/// Makes the chunks of one stream.
+#[derive(Debug)]
+pub(in crate::api) struct ChunkEncoder {
+    /// A chunk up to its delta.
+    head: String,
+    include_usage: bool,
+}
+
+/// What no usage chunk follows has nothing about usage; what one follows says `null`, as OpenAI does.
+const NO_USAGE: &str = "";
+const USAGE_LATER: &str = ",\"usage\":null";
+
+impl ChunkEncoder {
+    /// An encoder for the stream that starts so.
+    pub(super) fn new(start: &Start, include_usage: bool) -> Self {
+        let model = json!(start.model);
+        let head = format!(
+            "data: {{\"id\":\"{}\",\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":{model}",
+            id(start),
+            start.created
+        );
+        Self {
+            head,
+            include_usage,
+        }
+    }
+
+    /// A chunk that says nothing, to be sent when nothing has been said for long.
+    pub(in crate::api) fn heartbeat(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.chunk(b"{}", None, &mut out);
+        out
+    }
+
+    /// Appends what an entry means.
+    pub(in crate::api) fn entry(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        match entry.kind {
+            Kind::Start => self.chunk(b"{\"role\":\"assistant\",\"content\":\"\"}", None, out),
+            Kind::Text => self.text("content", entry.payload, out),
+            Kind::Reasoning => self.text("reasoning_content", entry.payload, out),
+            Kind::ToolCall => {
+                let Ok(call) = serde_json::from_str::<ToolCall>(entry.payload) else {
+                    return;
+                };
+                let delta = json!({"tool_calls": [tool_call(&call)]});
+                self.chunk(delta.to_string().as_bytes(), None, out);
+            }
+            Kind::Done | Kind::Error => match entry.terminal() {
+                Some(Terminal::Done {
+                    finish_reason,
+                    usage,
+                    ..
+                }) => {
+                    self.chunk(b"{}", Some(name(finish_reason)), out);
+                    if self.include_usage {
+                        out.extend_from_slice(self.head.as_bytes());
+                        let usage = serde_json::to_string(&usage).unwrap_or_default();
+                        out.extend_from_slice(b",\"choices\":[],\"usage\":");
+                        out.extend_from_slice(usage.as_bytes());
+                        out.extend_from_slice(b"}\n\n");
+                    }
+                    out.extend_from_slice(b"data: [DONE]\n\n");
+                }
+                Some(Terminal::Error { error, .. }) => {
+                    let body = json!({"error": failure_body(&error)});
+                    out.extend_from_slice(format!("data: {body}\n\ndata: [DONE]\n\n").as_bytes());
+                }
+                None => {}
+            },
+        }
+    }
+
+    fn text(&self, field: &str, text: &str, out: &mut Vec<u8>) {
+        let mut delta = format!("{{\"{field}\":\"").into_bytes();
+        encode::escape(text, &mut delta);
+        delta.extend_from_slice(b"\"}");
+        self.chunk(&delta, None, out);
+    }
+
+    fn chunk(&self, delta: &[u8], finish: Option<&str>, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head.as_bytes());
+        out.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":");
+        out.extend_from_slice(delta);
+        let finish = finish.map_or_else(|| "null".to_owned(), |reason| format!("\"{reason}\""));
+        let usage = if self.include_usage {
+            USAGE_LATER
+        } else {
+            NO_USAGE
+        };
+        out.extend_from_slice(format!(",\"finish_reason\":{finish}}}]{usage}}}\n\n").as_bytes());
+    }
+}
+
+/// What OpenAI's clients call the answer of a stream.
+fn id(start: &Start) -> String {
+    format!("chatcmpl-{}", start.stream)
+}
+
+/// Their word for a finish reason. They know no `cancelled`.
+const fn name(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Cancelled => "stop",
+        other => other.as_str(),
+    }
+}
+
+fn tool_call(call: &ToolCall) -> Value {
+    let mut function = Map::new();
+    if let Some(name) = &call.name {
+        function.insert("name".into(), name.as_str().into());
+    }
+    function.insert("arguments".into(), call.arguments.as_str().into());
+    let mut fragment = Map::new();
+    fragment.insert("index".into(), call.index.into());
+    if let Some(id) = &call.id {
+        fragment.insert("id".into(), id.as_str().into());
+        fragment.insert("type".into(), "function".into());
+    }
+    fragment.insert("function".into(), function.into());
+    fragment.into()
+}
+
+/// An answer, gathered from its entries.
+#[derive(Default)]
+pub(super) struct Whole {
+    start: Option<Start>,
+    text: String,
+    reasoning: String,
+    calls: Vec<ToolCall>,
+}
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: [Value; 1],
+    usage: Usage,
+}
+
+impl Whole {
+    /// Adds an entry; the answer, once it is complete.
+    ///
+    /// # Errors
+    /// The generation failed.
+    pub(super) fn take(&mut self, entry: &Entry<'_>) -> Result<Option<Value>, ApiError> {
+        match entry.kind {
+            Kind::Start => self.start = serde_json::from_str(entry.payload).ok(),
+            Kind::Text => self.text.push_str(entry.payload),
+            Kind::Reasoning => self.reasoning.push_str(entry.payload),
+            Kind::ToolCall => {
+                if let Ok(call) = serde_json::from_str::<ToolCall>(entry.payload) {
+                    self.merge(call);
+                }
+            }
+            Kind::Done | Kind::Error => match entry.terminal() {
+                Some(Terminal::Error { error, .. }) => return Err(error.into()),
+                Some(Terminal::Done {
+                    finish_reason,
+                    usage,
+                    ..
+                }) => return self.completion(finish_reason, usage).map(Some),
+                None => return Err(ApiError::internal()),
+            },
+        }
+        Ok(None)
+    }
+
+    fn merge(&mut self, fragment: ToolCall) {
+        let known = self
+            .calls
+            .iter_mut()
+            .find(|call| call.index == fragment.index);
+        match known {
+            None => self.calls.push(fragment),
+            Some(call) => {
+                call.id = call.id.take().or(fragment.id);
+                call.name = call.name.take().or(fragment.name);
+                call.arguments.push_str(&fragment.arguments);
+            }
+        }
+    }
+
+    fn completion(&self, reason: FinishReason, usage: Usage) -> Result<Value, ApiError> {
+        let start = self.start.as_ref().ok_or_else(ApiError::internal)?;
+        let content = if self.text.is_empty() && !self.calls.is_empty() {
+            Value::Null
+        } else {
+            self.text.as_str().into()
+        };
+        let mut message = json!({"role": "assistant", "content": content, "refusal": null});
+        if !self.reasoning.is_empty() {
+            message["reasoning_content"] = self.reasoning.as_str().into();
+        }
+        if !self.calls.is_empty() {
+            let calls = self.calls.iter().map(|call| {
+                let mut whole = tool_call(call);
+                if let Some(members) = whole.as_object_mut() {
+                    members.remove("index");
+                }
+                whole
+            });
+            message["tool_calls"] = calls.collect();
+        }
+        let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": name(reason)});
+        serde_json::to_value(Completion {
+            id: id(start),
+            object: "chat.completion",
+            created: start.created,
+            model: &start.model,
+            choices: [choice],
+            usage,
+        })
+        .map_err(|_| ApiError::internal())
+    }
+}
