@@ -18,7 +18,7 @@ use tokio::time::{Instant, interval};
 use crate::api::{self, Api};
 use crate::auth::{JwtVerifier, KeySet, TicketKey};
 use crate::config::{Config, ModelConfig};
-use crate::generation::{GenerationService, Models};
+use crate::generation::{GenerationService, Models, PassedThrough};
 use crate::generator::Generator;
 use crate::generator::command::CommandGenerator;
 use crate::generator::demo::DemoGenerator;
@@ -172,9 +172,15 @@ fn models(config: &Config) -> anyhow::Result<Models> {
         };
         (name.clone(), generator)
     });
+    let by_name = by_name.collect();
+    let upstream = config.upstream.clone().map(|upstream| {
+        let upstream = Upstream::new(upstream, roots);
+        PassedThrough::new(Arc::new(OpenAiGenerator::new(upstream, None)))
+    });
     Ok(Models {
-        by_name: by_name.collect(),
-        default: config.default_model().to_owned(),
+        by_name,
+        default: config.default_model().map(str::to_owned),
+        upstream,
     })
 }
 

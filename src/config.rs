@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format as _, Toml};
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::Serialize;
 
 use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
@@ -71,6 +72,24 @@ pub enum ConfigError {
     Missing(PathBuf, std::io::Error),
 }
 
+/// What a command line may say of the configuration.
+#[derive(Debug, Default, Serialize)]
+pub struct Overrides {
+    /// The server whose models are all ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamOverride>,
+}
+
+/// Where that server is.
+#[derive(Debug, Serialize)]
+pub struct UpstreamOverride {
+    /// Its base URL.
+    pub base_url: String,
+    /// The variable that holds its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+}
+
 /// Everything the server is told, checked.
 pub struct Config {
     /// The settings as they stand in the file.
@@ -86,6 +105,8 @@ pub struct Config {
     pub ticket_secret: Vec<u8>,
     /// The models, with what their generators need.
     pub models: BTreeMap<String, ModelConfig>,
+    /// The server whose models are all ours.
+    pub upstream: Option<UpstreamConfig>,
 }
 
 /// What runs behind a public model name.
@@ -114,6 +135,14 @@ impl Config {
     /// # Errors
     /// Something is missing or wrong.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_with(path, &Overrides::default())
+    }
+
+    /// Reads the configuration, with what the command line says over it.
+    ///
+    /// # Errors
+    /// Something is missing or wrong.
+    pub fn load_with(path: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         if let Some(path) = path {
             std::fs::metadata(path).map_err(|error| ConfigError::Missing(path.into(), error))?;
@@ -121,6 +150,7 @@ impl Config {
         }
         let file: File = figment
             .merge(environment())
+            .merge(Serialized::defaults(overrides))
             .extract()
             .map_err(|error| ConfigError::Shape(shape::describe(&error)))?;
         Loader::new(path).load(file)
@@ -209,11 +239,9 @@ impl Config {
 
     /// The model of a request that names none.
     #[must_use]
-    pub fn default_model(&self) -> &str {
+    pub fn default_model(&self) -> Option<&str> {
         let named = self.file.default_model.as_deref();
-        named
-            .or_else(|| self.models.keys().next().map(String::as_str))
-            .unwrap_or_default()
+        named.or_else(|| self.models.keys().next().map(String::as_str))
     }
 }
 

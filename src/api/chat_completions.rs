@@ -71,10 +71,7 @@ pub(super) async fn create(
     let idempotency = streams::idempotency_key(&request, &body)?;
     let chat = ChatRequest::parse(body)?;
     let (stream, include_usage) = (chat.stream, chat.include_usage);
-    let model = api
-        .generations
-        .model_name(chat.model.as_deref())?
-        .to_owned();
+    let model = api.generations.resolve(chat.model.as_deref()).await?;
     let on_disconnect = chat.on_disconnect;
     let prompt = chat.into_prompt(model);
     api.generations.check(&prompt)?;

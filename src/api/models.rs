@@ -35,10 +35,10 @@ pub(super) struct ModelList {
     data: Vec<Model>,
 }
 
-fn model(id: &str) -> Model {
+fn model(id: String) -> Model {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     Model {
-        id: id.to_owned(),
+        id,
         object: "model",
         created: now.unwrap_or_default().as_secs(),
         owned_by: "tailrace",
@@ -50,11 +50,12 @@ fn model(id: &str) -> Model {
     get, path = "/v1/models", tag = "openai", operation_id = "listModels",
     responses((status = 200, description = "The models", body = ModelList), Errors),
 )]
-pub(super) async fn list(_: Caller<Read>, api: web::Data<Api>) -> HttpResponse {
-    HttpResponse::Ok().json(ModelList {
+pub(super) async fn list(_: Caller<Read>, api: web::Data<Api>) -> Result<HttpResponse, ApiError> {
+    let names = api.generations.models().await?;
+    Ok(HttpResponse::Ok().json(ModelList {
         object: "list",
-        data: api.generations.models().map(model).collect(),
-    })
+        data: names.into_iter().map(model).collect(),
+    }))
 }
 
 /// Look at a model
@@ -68,6 +69,6 @@ pub(super) async fn show(
     api: web::Data<Api>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let name = api.generations.model_name(Some(&id))?;
+    let name = api.generations.resolve(Some(&id)).await?;
     Ok(HttpResponse::Ok().json(model(name)))
 }

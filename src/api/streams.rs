@@ -49,7 +49,7 @@ pub(super) async fn create(
         return resume(&caller.principal, &api, &request, cursor).await;
     }
     let create: CreateStream = body.json()?;
-    let generation = check(&api, &request, create)?;
+    let generation = check(&api, &request, create).await?;
     let (id, quota) = begin(&caller.principal, &api, generation).await?;
     attach(&caller.principal, &api, &request, id, quota).await
 }
@@ -77,13 +77,14 @@ pub(super) async fn begin(
 }
 
 /// Turns a request into a generation that a model can do.
-fn check(api: &Api, request: &HttpRequest, create: CreateStream) -> Result<Generation, ApiError> {
+async fn check(
+    api: &Api,
+    request: &HttpRequest,
+    create: CreateStream,
+) -> Result<Generation, ApiError> {
     let idempotency = idempotency_key(request, &create)?;
     let on_disconnect = create.on_disconnect();
-    let model = api
-        .generations
-        .model_name(create.model.as_deref())?
-        .to_owned();
+    let model = api.generations.resolve(create.model.as_deref()).await?;
     let prompt = create.into_prompt(model)?;
     api.generations.check(&prompt)?;
     Ok(Generation {

@@ -20,7 +20,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         file.memory.max_bytes, file.memory.max_stream_bytes
     );
     for (name, model) in &config.models {
-        let default = if name == config.default_model() {
+        let default = if Some(name.as_str()) == config.default_model() {
             " (default)"
         } else {
             ""
@@ -31,6 +31,9 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             ModelConfig::OpenAi(server) => format!("openai {}", server.upstream.url),
         };
         println!("model     {name}: {kind}{default}");
+    }
+    if let Some(upstream) = &config.upstream {
+        println!("models    all of {}", upstream.url);
     }
     for (name, plan) in &file.limits.plans {
         let default = if *name == file.limits.default_plan {

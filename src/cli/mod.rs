@@ -50,7 +50,7 @@ arguments or the configuration.";
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve until SIGINT or SIGTERM, then drain; a second signal stops at once
-    Serve,
+    Serve(serve::Arguments),
     /// Print a token (JWT) signed with a configured key
     Token(token::Arguments),
     /// Check the configuration without starting, and say what it means
@@ -63,11 +63,16 @@ impl Cli {
     /// # Errors
     /// Says what is wrong, in words for the person at the terminal.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let config = Config::load(self.config.as_deref())?;
-        match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve::run(&config),
-            Command::Token(arguments) => token::run(&config, &arguments),
-            Command::Check => check::run(&config),
+        let path = self.config.as_deref();
+        let command = self
+            .command
+            .unwrap_or_else(|| Command::Serve(serve::Arguments::default()));
+        match command {
+            Command::Serve(arguments) => {
+                serve::run(&Config::load_with(path, &arguments.overrides())?)
+            }
+            Command::Token(arguments) => token::run(&Config::load(path)?, &arguments),
+            Command::Check => check::run(&Config::load(path)?),
         }
     }
 }

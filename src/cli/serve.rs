@@ -9,9 +9,35 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::app::{App, Stopped};
 use crate::auth::{TokenRequest, mint};
-use crate::config::{Config, DEVELOPMENT_PLAN};
+use crate::config::{Config, DEVELOPMENT_PLAN, Overrides, UpstreamOverride};
 use crate::shutdown::StopSignals;
 use crate::telemetry;
+
+/// Options of `tailrace serve`.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Arguments {
+    /// Put this server before another that speaks OpenAI's API: all its models, by their own names
+    ///
+    /// The base URL that OpenAI's SDKs are given, such as `http://127.0.0.1:11434/v1` for Ollama.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+
+    /// The environment variable that holds that server's API key
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    upstream_key_env: Option<String>,
+}
+
+impl Arguments {
+    pub(super) fn overrides(self) -> Overrides {
+        let api_key_env = self.upstream_key_env;
+        Overrides {
+            upstream: self.upstream.map(|base_url| UpstreamOverride {
+                base_url,
+                api_key_env,
+            }),
+        }
+    }
+}
 
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     telemetry::init(&config.file.log)?;

@@ -29,6 +29,7 @@ pub struct File {
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     pub default_model: Option<String>,
+    pub upstream: Option<Upstream>,
     pub log: LogSection,
     pub tls: Option<TlsSection>,
     pub http: HttpSection,
@@ -50,6 +51,7 @@ impl Default for File {
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30),
             default_model: None,
+            upstream: None,
             log: LogSection::default(),
             tls: None,
             http: HttpSection::default(),
@@ -291,6 +293,39 @@ pub enum Model {
     Command(CommandModel),
     /// A server that speaks OpenAI's chat completions.
     OpenAi(OpenAiModel),
+}
+
+/// A server whose models are all ours, under its own names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    pub base_url: String,
+    pub api_key_env: Option<String>,
+    pub api_key_file: Option<PathBuf>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    #[serde(default = "connect_timeout", with = "humantime_serde")]
+    pub connect_timeout: Duration,
+}
+
+impl From<&OpenAiModel> for Upstream {
+    fn from(model: &OpenAiModel) -> Self {
+        let OpenAiModel {
+            base_url,
+            model: _,
+            api_key_env,
+            api_key_file,
+            headers,
+            connect_timeout,
+        } = model.clone();
+        Self {
+            base_url,
+            api_key_env,
+            api_key_file,
+            headers,
+            connect_timeout,
+        }
+    }
 }
 
 /// A server that answers prompts.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{File, KeyEntry, Model, OpenAiModel};
+use super::file::{File, KeyEntry, Model, Upstream};
 use super::{Config, ConfigError, ModelConfig, OpenAiConfig, development};
 use crate::auth::{JwtConfig, KeyConfig, KeyError, KeyMaterial, KeySet};
 use crate::generator::command::CommandConfig;
@@ -96,11 +96,16 @@ impl Loader {
         for (name, model) in &file.models {
             models.insert(name.clone(), self.model(name, model)?);
         }
-        if models.is_empty() {
+        let upstream = match &file.upstream {
+            None => None,
+            Some(upstream) => Some(self.upstream("upstream", upstream)?),
+        };
+        if models.is_empty() && upstream.is_none() {
             models.insert("demo".to_owned(), ModelConfig::Demo(DemoConfig::default()));
         }
         if let Some(default) = &file.default_model
             && !models.contains_key(default)
+            && upstream.is_none()
         {
             return Err(self.wrong("default_model", format!("there is no model {default:?}")));
         }
@@ -111,6 +116,7 @@ impl Loader {
             tls,
             ticket_secret,
             models,
+            upstream,
         })
     }
 
@@ -262,8 +268,9 @@ impl Loader {
         }
     }
 
-    fn openai(&self, name: &str, model: &OpenAiModel) -> Result<OpenAiConfig, ConfigError> {
-        let key = |key: &str| format!("models.{name}.{key}");
+    /// The upstream in the section of this name.
+    fn upstream(&self, section: &str, model: &Upstream) -> Result<UpstreamConfig, ConfigError> {
+        let key = |key: &str| format!("{section}.{key}");
         let url = BaseUrl::parse(&model.base_url)
             .map_err(|expected| self.wrong(key("base_url"), expected))?;
         let api_key = match (&model.api_key_env, &model.api_key_file) {
@@ -277,7 +284,7 @@ impl Loader {
             (None, Some(file)) => Some(self.read_text(&key("api_key_file"), file)?),
             (Some(_), Some(_)) => {
                 return Err(self.wrong(
-                    format!("models.{name}"),
+                    section,
                     "expected at most one of api_key_env and api_key_file",
                 ));
             }
@@ -289,13 +296,10 @@ impl Loader {
         if model.connect_timeout.is_zero() {
             return Err(self.wrong(key("connect_timeout"), "expected more than 0"));
         }
-        Ok(OpenAiConfig {
-            upstream: UpstreamConfig {
-                url,
-                headers,
-                connect_timeout: model.connect_timeout,
-            },
-            model: model.model.clone(),
+        Ok(UpstreamConfig {
+            url,
+            headers,
+            connect_timeout: model.connect_timeout,
         })
     }
 
@@ -312,7 +316,10 @@ impl Loader {
                 Ok(()) => Ok(ModelConfig::Demo(demo.clone())),
                 Err((knob, expected)) => Err(self.wrong(format!("models.{name}.{knob}"), expected)),
             },
-            Model::OpenAi(server) => Ok(ModelConfig::OpenAi(self.openai(name, server)?)),
+            Model::OpenAi(server) => Ok(ModelConfig::OpenAi(OpenAiConfig {
+                upstream: self.upstream(&format!("models.{name}"), &server.into())?,
+                model: server.model.clone(),
+            })),
             Model::Command(command) => {
                 if command.program.is_empty() {
                     return Err(self.wrong(format!("models.{name}.program"), "expected a program"));

@@ -3,14 +3,15 @@
 //! A producer belongs to its stream, not to the connection that asked for it: it holds the permit
 //! until the terminal entry is written, whoever comes or goes meanwhile.
 
+mod models;
 mod producer;
 mod snapshot;
 mod subscription;
 
+pub use models::{Models, PassedThrough, UnknownModel};
 pub use snapshot::Snapshot;
 pub use subscription::Subscription;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
 use crate::auth::{Principal, Viewer};
-use crate::generator::{Generator, InvalidPrompt, Prompt};
+use crate::generator::{InvalidPrompt, Prompt};
 use crate::limit::Permit;
 use crate::shutdown::Stopping;
 use crate::stream::{Cursor, StreamId};
@@ -37,14 +38,6 @@ pub struct GenerationConfig {
     pub total_timeout: Duration,
     /// How long a stream that its last reader has left goes on.
     pub abandon_after: Duration,
-}
-
-/// The models that clients may name.
-pub struct Models {
-    /// Generators by public name.
-    pub by_name: BTreeMap<String, Arc<dyn Generator>>,
-    /// The model of a request that names none; one of the names.
-    pub default: String,
 }
 
 /// What happens to a generation when its last reader leaves.
@@ -70,11 +63,6 @@ pub struct Generation {
     /// Names the request in the log.
     pub request_id: String,
 }
-
-/// No model of that name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no model {0:?}")]
-pub struct UnknownModel(pub String);
 
 /// A prompt that no generator will be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -132,17 +120,16 @@ impl GenerationService {
     ///
     /// # Errors
     /// There is no such model.
-    pub fn model_name<'a>(&'a self, wanted: Option<&'a str>) -> Result<&'a str, UnknownModel> {
-        let name = wanted.unwrap_or(&self.models.default);
-        match self.models.by_name.get_key_value(name) {
-            Some((name, _)) => Ok(name),
-            None => Err(UnknownModel(name.chars().take(100).collect())),
-        }
+    pub async fn resolve(&self, wanted: Option<&str>) -> Result<String, UnknownModel> {
+        self.models.resolve(wanted).await
     }
 
     /// The public names of the models.
-    pub fn models(&self) -> impl Iterator<Item = &str> {
-        self.models.by_name.keys().map(String::as_str)
+    ///
+    /// # Errors
+    /// An upstream whose models are ours could not be asked.
+    pub async fn models(&self) -> Result<Vec<String>, UnknownModel> {
+        self.models.names().await
     }
 
     /// Asks the model's generator whether it can serve the prompt.
@@ -150,14 +137,7 @@ impl GenerationService {
     /// # Errors
     /// There is no such model, or it cannot.
     pub fn check(&self, prompt: &Prompt) -> Result<(), Refused> {
-        Ok(self.generator(prompt)?.check(prompt)?)
-    }
-
-    fn generator(&self, prompt: &Prompt) -> Result<&Arc<dyn Generator>, UnknownModel> {
-        self.models
-            .by_name
-            .get(&prompt.model)
-            .ok_or_else(|| UnknownModel(prompt.model.clone()))
+        Ok(self.models.generator(prompt)?.check(prompt)?)
     }
 
     /// Starts a generation on this thread, or finds the one that the same request started before.
@@ -176,7 +156,7 @@ impl GenerationService {
             idempotency,
             request_id,
         } = generation;
-        let generator = Arc::clone(self.generator(&prompt)?);
+        let generator = self.models.generator(&prompt)?;
         let new = NewStream {
             id: StreamId::generate(),
             owner: principal.owner().clone(),

@@ -15,6 +15,7 @@ pub use prompt::{Content, Message, Prompt, Role};
 
 use std::sync::Arc;
 
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::LocalBoxStream;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +41,15 @@ pub trait Generator: Send + Sync {
     fn check(&self, _prompt: &Prompt) -> Result<(), InvalidPrompt> {
         Ok(())
     }
+}
+
+/// A server that has models of its own, all of which it serves by their names.
+pub trait ModelServer: Generator {
+    /// The names of its models, as it has them now.
+    ///
+    /// # Errors
+    /// It could not be asked, or its answer is no list.
+    fn models(&self) -> LocalBoxFuture<'_, Result<Vec<String>, GeneratorError>>;
 }
 
 /// The next piece of an answer.

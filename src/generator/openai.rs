@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_stream::stream;
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::answer::Reading;
 use super::event_stream::EventStream;
 use super::http::{Answer, HttpError, Upstream};
-use super::{Deltas, Generator, GeneratorError, Prompt};
+use super::{Deltas, Generator, GeneratorError, ModelServer, Prompt};
 use crate::stream::FailureCode;
 
 /// The most that one event of an upstream may have, in bytes: room for a large tool call at once.
@@ -26,6 +28,10 @@ const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// How much is read of an answer that is an error, and for how long.
 const ERROR_BYTES: usize = 16 * 1024;
 const ERROR_TIME: Duration = Duration::from_secs(5);
+
+/// How long a list of models may be, and how long it may take.
+const LIST_BYTES: usize = 1024 * 1024;
+const LIST_TIME: Duration = Duration::from_secs(5);
 
 /// How long the end of an answer may take once its finish reason is known.
 const END_TIME: Duration = Duration::from_secs(2);
@@ -89,6 +95,34 @@ impl Generator for OpenAiGenerator {
                 }
             }
         })
+    }
+}
+
+impl ModelServer for OpenAiGenerator {
+    fn models(&self) -> LocalBoxFuture<'_, Result<Vec<String>, GeneratorError>> {
+        let list = async {
+            let mut answer = self
+                .upstream
+                .send(Method::GET, "/models", &[], Vec::new().into())
+                .await
+                .map_err(|error| broken(&error))?;
+            if answer.status != StatusCode::OK {
+                return Err(refused(&mut answer).await);
+            }
+            let text = answer.text(LIST_BYTES, LIST_TIME).await;
+            answer::model_names(&text)
+                .ok_or_else(|| invalid("the upstream's list of models cannot be read"))
+        };
+        async move {
+            let listed = tokio::time::timeout(LIST_TIME, list).await;
+            listed.unwrap_or_else(|_late| {
+                Err(GeneratorError::new(
+                    FailureCode::UpstreamUnavailable,
+                    "the upstream does not say in time which models it has",
+                ))
+            })
+        }
+        .boxed_local()
     }
 }
 

@@ -542,3 +542,58 @@ fn a_connection_that_was_closed_meanwhile_is_replaced() {
     }
     assert_eq!(upstream.seen().len(), 20);
 }
+
+/// With `[upstream]` every model of a server is ours, by its own name.
+#[test]
+fn an_upstream_is_passed_through_with_all_its_models() {
+    let upstream = Upstream::start(|seen, exchange| {
+        if seen.head.starts_with("GET /v1/models ") {
+            let models = json!({"object": "list", "data": [{"id": "small"}, {"id": "org/large"}]});
+            exchange.answer(
+                "200 OK",
+                "Content-Type: application/json\r\n",
+                &models.to_string(),
+            );
+            return Then::Keep;
+        }
+        exchange.raw(EVENTS);
+        exchange.text(seen.json()["model"].as_str().unwrap());
+        exchange.finish("stop");
+        Then::Keep
+    });
+    let server = Server::with(&format!("upstream.base_url = \"{}\"\n", upstream.url()));
+    let list = server.get("/v1/models").send().json();
+    let names = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model["id"].clone());
+    assert_eq!(names.collect::<Vec<_>>(), ["demo", "small", "org/large"]);
+    let ask = |model: &str| {
+        let body = json!({"model": model, "prompt": "x"});
+        server.post("/v1/streams").json(&body).send()
+    };
+    assert_eq!(text(&ask("org/large").events().rest()), "org/large");
+    assert_eq!(ask("none").json()["error"]["code"], "model_not_found");
+    let asked = upstream
+        .seen()
+        .iter()
+        .filter(|seen| seen.head.starts_with("GET"))
+        .count();
+    assert!(asked <= 2, "the list is remembered");
+}
+
+#[test]
+fn an_upstream_that_cannot_be_asked_for_its_models_is_said_to_be_so() {
+    let upstream = Upstream::start(|_, exchange| {
+        exchange.answer("500 Oh", "", "");
+        Then::Close
+    });
+    let server = Server::with(&format!("upstream.base_url = \"{}\"\n", upstream.url()));
+    let body = json!({"model": "small", "prompt": "x"});
+    let response = server.post("/v1/streams").json(&body).send();
+    assert_eq!(response.status, 502);
+    assert_eq!(response.json()["error"]["code"], "upstream_failed");
+    let body = json!({"model": "demo", "prompt": "x"});
+    assert_eq!(server.post("/v1/streams").json(&body).send().status, 200);
+}

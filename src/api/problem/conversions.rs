@@ -127,7 +127,13 @@ impl From<StartError> for ApiError {
 
 impl From<UnknownModel> for ApiError {
     fn from(error: UnknownModel) -> Self {
-        Self::new(Code::ModelNotFound, error.to_string()).param("model")
+        match error {
+            UnknownModel::Name(_) => {
+                Self::new(Code::ModelNotFound, error.to_string()).param("model")
+            }
+            UnknownModel::Unnamed => Self::field("model", error.to_string()),
+            UnknownModel::Unasked(_) => Self::new(Code::UpstreamFailed, error.to_string()),
+        }
     }
 }
 

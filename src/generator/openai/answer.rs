@@ -185,6 +185,14 @@ pub(super) fn message_of(body: &str) -> Option<String> {
     said(body.get("error").unwrap_or(&body))
 }
 
+/// The names in a list of models.
+pub(super) fn model_names(body: &str) -> Option<Vec<String>> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let models = body.get("data")?.as_array()?;
+    let names = models.iter().filter_map(|model| model.get("id")?.as_str());
+    Some(names.map(str::to_owned).collect())
+}
+
 /// The sentence of an error, in the forms that servers give it.
 fn said(error: &Value) -> Option<String> {
     let text = error
