@@ -95,6 +95,7 @@ impl CommandGenerator {
                     code: FailureCode::GeneratorError,
                     message: "the model's program could not be started".to_owned(),
                     retryable: false,
+                    retry_after: None,
                 })
             }
         }
@@ -275,6 +276,7 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
                     code: FailureCode::GeneratorError,
                     message: error.message,
                     retryable: error.retryable,
+                    retry_after: None,
                 });
             }
             Err(_) if output == Output::Json || is_meant_as_delta(&line) => {

@@ -14,6 +14,7 @@ mod prompt;
 pub use prompt::{Content, Message, Prompt, Role};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::LocalBoxStream;
@@ -80,6 +81,8 @@ pub struct GeneratorError {
     pub message: String,
     /// Whether the same request may succeed when it is sent again.
     pub retryable: bool,
+    /// When, if that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl GeneratorError {
@@ -90,6 +93,7 @@ impl GeneratorError {
             code,
             message: message.into(),
             retryable: code.retryable(),
+            retry_after: None,
         }
     }
 

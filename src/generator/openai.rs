@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_stream::stream;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
@@ -155,6 +155,7 @@ async fn ask(upstream: &Upstream, body: Vec<u8>) -> Result<Answer, GeneratorErro
 /// about the request; elsewhere it may hold our key or its own secrets.
 async fn refused(answer: &mut Answer) -> GeneratorError {
     let status = answer.status;
+    let retry_after = retry_after(answer);
     let text = answer.text(ERROR_BYTES, ERROR_TIME).await;
     let (code, message) = match status.as_u16() {
         429 => (
@@ -190,7 +191,30 @@ async fn refused(answer: &mut Answer) -> GeneratorError {
             format!("the upstream answered with status {}", status.as_u16()),
         ),
     };
-    GeneratorError::new(code, message)
+    GeneratorError {
+        retry_after,
+        ..GeneratorError::new(code, message)
+    }
+}
+
+/// When the upstream wants to be asked again: in seconds (RFC 9110, section 10.2.3; its dates are not
+/// used by such servers), or more exactly, as OpenAI says it, in milliseconds.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let number = |name: &str| -> Option<f64> {
+        let number: f64 = answer
+            .headers
+            .get(name)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
+        (0.0..=86_400_000.0).contains(&number).then_some(number)
+    };
+    let seconds = number("retry-after-ms")
+        .map(|ms| ms / 1000.0)
+        .or_else(|| number(RETRY_AFTER.as_str()))?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn invalid(message: impl Into<String>) -> GeneratorError {

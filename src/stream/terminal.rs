@@ -169,6 +169,9 @@ pub struct Failure {
     pub message: String,
     /// Whether sending the request again may help.
     pub retryable: bool,
+    /// When it may help, in milliseconds from then, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Failure {
@@ -179,6 +182,7 @@ impl Failure {
             code,
             message: message.into(),
             retryable: code.retryable(),
+            retry_after_ms: None,
         }
     }
 }

@@ -168,6 +168,13 @@ fn a_failure_before_the_first_token_has_a_status_of_its_own() {
 }
 
 #[test]
+fn when_to_come_back_stands_in_the_header() {
+    let (_upstream, server) = upstream(|e| e.answer("429 Slow", "Retry-After: 7\r\n", ""));
+    let response = ask(&server, json!({"model": "up", "stream": true}));
+    assert_eq!(response.header("retry-after"), Some("7"));
+}
+
+#[test]
 fn a_failure_after_the_headers_is_an_error_and_then_the_end() {
     let server = Server::start();
     let chunks = chunks_of(

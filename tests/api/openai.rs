@@ -459,6 +459,23 @@ fn what_an_upstream_says_of_the_request_is_passed_on() {
 }
 
 #[test]
+fn when_to_come_back_is_passed_on() {
+    for (header, expected) in [
+        ("Retry-After: 7", json!(7000)),
+        ("retry-after-ms: 250", json!(250)),
+        ("Retry-After: soon", Value::Null),
+    ] {
+        let events = events(move |exchange| {
+            exchange.answer("429 Too Many Requests", &format!("{header}\r\n"), "");
+        });
+        assert_eq!(
+            events.last().unwrap().data["error"]["retry_after_ms"],
+            expected
+        );
+    }
+}
+
+#[test]
 fn an_upstream_that_is_not_there_is_unavailable() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

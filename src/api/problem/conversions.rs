@@ -112,7 +112,11 @@ impl From<FailureCode> for Code {
 
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
-        Self::new(failure.code.into(), failure.message)
+        let error = Self::new(failure.code.into(), failure.message);
+        match failure.retry_after_ms {
+            Some(after) => error.retry_after(Duration::from_millis(after)),
+            None => error,
+        }
     }
 }
 

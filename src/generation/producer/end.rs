@@ -61,6 +61,9 @@ pub(super) fn generator_failed(error: &GeneratorError) -> Failure {
         code: error.code,
         message: error.message.chars().take(MAX_MESSAGE_CHARS).collect(),
         retryable: error.retryable,
+        retry_after_ms: error
+            .retry_after
+            .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 
