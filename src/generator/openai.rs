@@ -29,6 +29,9 @@ const MAX_EVENT_BYTES: usize = 1024 * 1024;
 const ERROR_BYTES: usize = 16 * 1024;
 const ERROR_TIME: Duration = Duration::from_secs(5);
 
+/// How long the end of the body is waited for once the answer is over.
+const BODY_END_TIME: Duration = Duration::from_millis(20);
+
 /// How long a list of models may be, and how long it may take.
 const LIST_BYTES: usize = 1024 * 1024;
 const LIST_TIME: Duration = Duration::from_secs(5);
@@ -89,6 +92,11 @@ impl Generator for OpenAiGenerator {
                     }
                     Err(_) if reading.has_finish_reason() => reading.end(),
                     Err(error) => reading.fail(broken(&error)),
+                }
+                if reading.is_over() {
+                    // The end of the body comes with the end of the answer or right after it; read,
+                    // it leaves a connection for the next request.
+                    let _late = tokio::time::timeout(BODY_END_TIME, answer.data()).await;
                 }
                 while let Some(delta) = reading.next() {
                     yield delta;

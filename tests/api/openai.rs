@@ -125,6 +125,7 @@ fn the_upstream_gets_the_request_its_own_model_name_and_our_key_and_nothing_else
     }
     let seen = upstream.seen();
     assert_eq!(seen.len(), 3);
+    assert_eq!(upstream.connections(), 1, "one connection serves all");
     assert!(
         seen[0]
             .head

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ impl Seen {
 #[derive(Default)]
 struct Record {
     seen: Mutex<Vec<Seen>>,
+    connections: AtomicUsize,
     /// When a peer closed a connection that the script held open.
     left: Mutex<Option<Instant>>,
     changed: Condvar,
@@ -123,6 +125,7 @@ impl Upstream {
             for socket in listener.incoming() {
                 let (record, script) = (Arc::clone(&kept), Arc::clone(&script));
                 let Ok(socket) = socket else { return };
+                record.connections.fetch_add(1, Ordering::Relaxed);
                 std::thread::spawn(move || {
                     socket.set_nodelay(true).unwrap();
                     let mut exchange = Exchange { socket, record };
@@ -141,6 +144,11 @@ impl Upstream {
     /// What was asked so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.record.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections were made so far.
+    pub fn connections(&self) -> usize {
+        self.record.connections.load(Ordering::Relaxed)
     }
 
     /// When the server left a connection that was held open.
