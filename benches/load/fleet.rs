@@ -19,8 +19,11 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// What a scenario does with what its connections receive.
 pub(crate) trait Audience {
+    /// A piece of an answer's body has arrived, on the connection of this number.
+    fn body(&mut self, _number: usize, _piece: &[u8]) {}
+
     /// So many more events have arrived.
-    fn events(&mut self, connection: &Connection, more: u64, now: Instant);
+    fn events(&mut self, _connection: &Connection, _more: u64, _now: Instant) {}
 
     /// An answer has ended. `true` sends the request once more.
     fn ended(&mut self, _connection: &Connection) -> bool {
@@ -69,7 +72,9 @@ impl Connection {
             };
             let now = Instant::now();
             let before = self.response.events();
-            self.response.read(&buffer[..read])?;
+            let number = self.number;
+            self.response
+                .read(&buffer[..read], |piece| audience.body(number, piece))?;
             match self.response.events() - before {
                 0 => {}
                 more => audience.events(self, more, now),

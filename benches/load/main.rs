@@ -1,7 +1,8 @@
 //! Tailrace under load, beside a bare actix-web handler that streams the same events.
 //!
 //! `cargo bench --bench load` runs every scenario; `-- paced idle` only those, `-- --quick` all of
-//! them for a shorter time, `-- --json FILE` keeps the figures. The server under test is a process
+//! them for a shorter time, `-- --json FILE` keeps the figures. `-- proxied` compares it with other
+//! servers before the same upstream (see [`proxied`]). The server under test is a process
 //! of its own on one core, and this program loads it from another. Figures of two machines cannot
 //! be compared; the ratio to the bare handler of the same run can.
 
@@ -18,6 +19,7 @@
 mod bare;
 mod fleet;
 mod machine;
+mod proxied;
 mod report;
 mod request;
 mod response;
@@ -60,6 +62,8 @@ fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some(bare::ARGUMENT) => return bare::serve(),
         Some(tied::ARGUMENT) => return tied::run(),
+        Some(proxied::ARGUMENT) => return proxied::run(),
+        Some(proxied::upstream::ARGUMENT) => return proxied::upstream::serve(),
         _ => {}
     }
     let arguments = Arguments::parse();

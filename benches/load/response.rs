@@ -81,8 +81,12 @@ impl Response {
         })
     }
 
-    /// Reads on.
-    pub(crate) fn read(&mut self, mut input: &[u8]) -> anyhow::Result<()> {
+    /// Reads on, and shows what belongs to the body.
+    pub(crate) fn read(
+        &mut self,
+        mut input: &[u8],
+        mut body: impl FnMut(&[u8]),
+    ) -> anyhow::Result<()> {
         while let Some(&byte) = input.first() {
             let taken = match self.place {
                 Place::Head => self.take_head(input)?,
@@ -98,6 +102,7 @@ impl Response {
                 Place::Chunk(left) => {
                     let taken = left.min(input.len());
                     self.count(&input[..taken]);
+                    body(&input[..taken]);
                     self.place = match left - taken {
                         0 => Place::ChunkEnd,
                         left => Place::Chunk(left),

@@ -16,6 +16,9 @@ use crate::{bare, tied};
 /// How long a server may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Where what it says is kept, in its home.
+const SAID: &str = "said";
+
 /// Wide limits and long times, so that nothing but the load decides. What is not named here has
 /// its default, the log of one line for each stream too.
 const CONFIG: &str = r#"
@@ -57,71 +60,119 @@ impl Kind {
     }
 }
 
-/// A server that listens.
+/// A server that listens, and what else belongs to it.
 pub(crate) struct Server {
     child: Child,
     cores: Cores,
     address: SocketAddr,
     token: String,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Server {
     /// Starts a server on its core.
     pub(crate) fn start(kind: Kind, cores: Cores) -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
-        let (mut command, token) = match kind {
-            Kind::Tailrace => (tailrace(home.path())?, token(home.path())?),
+        let (command, token) = match kind {
+            Kind::Tailrace => (tailrace(home.path(), CONFIG)?, token(home.path(), CONFIG)?),
             Kind::Bare => {
                 let mut command = tied::command(std::env::current_exe()?)?;
                 command.arg(bare::ARGUMENT);
                 (command, String::from("none"))
             }
         };
-        // A file and no pipe: nobody has to empty it while time is measured.
-        let said = home.path().join("stderr");
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&said)?);
-        // A process inherits the core of the thread that starts it.
-        machine::pin(cores.server)?;
-        let child = command.spawn();
-        machine::pin(cores.load)?;
-        let mut server = Self {
-            child: child.with_context(|| format!("cannot start the {}", kind.name()))?,
-            cores,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            token,
-            _home: home,
-        };
-        server.address = server.wait_for_address(&said)?;
+        let mut server = Self::spawn(command, home, cores, cores.server)
+            .with_context(|| format!("cannot start the {}", kind.name()))?;
+        server.token = token;
+        server.wait_until_it_listens()?;
         Ok(server)
     }
 
-    fn wait_for_address(&mut self, said: &Path) -> anyhow::Result<SocketAddr> {
+    /// Starts Tailrace on its core, before this upstream.
+    pub(crate) fn before(upstream: SocketAddr, cores: Cores) -> anyhow::Result<Self> {
+        let home = tempfile::tempdir()?;
+        let config = format!("{CONFIG}\n[upstream]\nbase_url = \"http://{upstream}/v1\"\n");
+        let token = token(home.path(), &config)?;
+        let command = tailrace(home.path(), &config)?;
+        let mut server = Self::spawn(command, home, cores, cores.server)?;
+        server.token = token;
+        server.wait_until_it_listens()?;
+        Ok(server)
+    }
+
+    /// Starts a program that is tied to us on one of the cores. `home` is gone when it is.
+    pub(crate) fn spawn(
+        mut command: Command,
+        home: TempDir,
+        cores: Cores,
+        core: usize,
+    ) -> anyhow::Result<Self> {
+        // A file and no pipe: nobody has to empty it while time is measured.
+        let said = File::create(home.path().join(SAID))?;
+        command
+            .stdin(Stdio::null())
+            .stdout(said.try_clone()?)
+            .stderr(said);
+        // A process inherits the core of the thread that starts it.
+        machine::pin(core)?;
+        let child = command.spawn();
+        machine::pin(cores.load)?;
+        Ok(Self {
+            child: child?,
+            cores,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            token: String::from("none"),
+            home,
+        })
+    }
+
+    /// Waits until it says where it listens, in the words of Tailrace.
+    pub(crate) fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
         #[derive(Deserialize)]
         struct Line {
             message: String,
             address: SocketAddr,
         }
-        let started = Instant::now();
-        loop {
-            let text = fs::read_to_string(said)?;
+        self.wait(START_TIMEOUT, |server| {
+            let text = server.said();
             let mut lines = text
                 .lines()
                 .filter_map(|line| serde_json::from_str(line).ok());
-            if let Some(line) = lines.find(|line: &Line| line.message == "Listening") {
-                return Ok(line.address);
-            }
+            let Some(line) = lines.find(|line: &Line| line.message == "Listening") else {
+                return false;
+            };
+            server.address = line.address;
+            true
+        })
+    }
+
+    /// Waits until `ready` says that it is.
+    pub(crate) fn wait(
+        &mut self,
+        limit: Duration,
+        mut ready: impl FnMut(&mut Self) -> bool,
+    ) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while !ready(self) {
             if let Some(status) = self.child.try_wait()? {
-                bail!("the server ended with {status}:\n{text}");
+                bail!("the server ended with {status}:\n{}", self.said());
             }
-            if started.elapsed() > START_TIMEOUT {
-                bail!("the server does not listen:\n{text}");
+            if started.elapsed() > limit {
+                bail!("the server is not ready:\n{}", self.said());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        Ok(())
+    }
+
+    /// What it has said so far.
+    fn said(&self) -> String {
+        fs::read_to_string(self.home.path().join(SAID)).unwrap_or_default()
+    }
+
+    /// It listens here.
+    pub(crate) const fn set_address(&mut self, address: SocketAddr) {
+        self.address = address;
     }
 
     /// Where it listens.
@@ -154,9 +205,9 @@ impl Drop for Server {
 }
 
 /// The program with our configuration and nobody's environment.
-fn tailrace(home: &Path) -> anyhow::Result<Command> {
+fn tailrace(home: &Path, settings: &str) -> anyhow::Result<Command> {
     let config = home.join("tailrace.toml");
-    fs::write(&config, CONFIG)?;
+    fs::write(&config, settings)?;
     let mut command = tied::command(env!("CARGO_BIN_EXE_tailrace"))?;
     command
         .env_clear()
@@ -169,8 +220,8 @@ fn tailrace(home: &Path) -> anyhow::Result<Command> {
 }
 
 /// A token that the server will accept, made by its own command.
-fn token(home: &Path) -> anyhow::Result<String> {
-    let output = tailrace(home)?.arg("token").output()?;
+fn token(home: &Path, settings: &str) -> anyhow::Result<String> {
+    let output = tailrace(home, settings)?.arg("token").output()?;
     if !output.status.success() {
         bail!(
             "`tailrace token` failed: {}",
