@@ -4,13 +4,13 @@
 //! skipped. Unlike a browser, it gives out an event whose final blank line is missing at the end of
 //! the body: some upstreams forget it, and what follows from a cut is decided by the data.
 
-/// One event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerEvent {
+/// One event, as it lies in the parser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerEvent<'a> {
     /// Its name; empty if it has none.
-    pub name: String,
+    pub name: &'a str,
     /// Its data lines, joined by line feeds.
-    pub data: String,
+    pub data: &'a str,
 }
 
 /// A stream that cannot be read on.
@@ -40,6 +40,18 @@ pub struct EventStream {
     has_data: bool,
 }
 
+/// Allocations are kept for the next event only while they are small: an idle stream holds little.
+const KEPT_BYTES: usize = 1024;
+
+/// Empties a text whose allocation may be kept.
+fn forget(text: &mut String) {
+    if text.capacity() > KEPT_BYTES {
+        *text = String::new();
+    } else {
+        text.clear();
+    }
+}
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl EventStream {
@@ -64,7 +76,7 @@ impl EventStream {
     pub fn push(
         &mut self,
         mut piece: &[u8],
-        mut found: impl FnMut(ServerEvent),
+        mut found: impl FnMut(ServerEvent<'_>),
     ) -> Result<(), EventStreamError> {
         if self.after_return && !piece.is_empty() {
             self.after_return = false;
@@ -86,8 +98,7 @@ impl EventStream {
                 self.hold(head)?;
                 let line = std::mem::take(&mut self.line);
                 self.end_line(&line, &mut found)?;
-                // The allocation is kept only while it is small: a stream holds little when idle.
-                if line.capacity() <= 1024 {
+                if line.capacity() <= KEPT_BYTES {
                     self.line = line;
                     self.line.clear();
                 }
@@ -96,18 +107,19 @@ impl EventStream {
         self.hold(piece)
     }
 
-    /// The body is over: the event whose blank line is missing, if there is one.
+    /// The body is over: gives the event whose blank line is missing, if there is one, to `found`.
     ///
     /// # Errors
     /// It is not text.
-    pub fn finish(&mut self) -> Result<Option<ServerEvent>, EventStreamError> {
-        let mut last = None;
+    pub fn finish(
+        &mut self,
+        mut found: impl FnMut(ServerEvent<'_>),
+    ) -> Result<(), EventStreamError> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
-            self.end_line(&line, &mut |event| last = Some(event))?;
+            self.end_line(&line, &mut found)?;
         }
-        self.end_line(b"", &mut |event| last = Some(event))?;
-        Ok(last)
+        self.end_line(b"", &mut found)
     }
 
     fn hold(&mut self, piece: &[u8]) -> Result<(), EventStreamError> {
@@ -121,20 +133,21 @@ impl EventStream {
     fn end_line(
         &mut self,
         mut line: &[u8],
-        found: &mut impl FnMut(ServerEvent),
+        found: &mut impl FnMut(ServerEvent<'_>),
     ) -> Result<(), EventStreamError> {
         if !self.begun {
             self.begun = true;
             line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         }
         if line.is_empty() {
-            let (name, data) = (
-                std::mem::take(&mut self.name),
-                std::mem::take(&mut self.data),
-            );
             if std::mem::take(&mut self.has_data) {
-                found(ServerEvent { name, data });
+                found(ServerEvent {
+                    name: &self.name,
+                    data: &self.data,
+                });
             }
+            self.name.clear();
+            forget(&mut self.data);
             return Ok(());
         }
         let (field, value) = match memchr::memchr(b':', line) {
@@ -174,12 +187,14 @@ mod tests {
         let mut parser = EventStream::new(MAX);
         let mut events = Vec::new();
         for piece in pieces {
-            parser.push(piece, |event| events.push((event.name, event.data)))?;
+            parser.push(piece, |event| events.push(owned(event)))?;
         }
-        if let Some(event) = parser.finish()? {
-            events.push((event.name, event.data));
-        }
+        parser.finish(|event| events.push(owned(event)))?;
         Ok(events)
+    }
+
+    fn owned(event: ServerEvent<'_>) -> (String, String) {
+        (event.name.to_owned(), event.data.to_owned())
     }
 
     fn data(body: &str) -> Vec<String> {

@@ -1,31 +1,37 @@
-//! The HTTP client of the generators: one request at a time on a connection of this thread.
+//! The HTTP/1.1 client of the generators: one request at a time on a connection of this thread.
 //!
-//! A connection is not a task of its own: it is driven by whoever reads its answer, so that all
-//! that has arrived together is read together, without a wake-up in between (see
-//! docs/adr/0006-the-upstream-connection-is-driven-by-its-reader.md). Dropping an answer closes its
-//! connection, which is how an upstream learns that nobody wants the rest. Addresses come from the
-//! configuration only, and redirects are not followed.
+//! A connection is not a task of its own, and has no buffer of its own: it is read by whoever wants
+//! its answer, into a buffer that the thread's connections share, and what has arrived together is
+//! shown together, where it lies (see docs/adr/0007-our-own-http-client-for-upstreams.md). Dropping
+//! an answer closes its connection, which is how an upstream learns that nobody wants the rest.
+//! Addresses come from the configuration only, and redirects are not followed.
 
 mod connection;
+mod framing;
+mod head;
 mod pool;
 mod settings;
 mod tls;
 
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::poll_fn;
-use http_body_util::Full;
-use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use rustls::ClientConfig;
 
-use self::connection::Connection;
+use self::connection::{Begun, Connection};
+use self::framing::Framing;
+pub use self::framing::Malformed;
 pub use self::settings::{BaseUrl, Headers};
 pub use self::tls::system_roots;
+
+/// How soon a server that has closed a connection while it waited, closes it again: what fails later
+/// may have been begun.
+const CLOSED_BEFORE: Duration = Duration::from_secs(1);
 
 /// Where a server is that generators ask, and how to ask it.
 #[derive(Debug, Clone)]
@@ -54,14 +60,17 @@ struct Endpoint {
 pub enum HttpError {
     /// No connection.
     #[error("cannot connect: {0}")]
-    Connect(std::io::Error),
+    Connect(io::Error),
     /// No connection in time.
     #[error("cannot connect within {0:?}")]
     ConnectTimeout(Duration),
-    /// The connection broke, or what came is not HTTP.
-    #[error("the exchange failed: {0}")]
-    Exchange(#[from] hyper::Error),
-    /// The server has closed the connection.
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+    /// What came is not HTTP/1.1.
+    #[error("the answer is not HTTP: {0}")]
+    Malformed(#[from] Malformed),
+    /// The server has closed the connection too early.
     #[error("the connection was closed")]
     Closed,
 }
@@ -84,56 +93,44 @@ impl Upstream {
         method: Method,
         path: &str,
         headers: &[(HeaderName, HeaderValue)],
-        body: Bytes,
+        body: &[u8],
     ) -> Result<Answer, HttpError> {
-        let endpoint = &self.endpoint;
-        loop {
-            let (mut connection, used) = match pool::take(endpoint).await {
-                Some(connection) => (connection, true),
-                None => (Connection::open(endpoint).await?, false),
-            };
-            let request = self.request(&method, path, headers, body.clone());
-            match connection.exchange(request).await {
-                Ok(response) => {
-                    let (head, body) = response.into_parts();
-                    return Ok(Answer {
-                        status: head.status,
-                        headers: head.headers,
-                        body: Some(body),
-                        connection: Some(connection),
-                        endpoint: Arc::clone(endpoint),
-                    });
-                }
-                // The server may close an idle connection at any time: also just now. What it has
-                // not begun to answer on an old connection is asked again on a new one.
-                Err(_) if used => {}
-                Err(error) => return Err(error),
+        let config = &self.endpoint.config;
+        let headers = headers.iter().map(|(name, value)| (name, value));
+        let headers = headers.chain(&config.headers.0);
+        let request = head::request(&method, &config.url, path, headers, body);
+        if let Some(mut connection) = pool::take(&self.endpoint) {
+            let sent = Instant::now();
+            match connection.exchange(&request).await {
+                Ok(begun) => return Ok(self.answer(connection, begun)),
+                // The server has closed the connection just when we took it. What it did not see
+                // may be sent again, once, and not on a connection as old as this one.
+                Err(failed) if failed.unanswered && sent.elapsed() < CLOSED_BEFORE => {}
+                Err(failed) => return Err(failed.error),
             }
+        }
+        let mut connection = Connection::open(&self.endpoint).await?;
+        match connection.exchange(&request).await {
+            Ok(begun) => Ok(self.answer(connection, begun)),
+            Err(failed) => Err(failed.error),
         }
     }
 
-    fn request(
-        &self,
-        method: &Method,
-        path: &str,
-        headers: &[(HeaderName, HeaderValue)],
-        body: Bytes,
-    ) -> Request<Full<Bytes>> {
-        let UpstreamConfig {
-            url,
-            headers: always,
-            ..
-        } = &self.endpoint.config;
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = url.join(path);
-        let all = request.headers_mut();
-        all.insert(HOST, url.authority.clone());
-        for (name, value) in headers {
-            all.insert(name, value.clone());
+    fn answer(&self, connection: Connection, begun: Begun) -> Answer {
+        let Begun {
+            head,
+            body,
+            is_sent,
+        } = begun;
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            framing: head.framing,
+            arrived: body,
+            keep_alive: head.keep_alive && is_sent,
+            connection: Some(connection),
+            endpoint: Arc::clone(&self.endpoint),
         }
-        all.extend(always.0.clone());
-        request
     }
 }
 
@@ -143,68 +140,103 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Gone when it has been read to its end.
-    body: Option<Incoming>,
+    framing: Framing,
+    /// What has arrived with the head, and not been shown yet.
+    arrived: Vec<u8>,
+    keep_alive: bool,
+    /// Gone when the body has been read to its end.
     connection: Option<Connection>,
     endpoint: Arc<Endpoint>,
 }
 
 impl Answer {
-    /// The next piece of the body; `None` after the last.
+    /// Waits for more of the body and shows it piece by piece. `false` if it is over.
     ///
     /// # Errors
     /// The rest will not come.
-    pub fn poll_data(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, HttpError>> {
-        let mut driven = false;
-        loop {
-            let Some(body) = &mut self.body else {
-                return Poll::Ready(Ok(None));
-            };
-            match Pin::new(body).poll_frame(context) {
-                // Trailers say nothing to us.
-                Poll::Ready(Some(frame)) => match frame?.into_data() {
-                    Ok(data) => return Poll::Ready(Ok(Some(data))),
-                    Err(_trailers) => continue,
-                },
-                Poll::Ready(None) => {
-                    self.body = None;
-                    if let Some(connection) = self.connection.take() {
-                        pool::put_back(&self.endpoint, connection);
-                    }
-                    return Poll::Ready(Ok(None));
-                }
-                Poll::Pending if driven => return Poll::Pending,
-                Poll::Pending => {}
-            }
-            // Nothing is left of what was read before: look at the socket.
-            let Some(connection) = &mut self.connection else {
-                return Poll::Ready(Err(HttpError::Closed));
-            };
-            match connection.poll(context) {
-                Poll::Pending => driven = true,
-                // What came before the end is in the body, and why it ended too.
-                Poll::Ready(_) => self.connection = None,
-            }
-        }
+    pub async fn read(&mut self, mut take: impl FnMut(&[u8])) -> Result<bool, HttpError> {
+        poll_fn(|context| self.poll_read(context, &mut take)).await
     }
 
-    /// The next piece of the body; `None` after the last.
+    /// The same, without waiting.
     ///
     /// # Errors
     /// The rest will not come.
-    pub async fn data(&mut self) -> Result<Option<Bytes>, HttpError> {
-        poll_fn(|context| self.poll_data(context)).await
+    pub fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        mut take: impl FnMut(&[u8]),
+    ) -> Poll<Result<bool, HttpError>> {
+        let arrived = std::mem::take(&mut self.arrived);
+        let mut shown = self.show(&arrived, &mut take)?;
+        while !shown {
+            if self.framing.is_over() {
+                self.end();
+                return Poll::Ready(Ok(false));
+            }
+            let Some(mut connection) = self.connection.take() else {
+                return Poll::Ready(Err(HttpError::Closed));
+            };
+            let mut outcome = Ok(false);
+            let read = connection.poll_read(context, |piece| {
+                outcome = self.show(piece, &mut take);
+            });
+            match read {
+                Poll::Ready(Ok(true)) => self.connection = Some(connection),
+                Poll::Ready(Ok(false)) if self.framing == Framing::UntilClose => {
+                    self.framing = Framing::NONE;
+                }
+                Poll::Ready(Ok(false)) => return Poll::Ready(Err(HttpError::Closed)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {
+                    self.connection = Some(connection);
+                    return Poll::Pending;
+                }
+            }
+            shown = outcome?;
+        }
+        if self.framing.is_over() {
+            self.end();
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Shows what belongs to the body; `false` if there was nothing.
+    fn show(
+        &mut self,
+        mut arrived: &[u8],
+        take: &mut impl FnMut(&[u8]),
+    ) -> Result<bool, Malformed> {
+        let mut shown = false;
+        while let Some(piece) = self.framing.next(&mut arrived)? {
+            shown = true;
+            take(piece);
+        }
+        // Nobody has asked for what follows: the two sides do not agree where the answer ends.
+        self.keep_alive &= arrived.is_empty();
+        Ok(shown)
+    }
+
+    /// Whether the whole body has been shown.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.arrived.is_empty() && self.framing.is_over()
+    }
+
+    /// The body has been read: the connection may serve another request.
+    fn end(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && self.keep_alive
+        {
+            pool::put_back(&self.endpoint, connection);
+        }
     }
 
     /// The body as text, as far as it has `max_bytes` and comes within `time`.
     pub async fn text(&mut self, max_bytes: usize, time: Duration) -> String {
         let mut text = Vec::new();
         let reading = async {
-            while let Ok(Some(data)) = self.data().await {
-                text.extend_from_slice(&data);
+            while let Ok(true) = self.read(|piece| text.extend_from_slice(piece)).await {
                 if text.len() >= max_bytes {
                     break;
                 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use async_stream::stream;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use hyper::{Method, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use self::answer::Reading;
@@ -70,33 +70,37 @@ impl Generator for OpenAiGenerator {
             };
             let mut events = EventStream::new(MAX_EVENT_BYTES);
             let mut reading = Reading::default();
+            let mut is_complete = false;
             while !reading.is_over() {
-                let data = if reading.has_finish_reason() {
-                    // Usage may follow, and the end; but the answer is complete.
-                    tokio::time::timeout(END_TIME, answer.data()).await.unwrap_or(Ok(None))
-                } else {
-                    answer.data().await
-                };
-                match data {
-                    Ok(Some(data)) => {
-                        let pushed = events.push(&data, |event| reading.take(&event.data));
-                        if let Err(error) = pushed {
-                            reading.fail(invalid(format!("the upstream's answer cannot be read: {error}")));
-                        }
+                let mut unreadable = None;
+                let read = answer.read(|piece| {
+                    if let Err(error) = events.push(piece, |event| reading.take(event.data)) {
+                        unreadable = Some(error);
                     }
-                    Ok(None) => {
-                        if let Ok(Some(event)) = events.finish() {
-                            reading.take(&event.data);
-                        }
+                });
+                // Usage may follow a finish reason, and the end; but the answer is complete.
+                let data = if is_complete {
+                    tokio::time::timeout(END_TIME, read).await.unwrap_or(Ok(false))
+                } else {
+                    read.await
+                };
+                if let Some(error) = unreadable {
+                    reading.fail(invalid(format!("the upstream's answer cannot be read: {error}")));
+                }
+                match data {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        let _not_text = events.finish(|event| reading.take(event.data));
                         reading.end();
                     }
-                    Err(_) if reading.has_finish_reason() => reading.end(),
+                    Err(_) if is_complete => reading.end(),
                     Err(error) => reading.fail(broken(&error)),
                 }
-                if reading.is_over() {
+                is_complete = reading.has_finish_reason();
+                if reading.is_over() && !answer.is_over() {
                     // The end of the body comes with the end of the answer or right after it; read,
                     // it leaves a connection for the next request.
-                    let _late = tokio::time::timeout(BODY_END_TIME, answer.data()).await;
+                    let _late = tokio::time::timeout(BODY_END_TIME, answer.read(|_| {})).await;
                 }
                 while let Some(delta) = reading.next() {
                     yield delta;
@@ -111,7 +115,7 @@ impl ModelServer for OpenAiGenerator {
         let list = async {
             let mut answer = self
                 .upstream
-                .send(Method::GET, "/models", &[], Vec::new().into())
+                .send(Method::GET, "/models", &[], &[])
                 .await
                 .map_err(|error| broken(&error))?;
             if answer.status != StatusCode::OK {
@@ -141,7 +145,7 @@ async fn ask(upstream: &Upstream, body: Vec<u8>) -> Result<Answer, GeneratorErro
         (ACCEPT, HeaderValue::from_static("text/event-stream")),
     ];
     let mut answer = upstream
-        .send(Method::POST, "/chat/completions", &headers, body.into())
+        .send(Method::POST, "/chat/completions", &headers, &body)
         .await
         .map_err(|error| broken(&error))?;
     if answer.status != StatusCode::OK {
@@ -237,10 +241,8 @@ fn broken(error: &HttpError) -> GeneratorError {
             FailureCode::UpstreamUnavailable,
             "the upstream cannot be reached",
         ),
-        HttpError::Exchange(error) if error.is_parse() => {
-            invalid("the upstream's answer is not HTTP")
-        }
-        HttpError::Exchange(_) | HttpError::Closed => GeneratorError::new(
+        HttpError::Malformed(_) => invalid("the upstream's answer is not HTTP"),
+        HttpError::Broken(_) | HttpError::Closed => GeneratorError::new(
             FailureCode::UpstreamIncomplete,
             "the connection to the upstream broke before the answer was complete",
         ),

@@ -355,8 +355,8 @@ fn faults_have_codes() {
                 e.text("x");
                 e.raw("zz\r\n");
             },
-            "upstream_incomplete",
-            true,
+            "upstream_invalid",
+            false,
         ),
         (
             "no JSON",

@@ -59,8 +59,8 @@ const FENCES: [(&str, &[&str]); 13] = [
     ("rustls", &["src/app.rs", "src/generator/http"]),
     ("tokio_rustls", &["src/generator/http/"]),
     ("rustls_native_certs", &["src/generator/http/"]),
-    ("hyper", &["src/generator/"]),
-    ("hyper_util", &["src/generator/http/"]),
+    ("http", &["src/generator/"]),
+    ("httparse", &["src/generator/http/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app.rs"]),
 ];

@@ -1,98 +1,166 @@
-//! One connection to an upstream, driven by whoever uses it.
+//! One connection to an upstream, and the one buffer that all connections of a thread read into.
 
+use std::cell::RefCell;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use futures_util::FutureExt as _;
 use futures_util::future::poll_fn;
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
+use super::head::{self, Head};
 use super::{Endpoint, HttpError};
 
-trait Socket: AsyncRead + AsyncWrite {}
+/// The most that is read at once. It is room for all that a fast upstream sends between two turns of
+/// a busy thread.
+const READ_BYTES: usize = 64 * 1024;
 
-impl<T: AsyncRead + AsyncWrite> Socket for T {}
-
-type Driver = http1::Connection<TokioIo<Pin<Box<dyn Socket>>>, Full<Bytes>>;
+thread_local! {
+    /// What has been read is passed on before anything else is, so that no stream needs a buffer of
+    /// its own while it waits.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
 
 /// A connection. It does nothing unless it is polled.
-pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<Driver>>,
+pub(super) enum Connection {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The answer to a request, as far as it came with its head.
+pub(super) struct Begun {
+    pub(super) head: Head,
+    /// What has arrived of the body.
+    pub(super) body: Vec<u8>,
+    /// Whether all of the request was sent. A server may answer before that, and read no more.
+    pub(super) is_sent: bool,
+}
+
+/// How an exchange came to nothing.
+pub(super) struct Failed {
+    pub(super) error: HttpError,
+    /// Whether the server has not answered a single byte.
+    pub(super) unanswered: bool,
 }
 
 impl Connection {
     /// Connects.
-    pub(super) async fn open(endpoint: &Arc<Endpoint>) -> Result<Self, HttpError> {
+    pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, HttpError> {
         let limit = endpoint.config.connect_timeout;
-        let socket = match tokio::time::timeout(limit, connect(endpoint)).await {
-            Ok(socket) => socket.map_err(HttpError::Connect)?,
-            Err(_) => return Err(HttpError::ConnectTimeout(limit)),
-        };
-        let (sender, driver) = http1::Builder::new()
-            // A token is some hundred bytes: no need for more room, which each stream would hold.
-            .max_buf_size(READ_BYTES)
-            .handshake(TokioIo::new(socket))
-            .await?;
-        Ok(Self {
-            sender,
-            driver: Box::pin(driver),
-        })
+        match tokio::time::timeout(limit, connect(endpoint)).await {
+            Ok(connection) => connection.map_err(HttpError::Connect),
+            Err(_) => Err(HttpError::ConnectTimeout(limit)),
+        }
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn exchange(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, HttpError> {
-        let mut response = Box::pin(self.sender.send_request(request));
+    pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Begun, Failed> {
+        let mut unsent = request;
+        let mut arrived = Vec::new();
         poll_fn(|context| {
-            let driven = self.driver.poll_unpin(context);
-            match (response.poll_unpin(context), driven) {
-                (Poll::Ready(response), _) => Poll::Ready(Ok(response?)),
-                (Poll::Pending, Poll::Pending) => Poll::Pending,
-                (Poll::Pending, Poll::Ready(ended)) => {
-                    Poll::Ready(Err(ended.err().map_or(HttpError::Closed, Into::into)))
+            // A server that refuses a long request may close without reading it; what it says comes
+            // all the same.
+            let broken = match self.poll_send(context, &mut unsent) {
+                Poll::Ready(Err(error)) => Some(error),
+                Poll::Ready(Ok(())) | Poll::Pending => None,
+            };
+            let failed = |error: HttpError, arrived: &[u8]| {
+                Poll::Ready(Err(Failed {
+                    error,
+                    unanswered: arrived.is_empty(),
+                }))
+            };
+            loop {
+                let take = |piece: &[u8]| arrived.extend_from_slice(piece);
+                match (self.poll_read(context, take), broken.as_ref()) {
+                    (Poll::Pending, None) => return Poll::Pending,
+                    (Poll::Ready(Ok(true)), _) => {}
+                    (Poll::Ready(Ok(false)), None) => return failed(HttpError::Closed, &arrived),
+                    (Poll::Ready(Err(error)), None) => {
+                        return failed(HttpError::Broken(error), &arrived);
+                    }
+                    (_, Some(error)) => {
+                        return failed(HttpError::Broken(error.kind().into()), &arrived);
+                    }
+                }
+                match head::answer(&arrived) {
+                    Ok(None) => {}
+                    Ok(Some((head, length))) => {
+                        return Poll::Ready(Ok(Begun {
+                            head,
+                            body: arrived.split_off(length),
+                            is_sent: unsent.is_empty(),
+                        }));
+                    }
+                    Err(error) => return failed(error.into(), &arrived),
                 }
             }
         })
         .await
     }
 
-    /// Reads and writes what it can; ready when the connection is over.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        self.driver.poll_unpin(context)
+    fn poll_send(&mut self, context: &mut Context<'_>, unsent: &mut &[u8]) -> Poll<io::Result<()>> {
+        while !unsent.is_empty() {
+            let sent = match self {
+                Self::Plain(socket) => Pin::new(socket).poll_write(context, unsent),
+                Self::Tls(socket) => Pin::new(socket).poll_write(context, unsent),
+            };
+            *unsent = &unsent[ready!(sent)?..];
+        }
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(socket) => Pin::new(socket).poll_flush(context),
+        }
     }
 
-    /// Whether another request may be sent on it.
-    pub(super) fn poll_usable(&mut self, context: &mut Context<'_>) -> bool {
-        self.driver.poll_unpin(context).is_pending() && self.sender.is_ready()
+    /// Waits for what arrives next and shows all of it, where it lies, to `take`. `false` if the
+    /// server has closed the connection instead.
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<bool>> {
+        READ.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(match self {
+                Self::Plain(socket) => Pin::new(socket).poll_read(context, &mut buffer),
+                Self::Tls(socket) => Pin::new(socket).poll_read(context, &mut buffer),
+            })?;
+            let arrived = buffer.filled();
+            if !arrived.is_empty() {
+                take(arrived);
+            }
+            Poll::Ready(Ok(!arrived.is_empty()))
+        })
+    }
+
+    /// Whether the connection is still there and nothing has come that nobody asked for.
+    pub(super) fn is_quiet(&self) -> bool {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(socket) => socket.get_ref().0,
+        };
+        let looked = SockRef::from(socket).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
-/// The most that is read at once, and that a head may have: the least that hyper allows.
-const READ_BYTES: usize = 8192;
-
-async fn connect(endpoint: &Endpoint) -> std::io::Result<Pin<Box<dyn Socket>>> {
+async fn connect(endpoint: &Endpoint) -> io::Result<Connection> {
     let url = &endpoint.config.url;
     let socket = TcpStream::connect((url.host.as_str(), url.port)).await?;
     socket.set_nodelay(true)?;
     if !url.https {
-        return Ok(Box::pin(socket));
+        return Ok(Connection::Plain(socket));
     }
     let name = ServerName::try_from(url.host.clone())
-        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
-    let socket = TlsConnector::from(Arc::clone(&endpoint.tls))
-        .connect(name, socket)
-        .await?;
-    Ok(Box::pin(socket))
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let connector = TlsConnector::from(Arc::clone(&endpoint.tls));
+    let socket = connector.connect(name, socket).await?;
+    Ok(Connection::Tls(Box::new(socket)))
 }

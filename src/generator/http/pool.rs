@@ -5,16 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::poll_fn;
-
 use super::Endpoint;
 use super::connection::Connection;
 
 /// How many of an upstream are kept by one thread.
 const MOST: usize = 32;
 
-/// How long one is kept. Servers close idle ones after a minute or less.
-const LONGEST: Duration = Duration::from_secs(15);
+/// How long one is kept. Servers built on uvicorn, cpp-httplib and Node close idle ones after 5 s;
+/// a request that is sent in that moment is lost.
+const LONGEST: Duration = Duration::from_secs(4);
 
 thread_local! {
     static IDLE: RefCell<HashMap<usize, Vec<(Instant, Connection)>>> = RefCell::default();
@@ -26,20 +25,19 @@ fn key(endpoint: &Arc<Endpoint>) -> usize {
 }
 
 /// A connection that was used before and is still there.
-pub(super) async fn take(endpoint: &Arc<Endpoint>) -> Option<Connection> {
-    loop {
-        let (since, mut connection) =
-            IDLE.with_borrow_mut(|idle| idle.get_mut(&key(endpoint))?.pop())?;
-        if since.elapsed() > LONGEST {
-            // The others wait even longer.
-            IDLE.with_borrow_mut(|idle| idle.remove(&key(endpoint)));
-            return None;
+pub(super) fn take(endpoint: &Arc<Endpoint>) -> Option<Connection> {
+    IDLE.with_borrow_mut(|idle| {
+        let connections = idle.get_mut(&key(endpoint))?;
+        while let Some((since, connection)) = connections.pop() {
+            if since.elapsed() > LONGEST {
+                // The others wait even longer.
+                connections.clear();
+            } else if connection.is_quiet() {
+                return Some(connection);
+            }
         }
-        let usable = poll_fn(|context| std::task::Poll::Ready(connection.poll_usable(context)));
-        if usable.await {
-            return Some(connection);
-        }
-    }
+        None
+    })
 }
 
 /// Keeps a connection whose answer has been read to its end.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hyper::Uri;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::Uri;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 /// An absolute `http` or `https` URL without query, fragment or credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,8 @@ impl BaseUrl {
     }
 
     /// The target of a request to this path, which is one of ours.
-    pub(super) fn join(&self, path: &str) -> Uri {
-        format!("{}{path}", self.path).parse().unwrap_or_default()
+    pub(super) fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.path)
     }
 }
 
