@@ -24,7 +24,7 @@ use hyper::{Method, Request, StatusCode};
 use rustls::ClientConfig;
 
 use self::connection::Connection;
-pub use self::settings::{BaseUrl, Headers};
+pub use self::settings::{BaseUrl, Headers, KeyHeader, Timeouts};
 pub use self::tls::system_roots;
 
 /// Where a server is that generators ask, and how to ask it.
@@ -36,6 +36,8 @@ pub struct UpstreamConfig {
     pub headers: Headers,
     /// How long a connection may take, with its handshake.
     pub connect_timeout: Duration,
+    /// How long an answer that streams may take.
+    pub timeouts: Timeouts,
 }
 
 /// A server that generators ask.
@@ -73,6 +75,12 @@ impl Upstream {
         Self {
             endpoint: Arc::new(Endpoint { config, tls }),
         }
+    }
+
+    /// How long an answer that streams may take.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.endpoint.config.timeouts
     }
 
     /// Sends a request and waits for the head of its answer.
