@@ -292,47 +292,17 @@ pub enum Model {
     /// A program.
     Command(CommandModel),
     /// A server that speaks OpenAI's chat completions.
-    OpenAi(OpenAiModel),
+    OpenAi(Upstream),
 }
 
-/// A server whose models are all ours, under its own names.
+/// A server that answers prompts: behind one public name, or with all its own models.
+///
+/// One shape for all of them, since serde can share fields between shapes (`flatten`) or refuse
+/// unknown ones, and not both. What a section must or cannot have is checked by `load/upstream.rs`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    pub base_url: String,
-    pub api_key_env: Option<String>,
-    pub api_key_file: Option<PathBuf>,
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    #[serde(default = "connect_timeout", with = "humantime_serde")]
-    pub connect_timeout: Duration,
-}
-
-impl From<&OpenAiModel> for Upstream {
-    fn from(model: &OpenAiModel) -> Self {
-        let OpenAiModel {
-            base_url,
-            model: _,
-            api_key_env,
-            api_key_file,
-            headers,
-            connect_timeout,
-        } = model.clone();
-        Self {
-            base_url,
-            api_key_env,
-            api_key_file,
-            headers,
-            connect_timeout,
-        }
-    }
-}
-
-/// A server that answers prompts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OpenAiModel {
-    pub base_url: String,
+    pub base_url: Option<String>,
     pub model: Option<String>,
     pub api_key_env: Option<String>,
     pub api_key_file: Option<PathBuf>,
@@ -340,6 +310,12 @@ pub struct OpenAiModel {
     pub headers: BTreeMap<String, String>,
     #[serde(default = "connect_timeout", with = "humantime_serde")]
     pub connect_timeout: Duration,
+    #[serde(default, with = "humantime_serde")]
+    pub first_token_timeout: Option<Duration>,
+    #[serde(default, with = "humantime_serde")]
+    pub idle_timeout: Option<Duration>,
+    #[serde(default, with = "humantime_serde")]
+    pub total_timeout: Option<Duration>,
 }
 
 const fn connect_timeout() -> Duration {

@@ -1,16 +1,21 @@
 //! From the settings as they stand in the file to a [`Config`]: reads the files that they name, and
 //! checks what a type cannot.
 
+mod upstream;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{File, KeyEntry, Model, Upstream};
-use super::{Config, ConfigError, ModelConfig, OpenAiConfig, development};
+use super::file::{File, KeyEntry, Model};
+use super::{Config, ConfigError, ModelConfig, development};
 use crate::auth::{JwtConfig, KeyConfig, KeyError, KeyMaterial, KeySet};
 use crate::generator::command::CommandConfig;
 use crate::generator::demo::DemoConfig;
-use crate::generator::http::{BaseUrl, Headers, UpstreamConfig};
+
+/// The least that a time may be where none at all makes no sense, and the most.
+const LEAST_TIME: Duration = Duration::from_millis(10);
+const MOST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Reads the files that the configuration names, and checks what a type cannot.
 pub(super) struct Loader {
@@ -98,7 +103,7 @@ impl Loader {
         }
         let upstream = match &file.upstream {
             None => None,
-            Some(upstream) => Some(self.upstream("upstream", upstream)?),
+            Some(upstream) => Some(self.passed_through("upstream", upstream)?),
         };
         if models.is_empty() && upstream.is_none() {
             models.insert("demo".to_owned(), ModelConfig::Demo(DemoConfig::default()));
@@ -121,8 +126,7 @@ impl Loader {
     }
 
     pub(super) fn check(&self, file: &File) -> Result<(), ConfigError> {
-        let year = Duration::from_secs(366 * 24 * 3600);
-        let moment = Duration::from_millis(10);
+        let moment = LEAST_TIME;
         for (key, time, least) in [
             ("drain_timeout", file.drain_timeout, Duration::ZERO),
             ("http.heartbeat", file.http.heartbeat, moment),
@@ -154,12 +158,7 @@ impl Loader {
             ),
             ("memory.retention", file.memory.retention, Duration::ZERO),
         ] {
-            if time < least || time > year {
-                let least = humantime::format_duration(least);
-                return Err(
-                    self.wrong(key, format!("expected at least {least} and at most a year"))
-                );
-            }
+            self.time(key, time, least)?;
         }
         let limits = &file.limits;
         if !limits.plans.contains_key(&limits.default_plan) {
@@ -221,6 +220,14 @@ impl Loader {
             .map_err(|error: KeyError| self.wrong("auth.required_claims", error.to_string()))
     }
 
+    fn time(&self, key: &str, time: Duration, least: Duration) -> Result<(), ConfigError> {
+        if time < least || time > MOST_TIME {
+            let least = humantime::format_duration(least);
+            return Err(self.wrong(key, format!("expected at least {least} and at most a year")));
+        }
+        Ok(())
+    }
+
     fn key(&self, path: &str, entry: &KeyEntry) -> Result<KeyConfig, ConfigError> {
         let trimmed = |bytes: &[u8]| bytes.trim_ascii_end().to_vec();
         let mut found = Vec::new();
@@ -268,41 +275,6 @@ impl Loader {
         }
     }
 
-    /// The upstream in the section of this name.
-    fn upstream(&self, section: &str, model: &Upstream) -> Result<UpstreamConfig, ConfigError> {
-        let key = |key: &str| format!("{section}.{key}");
-        let url = BaseUrl::parse(&model.base_url)
-            .map_err(|expected| self.wrong(key("base_url"), expected))?;
-        let api_key = match (&model.api_key_env, &model.api_key_file) {
-            (None, None) => None,
-            (Some(variable), None) => Some(std::env::var(variable).map_err(|_| {
-                self.wrong(
-                    key("api_key_env"),
-                    format!("the variable {variable} is not set"),
-                )
-            })?),
-            (None, Some(file)) => Some(self.read_text(&key("api_key_file"), file)?),
-            (Some(_), Some(_)) => {
-                return Err(self.wrong(
-                    section,
-                    "expected at most one of api_key_env and api_key_file",
-                ));
-            }
-        };
-        let api_key = api_key.as_deref().map(str::trim);
-        let headers = Headers::new(&model.headers, api_key).map_err(|header| {
-            self.wrong(key("headers"), format!("{header}: this is not a header"))
-        })?;
-        if model.connect_timeout.is_zero() {
-            return Err(self.wrong(key("connect_timeout"), "expected more than 0"));
-        }
-        Ok(UpstreamConfig {
-            url,
-            headers,
-            connect_timeout: model.connect_timeout,
-        })
-    }
-
     fn model(&self, name: &str, model: &Model) -> Result<ModelConfig, ConfigError> {
         if name.is_empty() || name.len() > 128 || !name.bytes().all(|byte| byte.is_ascii_graphic())
         {
@@ -316,10 +288,7 @@ impl Loader {
                 Ok(()) => Ok(ModelConfig::Demo(demo.clone())),
                 Err((knob, expected)) => Err(self.wrong(format!("models.{name}.{knob}"), expected)),
             },
-            Model::OpenAi(server) => Ok(ModelConfig::OpenAi(OpenAiConfig {
-                upstream: self.upstream(&format!("models.{name}"), &server.into())?,
-                model: server.model.clone(),
-            })),
+            Model::OpenAi(server) => self.openai(&format!("models.{name}"), server),
             Model::Command(command) => {
                 if command.program.is_empty() {
                     return Err(self.wrong(format!("models.{name}.program"), "expected a program"));

@@ -26,7 +26,7 @@ use rustls::ClientConfig;
 use self::connection::{Begun, Connection};
 use self::framing::Framing;
 pub use self::framing::Malformed;
-pub use self::settings::{BaseUrl, Headers};
+pub use self::settings::{BaseUrl, Headers, KeyHeader, Timeouts};
 pub use self::tls::system_roots;
 
 /// How soon a server that has closed a connection while it waited, closes it again: what fails later
@@ -42,6 +42,8 @@ pub struct UpstreamConfig {
     pub headers: Headers,
     /// How long a connection may take, with its handshake.
     pub connect_timeout: Duration,
+    /// How long an answer that streams may take.
+    pub timeouts: Timeouts,
 }
 
 /// A server that generators ask.
@@ -82,6 +84,12 @@ impl Upstream {
         Self {
             endpoint: Arc::new(Endpoint { config, tls }),
         }
+    }
+
+    /// How long an answer that streams may take.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.endpoint.config.timeouts
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -144,7 +152,7 @@ pub struct Answer {
     /// What has arrived with the head, and not been shown yet.
     arrived: Vec<u8>,
     keep_alive: bool,
-    /// Gone when the body has been read to its end.
+    /// Gone when it is of no more use.
     connection: Option<Connection>,
     endpoint: Arc<Endpoint>,
 }
@@ -171,7 +179,6 @@ impl Answer {
         let mut shown = self.show(&arrived, &mut take)?;
         while !shown {
             if self.framing.is_over() {
-                self.end();
                 return Poll::Ready(Ok(false));
             }
             let Some(mut connection) = self.connection.take() else {
@@ -182,7 +189,10 @@ impl Answer {
                 outcome = self.show(piece, &mut take);
             });
             match read {
-                Poll::Ready(Ok(true)) => self.connection = Some(connection),
+                Poll::Ready(Ok(true)) => {
+                    shown = outcome?;
+                    self.connection = Some(connection);
+                }
                 Poll::Ready(Ok(false)) if self.framing == Framing::UntilClose => {
                     self.framing = Framing::NONE;
                 }
@@ -193,10 +203,6 @@ impl Answer {
                     return Poll::Pending;
                 }
             }
-            shown = outcome?;
-        }
-        if self.framing.is_over() {
-            self.end();
         }
         Poll::Ready(Ok(true))
     }
@@ -217,18 +223,15 @@ impl Answer {
         Ok(shown)
     }
 
-    /// Whether the whole body has been shown.
-    #[must_use]
-    pub const fn is_over(&self) -> bool {
-        self.arrived.is_empty() && self.framing.is_over()
-    }
-
-    /// The body has been read: the connection may serve another request.
-    fn end(&mut self) {
-        if let Some(connection) = self.connection.take()
+    /// Nobody wants more of it. If its end has come, or comes soon, the connection may serve another
+    /// request; an answer that is dropped instead closes its connection.
+    pub fn leave(mut self) {
+        let arrived = std::mem::take(&mut self.arrived);
+        if let Ok(_) = self.show(&arrived, &mut |_| {})
             && self.keep_alive
+            && let Some(connection) = self.connection
         {
-            pool::put_back(&self.endpoint, connection);
+            pool::put_back(&self.endpoint, connection, self.framing);
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod command;
 pub mod demo;
 pub mod event_stream;
+mod exchange;
 pub mod http;
 pub mod openai;
 mod prompt;

@@ -1,7 +1,7 @@
 //! Asks any server that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama, SGLang, hosted.
 //!
-//! A generation is one streamed request. What the server says is turned into deltas and nothing
-//! else; what it says wrong becomes a failure with a stable code.
+//! A generation is one [exchange](super::exchange); here is what is OpenAI's: where the request
+//! goes, what stands in it, and what the chunks of the answer mean.
 
 mod answer;
 mod request;
@@ -9,35 +9,20 @@ mod request;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_stream::stream;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::Reading;
-use super::event_stream::EventStream;
-use super::http::{Answer, HttpError, Upstream};
+use self::answer::Chunks;
+use super::exchange::{self, Request, broken, invalid, refused};
+use super::http::Upstream;
 use super::{Deltas, Generator, GeneratorError, ModelServer, Prompt};
 use crate::stream::FailureCode;
-
-/// The most that one event of an upstream may have, in bytes: room for a large tool call at once.
-const MAX_EVENT_BYTES: usize = 1024 * 1024;
-
-/// How much is read of an answer that is an error, and for how long.
-const ERROR_BYTES: usize = 16 * 1024;
-const ERROR_TIME: Duration = Duration::from_secs(5);
-
-/// How long the end of the body is waited for once the answer is over.
-const BODY_END_TIME: Duration = Duration::from_millis(20);
 
 /// How long a list of models may be, and how long it may take.
 const LIST_BYTES: usize = 1024 * 1024;
 const LIST_TIME: Duration = Duration::from_secs(5);
-
-/// How long the end of an answer may take once its finish reason is known.
-const END_TIME: Duration = Duration::from_secs(2);
 
 /// The `openai` backend of [`Generator`].
 pub struct OpenAiGenerator {
@@ -55,58 +40,13 @@ impl OpenAiGenerator {
 }
 
 impl Generator for OpenAiGenerator {
-    /// Dropping the deltas closes the connection, at whatever point the exchange is.
     fn generate(&self, prompt: Arc<Prompt>, _: CancellationToken) -> Deltas {
-        let upstream = self.upstream.clone();
-        let body = request::body(&prompt, self.model.as_deref());
-        drop(prompt);
-        Box::pin(stream! {
-            let mut answer = match ask(&upstream, body).await {
-                Ok(answer) => answer,
-                Err(error) => {
-                    yield Err(error);
-                    return;
-                }
-            };
-            let mut events = EventStream::new(MAX_EVENT_BYTES);
-            let mut reading = Reading::default();
-            let mut is_complete = false;
-            while !reading.is_over() {
-                let mut unreadable = None;
-                let read = answer.read(|piece| {
-                    if let Err(error) = events.push(piece, |event| reading.take(event.data)) {
-                        unreadable = Some(error);
-                    }
-                });
-                // Usage may follow a finish reason, and the end; but the answer is complete.
-                let data = if is_complete {
-                    tokio::time::timeout(END_TIME, read).await.unwrap_or(Ok(false))
-                } else {
-                    read.await
-                };
-                if let Some(error) = unreadable {
-                    reading.fail(invalid(format!("the upstream's answer cannot be read: {error}")));
-                }
-                match data {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        let _not_text = events.finish(|event| reading.take(event.data));
-                        reading.end();
-                    }
-                    Err(_) if is_complete => reading.end(),
-                    Err(error) => reading.fail(broken(&error)),
-                }
-                is_complete = reading.has_finish_reason();
-                if reading.is_over() && !answer.is_over() {
-                    // The end of the body comes with the end of the answer or right after it; read,
-                    // it leaves a connection for the next request.
-                    let _late = tokio::time::timeout(BODY_END_TIME, answer.read(|_| {})).await;
-                }
-                while let Some(delta) = reading.next() {
-                    yield delta;
-                }
-            }
-        })
+        let request = Request {
+            path: "/chat/completions",
+            headers: &[],
+            body: request::body(&prompt, self.model.as_deref()),
+        };
+        exchange::deltas(self.upstream.clone(), request, Chunks)
     }
 }
 
@@ -135,116 +75,5 @@ impl ModelServer for OpenAiGenerator {
             })
         }
         .boxed_local()
-    }
-}
-
-/// Sends the request; an answer is one that streams.
-async fn ask(upstream: &Upstream, body: Vec<u8>) -> Result<Answer, GeneratorError> {
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (ACCEPT, HeaderValue::from_static("text/event-stream")),
-    ];
-    let mut answer = upstream
-        .send(Method::POST, "/chat/completions", &headers, &body)
-        .await
-        .map_err(|error| broken(&error))?;
-    if answer.status != StatusCode::OK {
-        return Err(refused(&mut answer).await);
-    }
-    let content_type = answer.headers.get(CONTENT_TYPE);
-    let is_stream = content_type
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.trim_start().starts_with("text/event-stream"));
-    if !is_stream {
-        return Err(invalid(
-            "the upstream did not answer with a stream of events",
-        ));
-    }
-    Ok(answer)
-}
-
-/// What an answer means that is not a stream. What the upstream says is passed on only where it is
-/// about the request; elsewhere it may hold our key or its own secrets.
-async fn refused(answer: &mut Answer) -> GeneratorError {
-    let status = answer.status;
-    let retry_after = retry_after(answer);
-    let text = answer.text(ERROR_BYTES, ERROR_TIME).await;
-    let (code, message) = match status.as_u16() {
-        429 => (
-            FailureCode::UpstreamRateLimited,
-            "the upstream turns requests away for now".to_owned(),
-        ),
-        401 | 403 => {
-            tracing::error!(
-                status = status.as_u16(),
-                "The upstream refuses our credentials"
-            );
-            return GeneratorError {
-                retryable: false,
-                ..GeneratorError::new(
-                    FailureCode::UpstreamError,
-                    "the upstream refuses this server's credentials",
-                )
-            };
-        }
-        400..=499 => {
-            let said = answer::message_of(&text).unwrap_or_else(|| format!("status {status}"));
-            (
-                FailureCode::UpstreamRefused,
-                format!("the upstream refuses the request: {said}"),
-            )
-        }
-        500..=599 => (
-            FailureCode::UpstreamError,
-            format!("the upstream failed with status {}", status.as_u16()),
-        ),
-        _ => (
-            FailureCode::UpstreamInvalid,
-            format!("the upstream answered with status {}", status.as_u16()),
-        ),
-    };
-    GeneratorError {
-        retry_after,
-        ..GeneratorError::new(code, message)
-    }
-}
-
-/// When the upstream wants to be asked again: in seconds (RFC 9110, section 10.2.3; its dates are not
-/// used by such servers), or more exactly, as OpenAI says it, in milliseconds.
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let number = |name: &str| -> Option<f64> {
-        let number: f64 = answer
-            .headers
-            .get(name)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
-        (0.0..=86_400_000.0).contains(&number).then_some(number)
-    };
-    let seconds = number("retry-after-ms")
-        .map(|ms| ms / 1000.0)
-        .or_else(|| number(RETRY_AFTER.as_str()))?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-fn invalid(message: impl Into<String>) -> GeneratorError {
-    GeneratorError::new(FailureCode::UpstreamInvalid, message)
-}
-
-/// What an error of the transport means. Its cause names addresses, so it goes to the log only.
-fn broken(error: &HttpError) -> GeneratorError {
-    tracing::warn!(%error, "An exchange with an upstream failed");
-    match error {
-        HttpError::Connect(_) | HttpError::ConnectTimeout(_) => GeneratorError::new(
-            FailureCode::UpstreamUnavailable,
-            "the upstream cannot be reached",
-        ),
-        HttpError::Malformed(_) => invalid("the upstream's answer is not HTTP"),
-        HttpError::Broken(_) | HttpError::Closed => GeneratorError::new(
-            FailureCode::UpstreamIncomplete,
-            "the connection to the upstream broke before the answer was complete",
-        ),
     }
 }

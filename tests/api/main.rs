@@ -32,3 +32,4 @@ mod server;
 mod sse;
 mod tls;
 mod upstream;
+mod upstream_timeouts;

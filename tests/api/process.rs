@@ -203,6 +203,22 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
             &["tailrace.toml", "models.m", "program"],
         ),
         (
+            "[models.m]\ngenerator = \"openai\"",
+            &["tailrace.toml", "models.m.base_url", "http://"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\nidle_timeout = \"1ms\"",
+            &["tailrace.toml", "models.m.idle_timeout", "at least 10ms"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\nidel_timeout = \"1s\"",
+            &["tailrace.toml", "idel_timeout", "idle_timeout"],
+        ),
+        (
+            "[upstream]\nbase_url = \"http://a/\"\nmodel = \"m\"",
+            &["tailrace.toml", "upstream.model", "[models.NAME]"],
+        ),
+        (
             "default_model = \"x\"",
             &["tailrace.toml", "default_model", "x"],
         ),

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::Endpoint;
 use super::connection::Connection;
+use super::framing::Framing;
 
 /// How many of an upstream are kept by one thread.
 const MOST: usize = 32;
@@ -16,7 +18,32 @@ const MOST: usize = 32;
 const LONGEST: Duration = Duration::from_secs(4);
 
 thread_local! {
-    static IDLE: RefCell<HashMap<usize, Vec<(Instant, Connection)>>> = RefCell::default();
+    static IDLE: RefCell<HashMap<usize, Vec<Idle>>> = RefCell::default();
+}
+
+struct Idle {
+    since: Instant,
+    connection: Connection,
+    /// What was left of the last answer: often only its end, which comes a moment later.
+    framing: Framing,
+}
+
+impl Idle {
+    /// Whether the connection is still there, the last answer has ended, and nothing else has come.
+    fn is_usable(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        while !self.framing.is_over() {
+            let mut is_end = false;
+            let read = self.connection.poll_read(&mut context, |mut rest| {
+                while let Ok(Some(_)) = self.framing.next(&mut rest) {}
+                is_end = rest.is_empty();
+            });
+            if !is_end || !matches!(read, Poll::Ready(Ok(true))) {
+                return false;
+            }
+        }
+        self.connection.is_quiet()
+    }
 }
 
 /// The endpoint lives as long as the server, so its address names it.
@@ -28,25 +55,29 @@ fn key(endpoint: &Arc<Endpoint>) -> usize {
 pub(super) fn take(endpoint: &Arc<Endpoint>) -> Option<Connection> {
     IDLE.with_borrow_mut(|idle| {
         let connections = idle.get_mut(&key(endpoint))?;
-        while let Some((since, connection)) = connections.pop() {
-            if since.elapsed() > LONGEST {
+        while let Some(mut idle) = connections.pop() {
+            if idle.since.elapsed() > LONGEST {
                 // The others wait even longer.
                 connections.clear();
-            } else if connection.is_quiet() {
-                return Some(connection);
+            } else if idle.is_usable() {
+                return Some(idle.connection);
             }
         }
         None
     })
 }
 
-/// Keeps a connection whose answer has been read to its end.
-pub(super) fn put_back(endpoint: &Arc<Endpoint>, connection: Connection) {
+/// Keeps a connection, of whose last answer this much is left.
+pub(super) fn put_back(endpoint: &Arc<Endpoint>, connection: Connection, framing: Framing) {
     IDLE.with_borrow_mut(|idle| {
         let connections = idle.entry(key(endpoint)).or_default();
-        connections.retain(|(since, _)| since.elapsed() <= LONGEST);
+        connections.retain(|idle| idle.since.elapsed() <= LONGEST);
         if connections.len() < MOST {
-            connections.push((Instant::now(), connection));
+            connections.push(Idle {
+                since: Instant::now(),
+                connection,
+                framing,
+            });
         }
     });
 }

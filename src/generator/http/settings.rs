@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -62,25 +63,53 @@ impl fmt::Display for BaseUrl {
     }
 }
 
+/// How long an answer that streams may take, from when it is asked for. What is absent has no bound
+/// here; the server's own bounds hold beside these.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the first token.
+    pub first_token: Option<Duration>,
+    /// Between two tokens.
+    pub idle: Option<Duration>,
+    /// Until the end.
+    pub total: Option<Duration>,
+}
+
+/// Where a server looks for our key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// `X-Api-Key`.
+    XApiKey,
+}
+
 /// Headers that go with each request. Their values are never shown.
 #[derive(Debug, Clone, Default)]
 pub struct Headers(pub(super) HeaderMap);
 
 impl Headers {
-    /// These headers, and a bearer token if there is one.
+    /// These headers, and our key if there is one.
     ///
     /// # Errors
     /// Names the header that is none.
-    pub fn new(headers: &BTreeMap<String, String>, bearer: Option<&str>) -> Result<Self, String> {
+    pub fn new(
+        headers: &BTreeMap<String, String>,
+        key: Option<(KeyHeader, &str)>,
+    ) -> Result<Self, String> {
         let mut all = HeaderMap::new();
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).map_err(|_| name.clone())?;
             let name = name.parse::<HeaderName>().map_err(|_| name.clone())?;
             all.insert(name, value);
         }
-        if let Some(bearer) = bearer {
-            let value = HeaderValue::from_str(&format!("Bearer {bearer}"));
-            all.insert(AUTHORIZATION, value.map_err(|_| AUTHORIZATION.to_string())?);
+        if let Some((header, key)) = key {
+            let (name, value) = match header {
+                KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
+                KeyHeader::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
+            };
+            let value = HeaderValue::from_str(&value).map_err(|_| name.to_string())?;
+            all.insert(name, value);
         }
         for value in all.values_mut() {
             value.set_sensitive(true);
@@ -121,8 +150,11 @@ mod tests {
     #[test]
     fn header_values_are_not_shown() {
         let headers = BTreeMap::from([("X-Key".to_owned(), "geheim".to_owned())]);
-        let headers = Headers::new(&headers, Some("geheim")).unwrap();
+        let headers = Headers::new(&headers, Some((KeyHeader::Bearer, "geheim"))).unwrap();
         assert_eq!(headers.0["authorization"], "Bearer geheim");
+        assert!(!format!("{headers:?}").contains("geheim"));
+        let headers = Headers::new(&BTreeMap::new(), Some((KeyHeader::XApiKey, "geheim"))).unwrap();
+        assert_eq!(headers.0["x-api-key"], "geheim");
         assert!(!format!("{headers:?}").contains("geheim"));
         let wrong = BTreeMap::from([("X Key".to_owned(), "a".to_owned())]);
         assert_eq!(Headers::new(&wrong, None).err().as_deref(), Some("X Key"));

@@ -1,0 +1,99 @@
+//! Sections about servers that answer prompts: what each kind must have, cannot have, and where its
+//! key is.
+
+use std::time::Duration;
+
+use super::{LEAST_TIME, Loader};
+use crate::config::file::Upstream;
+use crate::config::{ConfigError, ModelConfig, OpenAiConfig};
+use crate::generator::http::{BaseUrl, Headers, KeyHeader, Timeouts, UpstreamConfig};
+
+impl Loader {
+    /// A server whose models are all ours.
+    pub(super) fn passed_through(
+        &self,
+        section: &str,
+        server: &Upstream,
+    ) -> Result<UpstreamConfig, ConfigError> {
+        if server.model.is_some() {
+            return Err(self.wrong(
+                format!("{section}.model"),
+                "expected none: its models have their own names; for one name, make a section \
+                 [models.NAME]",
+            ));
+        }
+        self.speaks_openai(section, server)
+    }
+
+    pub(super) fn openai(
+        &self,
+        section: &str,
+        server: &Upstream,
+    ) -> Result<ModelConfig, ConfigError> {
+        Ok(ModelConfig::OpenAi(OpenAiConfig {
+            upstream: self.speaks_openai(section, server)?,
+            model: server.model.clone(),
+        }))
+    }
+
+    fn speaks_openai(
+        &self,
+        section: &str,
+        server: &Upstream,
+    ) -> Result<UpstreamConfig, ConfigError> {
+        let base_url = server.base_url.as_deref().unwrap_or_default();
+        self.upstream(section, server, base_url, KeyHeader::Bearer)
+    }
+
+    /// What all kinds have.
+    fn upstream(
+        &self,
+        section: &str,
+        server: &Upstream,
+        base_url: &str,
+        key_header: KeyHeader,
+    ) -> Result<UpstreamConfig, ConfigError> {
+        let key = |key: &str| format!("{section}.{key}");
+        let url =
+            BaseUrl::parse(base_url).map_err(|expected| self.wrong(key("base_url"), expected))?;
+        let api_key = match (&server.api_key_env, &server.api_key_file) {
+            (None, None) => None,
+            (Some(variable), None) => Some(std::env::var(variable).map_err(|_| {
+                self.wrong(
+                    key("api_key_env"),
+                    format!("the variable {variable} is not set"),
+                )
+            })?),
+            (None, Some(file)) => Some(self.read_text(&key("api_key_file"), file)?),
+            (Some(_), Some(_)) => {
+                return Err(self.wrong(
+                    section,
+                    "expected at most one of api_key_env and api_key_file",
+                ));
+            }
+        };
+        let api_key = api_key
+            .as_deref()
+            .map(|api_key| (key_header, api_key.trim()));
+        let headers = Headers::new(&server.headers, api_key).map_err(|header| {
+            self.wrong(key("headers"), format!("{header}: this is not a header"))
+        })?;
+        if server.connect_timeout.is_zero() {
+            return Err(self.wrong(key("connect_timeout"), "expected more than 0"));
+        }
+        let timeout = |name: &str, time: Option<Duration>| match time {
+            None => Ok(None),
+            Some(time) => self.time(&key(name), time, LEAST_TIME).map(|()| Some(time)),
+        };
+        Ok(UpstreamConfig {
+            url,
+            headers,
+            connect_timeout: server.connect_timeout,
+            timeouts: Timeouts {
+                first_token: timeout("first_token_timeout", server.first_token_timeout)?,
+                idle: timeout("idle_timeout", server.idle_timeout)?,
+                total: timeout("total_timeout", server.total_timeout)?,
+            },
+        })
+    }
+}

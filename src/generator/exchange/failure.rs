@@ -1,0 +1,126 @@
+//! What it means when an upstream does not answer as it should: statuses and broken connections.
+
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use serde_json::Value;
+
+use crate::generator::GeneratorError;
+use crate::generator::http::{Answer, HttpError};
+use crate::stream::FailureCode;
+
+/// How much is read of an answer that is an error, and for how long.
+const ERROR_BYTES: usize = 16 * 1024;
+const ERROR_TIME: Duration = Duration::from_secs(5);
+
+/// The most that is passed on of what an upstream says, in characters.
+const MAX_SAID: usize = 300;
+
+/// What an answer means that is not a stream. What the upstream says is passed on only where it is
+/// about the request; elsewhere it may hold our key or its own secrets.
+pub(in crate::generator) async fn refused(answer: &mut Answer) -> GeneratorError {
+    let status = answer.status;
+    let retry_after = retry_after(answer);
+    let text = answer.text(ERROR_BYTES, ERROR_TIME).await;
+    let error = match status.as_u16() {
+        429 => rate_limited(),
+        status @ (401 | 403) => {
+            tracing::error!(status, "The upstream refuses our credentials");
+            credentials_refused()
+        }
+        400..=499 => {
+            request_refused(&message_of(&text).unwrap_or_else(|| format!("status {status}")))
+        }
+        failed @ 500..=599 => GeneratorError::new(
+            FailureCode::UpstreamError,
+            format!("the upstream failed with status {failed}"),
+        ),
+        other => invalid(format!("the upstream answered with status {other}")),
+    };
+    GeneratorError {
+        retry_after,
+        ..error
+    }
+}
+
+pub(in crate::generator) fn rate_limited() -> GeneratorError {
+    GeneratorError::new(
+        FailureCode::UpstreamRateLimited,
+        "the upstream turns requests away for now",
+    )
+}
+
+/// Sent again, the request meets the same key.
+pub(in crate::generator) fn credentials_refused() -> GeneratorError {
+    GeneratorError {
+        retryable: false,
+        ..GeneratorError::new(
+            FailureCode::UpstreamError,
+            "the upstream refuses this server's credentials",
+        )
+    }
+}
+
+/// The request is not one that this upstream serves; it says so itself.
+pub(in crate::generator) fn request_refused(said: &str) -> GeneratorError {
+    GeneratorError::new(
+        FailureCode::UpstreamRefused,
+        format!("the upstream refuses the request: {said}"),
+    )
+}
+
+/// When the upstream wants to be asked again: in seconds (RFC 9110, section 10.2.3; its dates are not
+/// used by such servers), or more exactly, as OpenAI says it, in milliseconds.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let number = |name: &str| -> Option<f64> {
+        let number: f64 = answer
+            .headers
+            .get(name)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
+        (0.0..=86_400_000.0).contains(&number).then_some(number)
+    };
+    let seconds = number("retry-after-ms")
+        .map(|ms| ms / 1000.0)
+        .or_else(|| number(RETRY_AFTER.as_str()))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// What came is not what such a server says.
+pub(in crate::generator) fn invalid(message: impl Into<String>) -> GeneratorError {
+    GeneratorError::new(FailureCode::UpstreamInvalid, message)
+}
+
+/// What an error of the transport means. Its cause names addresses, so it goes to the log only.
+pub(in crate::generator) fn broken(error: &HttpError) -> GeneratorError {
+    tracing::warn!(%error, "An exchange with an upstream failed");
+    match error {
+        HttpError::Connect(_) | HttpError::ConnectTimeout(_) => GeneratorError::new(
+            FailureCode::UpstreamUnavailable,
+            "the upstream cannot be reached",
+        ),
+        HttpError::Malformed(_) => invalid("the upstream's answer is not HTTP"),
+        HttpError::Broken(_) | HttpError::Closed => GeneratorError::new(
+            FailureCode::UpstreamIncomplete,
+            "the connection to the upstream broke before the answer was complete",
+        ),
+    }
+}
+
+/// What an error body says.
+fn message_of(body: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    said(body.get("error").unwrap_or(&body))
+}
+
+/// The sentence of an error, in the forms that servers give it.
+pub(in crate::generator) fn said(error: &Value) -> Option<String> {
+    let text = error
+        .as_str()
+        .or_else(|| error.get("message")?.as_str())
+        .or_else(|| error.get("detail")?.as_str())?;
+    Some(text.chars().take(MAX_SAID).collect())
+}
