@@ -43,7 +43,8 @@ pub(super) struct State {
     pub(super) entries: Segments,
     pub(super) followers_ever: u64,
     pub(super) last_to_leave: Presence,
-    pub(super) told_attendance: Option<Control>,
+    /// What the writer was told last, and of a leaving, how many followers there had been.
+    pub(super) told_attendance: Option<(Control, u64)>,
     pub(super) writer: Waiting,
 }
 
