@@ -77,10 +77,12 @@ impl OpenStream for Cell {
             return Poll::Pending;
         }
         let mut state = self.state();
-        if place.next < state.entries.next_seq() {
-            if state.evicted {
-                return Poll::Ready(Err(LogError::Expired));
-            }
+        let is_behind = place.next < state.entries.next_seq();
+        // Nothing more will come of an evicted stream: only whoever has read all needs nothing more.
+        if state.evicted && (is_behind || state.terminal.is_none()) {
+            return Poll::Ready(Err(LogError::Expired));
+        }
+        if is_behind {
             state.entries.copy(place.next, batch, max_bytes);
             place.next = batch.next_seq();
             // Whoever has read all will come back at once to wait: that needs no second look.
