@@ -213,6 +213,10 @@ impl Producer {
             if let Delta::Finish { reason, usage } = delta {
                 return Poll::Ready(End::Finished(reason, usage));
             }
+            // Before any limit: some upstreams close an answer with an empty one.
+            if says_nothing(&delta) {
+                continue;
+            }
             if self.count >= self.most {
                 return Poll::Ready(End::Finished(FinishReason::Length, None));
             }
@@ -260,10 +264,9 @@ impl Producer {
         })
     }
 
-    /// Takes a delta to the log. An empty one says nothing and is not one.
+    /// Takes a delta to the log.
     fn take(&mut self, delta: &Delta, pending: &mut Batch) -> Result<(), Failure> {
         match delta {
-            Delta::Text(text) | Delta::Reasoning(text) if text.is_empty() => return Ok(()),
             Delta::Text(text) => {
                 self.text.update(text.as_bytes());
                 pending.push_text(text);
@@ -324,6 +327,17 @@ impl Producer {
             total_ms = millis(self.deadlines.elapsed()),
             "A stream ended"
         );
+    }
+}
+
+/// Whether a delta is one in form only.
+fn says_nothing(delta: &Delta) -> bool {
+    match delta {
+        Delta::Text(text) | Delta::Reasoning(text) => text.is_empty(),
+        Delta::ToolCall(call) => {
+            call.id.is_none() && call.name.is_none() && call.arguments.is_empty()
+        }
+        Delta::Finish { .. } => false,
     }
 }
 
