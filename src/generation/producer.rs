@@ -63,7 +63,7 @@ thread_local! {
 /// A generation under way. What every token touches lies here; the rest is behind boxes.
 pub(super) struct Producer {
     job: Box<Job>,
-    /// The most deltas that were asked for.
+    /// The most deltas that are taken of a generator that does not limit itself.
     most: u64,
     deltas: Option<Deltas>,
     /// Stops the generator's work when the producer ends or is dropped.
@@ -92,8 +92,9 @@ impl Producer {
             Ok(deltas) => deltas,
             Err(panic) => stream::once(async { resume_unwind(panic) }).boxed_local(),
         };
+        let most = job.prompt.max_tokens.filter(|_| !generator.limits_itself());
         Self {
-            most: job.prompt.max_tokens.map_or(u64::MAX, u64::from),
+            most: most.map_or(u64::MAX, u64::from),
             deltas: Some(deltas),
             cancel: cancel.drop_guard(),
             writer,

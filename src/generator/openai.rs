@@ -55,6 +55,11 @@ impl OpenAiGenerator {
 }
 
 impl Generator for OpenAiGenerator {
+    /// The upstream is told, and its deltas may be finer than its tokens.
+    fn limits_itself(&self) -> bool {
+        true
+    }
+
     /// Dropping the deltas closes the connection, at whatever point the exchange is.
     fn generate(&self, prompt: Arc<Prompt>, _: CancellationToken) -> Deltas {
         let upstream = self.upstream.clone();

@@ -70,6 +70,17 @@ fn an_empty_delta_after_the_last_that_is_allowed_ends_nothing() {
     assert_eq!(events.rest().last().unwrap().kind, "done");
 }
 
+/// A program's lines are counted: it need not care for `max_tokens` itself.
+#[test]
+fn a_program_that_says_more_than_was_asked_for_is_cut() {
+    let server = server("echo a; echo b; echo c; sleep 60", "");
+    let body = json!({"model": "run", "prompt": "say it", "max_tokens": 2});
+    let events = server.post("/v1/streams").json(&body).send().events();
+    let events = events.rest();
+    assert_eq!(text(&events), "a\nb\n");
+    assert_eq!(events.last().unwrap().data["finish_reason"], "length");
+}
+
 #[test]
 fn plain_lines_are_text_and_status_0_is_the_end() {
     let server = server("echo one; printf 'two\\r\\n'; echo; printf three", "");

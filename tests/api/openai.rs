@@ -153,6 +153,28 @@ fn the_upstream_gets_the_request_its_own_model_name_and_our_key_and_nothing_else
     );
 }
 
+/// An upstream ends by itself at the `max_tokens` that it was told. Its deltas may be finer than its
+/// tokens, so their number says nothing about that.
+#[test]
+fn an_upstream_is_not_cut_by_the_number_of_its_deltas() {
+    let events = events(|exchange| {
+        exchange.raw(EVENTS);
+        for _ in 0..70 {
+            exchange.text("x");
+        }
+        exchange.event(
+            json!({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 50, "total_tokens": 53}}),
+        );
+        exchange.event("[DONE]");
+        exchange.chunk("");
+    });
+    assert_eq!(text(&events).len(), 70);
+    let done = &events.last().unwrap().data;
+    assert_eq!(done["finish_reason"], "stop");
+    assert_eq!(done["usage"]["completion_tokens"], 50);
+}
+
 #[test]
 fn every_finish_reason() {
     for (said, expected) in [
