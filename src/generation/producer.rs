@@ -47,7 +47,8 @@ pub(super) struct Job {
     pub(super) owner: Owner,
     /// The request that started it.
     pub(super) request_id: String,
-    pub(super) prompt: Arc<Prompt>,
+    /// The public name of the model.
+    pub(super) model: String,
     pub(super) config: GenerationConfig,
     /// How long to go on after the last reader has left; absent, to the end.
     pub(super) abandon_after: Option<Duration>,
@@ -63,7 +64,7 @@ thread_local! {
 /// A generation under way. What every token touches lies here; the rest is behind boxes.
 pub(super) struct Producer {
     job: Box<Job>,
-    /// The most deltas that were asked for.
+    /// The most deltas that are taken of a generator that does not limit itself.
     most: u64,
     deltas: Option<Deltas>,
     /// Stops the generator's work when the producer ends or is dropped.
@@ -74,6 +75,8 @@ pub(super) struct Producer {
     unlogged: Option<Box<Batch>>,
     /// A delta that waits until the limiter says whether there is quota for it.
     held: Option<Box<Delta>>,
+    /// About how many tokens the prompt has.
+    prompt_tokens: u64,
     /// How many deltas came.
     count: u64,
     /// The digest of the answer's text.
@@ -83,17 +86,26 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(job: Job, generator: &dyn Generator, writer: Writer, permit: Permit) -> Self {
+    /// The prompt is the generator's: a long conversation is not kept while it is answered.
+    pub(super) fn new(
+        job: Job,
+        prompt: Prompt,
+        generator: &dyn Generator,
+        writer: Writer,
+        permit: Permit,
+    ) -> Self {
+        let prompt_tokens = prompt.approximate_tokens();
+        let most = prompt.max_tokens.filter(|_| !generator.limits_itself());
+        let prompt = Arc::new(prompt);
         let cancel = CancellationToken::new();
-        let start = AssertUnwindSafe(|| -> Deltas {
-            generator.generate(Arc::clone(&job.prompt), cancel.clone())
-        });
+        let start = AssertUnwindSafe(|| -> Deltas { generator.generate(prompt, cancel.clone()) });
         let deltas = match catch_unwind(start) {
             Ok(deltas) => deltas,
             Err(panic) => stream::once(async { resume_unwind(panic) }).boxed_local(),
         };
         Self {
-            most: job.prompt.max_tokens.map_or(u64::MAX, u64::from),
+            prompt_tokens,
+            most: most.map_or(u64::MAX, u64::from),
             deltas: Some(deltas),
             cancel: cancel.drop_guard(),
             writer,
@@ -213,6 +225,10 @@ impl Producer {
             if let Delta::Finish { reason, usage } = delta {
                 return Poll::Ready(End::Finished(reason, usage));
             }
+            // Before any limit: some upstreams close an answer with an empty one.
+            if says_nothing(&delta) {
+                continue;
+            }
             if self.count >= self.most {
                 return Poll::Ready(End::Finished(FinishReason::Length, None));
             }
@@ -260,10 +276,9 @@ impl Producer {
         })
     }
 
-    /// Takes a delta to the log. An empty one says nothing and is not one.
+    /// Takes a delta to the log.
     fn take(&mut self, delta: &Delta, pending: &mut Batch) -> Result<(), Failure> {
         match delta {
-            Delta::Text(text) | Delta::Reasoning(text) if text.is_empty() => return Ok(()),
             Delta::Text(text) => {
                 self.text.update(text.as_bytes());
                 pending.push_text(text);
@@ -290,7 +305,7 @@ impl Producer {
     }
 
     fn terminal(&self, end: End) -> Terminal {
-        let counted = Usage::new(self.job.prompt.approximate_tokens(), self.count);
+        let counted = Usage::new(self.prompt_tokens, self.count);
         match end {
             End::Finished(finish_reason, usage) => Terminal::Done {
                 finish_reason,
@@ -315,7 +330,7 @@ impl Producer {
             request.id = %self.job.request_id,
             stream.id = %self.job.id,
             stream.owner = %self.job.owner,
-            stream.model = %self.job.prompt.model,
+            stream.model = %self.job.model,
             stream.outcome = terminal.outcome(),
             stream.readers = self.writer.readers(),
             tokens.prompt = usage.prompt_tokens,
@@ -324,6 +339,17 @@ impl Producer {
             total_ms = millis(self.deadlines.elapsed()),
             "A stream ended"
         );
+    }
+}
+
+/// Whether a delta is one in form only.
+fn says_nothing(delta: &Delta) -> bool {
+    match delta {
+        Delta::Text(text) | Delta::Reasoning(text) => text.is_empty(),
+        Delta::ToolCall(call) => {
+            call.id.is_none() && call.name.is_none() && call.arguments.is_empty()
+        }
+        Delta::Finish { .. } => false,
     }
 }
 

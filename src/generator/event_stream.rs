@@ -93,6 +93,15 @@ impl EventStream {
                 }
             }
             if self.line.is_empty() {
+                if let Some((data, rest)) = self.whole_event(head, piece) {
+                    found(ServerEvent {
+                        name: &self.name,
+                        data: std::str::from_utf8(data).map_err(|_| EventStreamError::NotText)?,
+                    });
+                    self.name.clear();
+                    piece = rest;
+                    continue;
+                }
                 self.end_line(head, &mut found)?;
             } else {
                 self.hold(head)?;
@@ -120,6 +129,17 @@ impl EventStream {
             self.end_line(&line, &mut found)?;
         }
         self.end_line(b"", &mut found)
+    }
+
+    /// The data of an event that is one line, with the blank line after it, and what follows; most
+    /// are like that, and need not be copied. `rest` is what follows the line.
+    fn whole_event<'a>(&self, line: &'a [u8], rest: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        if self.has_data || !self.begun || self.after_return {
+            return None;
+        }
+        let data = line.strip_prefix(b"data: ")?;
+        let rest = rest.strip_prefix(b"\n")?;
+        (data.len() <= self.max_bytes).then_some((data, rest))
     }
 
     fn hold(&mut self, piece: &[u8]) -> Result<(), EventStreamError> {

@@ -36,6 +36,12 @@ pub trait Generator: Send + Sync {
     /// A generator may retry before its first delta and never after it.
     fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas;
 
+    /// Whether it ends an answer at the prompt's `max_tokens` by itself. Its tokens are its own affair
+    /// then; else each of its deltas counts as one, and the answer is cut after so many.
+    fn limits_itself(&self) -> bool {
+        false
+    }
+
     /// Says what this generator cannot do with the prompt, before anything is admitted or counted.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ impl OpenAiGenerator {
 }
 
 impl Generator for OpenAiGenerator {
+    /// The upstream is told, and its deltas may be finer than its tokens.
+    fn limits_itself(&self) -> bool {
+        true
+    }
+
     fn generate(&self, prompt: Arc<Prompt>, _: CancellationToken) -> Deltas {
         let request = Request {
             path: "/chat/completions",

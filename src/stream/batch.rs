@@ -57,16 +57,41 @@ impl Entry<'_> {
     }
 }
 
-/// Where an entry's payload ends in the arena, and its kind.
+/// Where an entry's payload ends in the arena, and its kind above that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    kind: Kind,
-    end: u32,
+struct Mark(u32);
+
+impl Mark {
+    /// How many bits say where the payload ends: a batch holds at most 512 MiB, and has some KiB.
+    const END_BITS: u32 = 29;
+
+    /// The kinds in the order of their numbers.
+    const KINDS: [Kind; 6] = [
+        Kind::Start,
+        Kind::Text,
+        Kind::Reasoning,
+        Kind::ToolCall,
+        Kind::Done,
+        Kind::Error,
+    ];
+
+    fn new(kind: Kind, end: usize) -> Self {
+        debug_assert!(end >> Self::END_BITS == 0, "a batch is bounded far below");
+        Self((kind as u32) << Self::END_BITS | u32::try_from(end).unwrap_or_default())
+    }
+
+    const fn kind(self) -> Kind {
+        Self::KINDS[(self.0 >> Self::END_BITS) as usize % Self::KINDS.len()]
+    }
+
+    const fn end(self) -> usize {
+        (self.0 & ((1 << Self::END_BITS) - 1)) as usize
+    }
 }
 
 /// A run of consecutive entries: their payloads lie end to end in one string.
 ///
-/// An entry costs its payload and eight bytes; a batch that is cleared and filled again allocates
+/// An entry costs its payload and four bytes; a batch that is cleared and filled again allocates
 /// nothing. A batch that a producer fills starts at 0; the log gives the real sequence numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -133,10 +158,17 @@ impl Batch {
     }
 
     fn push(&mut self, kind: Kind, payload: &str) {
+        // Many streams grow at once: each keeps a quarter in reserve, and not as much again.
+        let (bytes, entries) = (self.payloads.len(), self.marks.len());
+        if self.payloads.capacity() - bytes < payload.len() {
+            self.payloads
+                .reserve_exact(payload.len().max(bytes / 4).max(128));
+        }
+        if self.marks.capacity() == entries {
+            self.marks.reserve_exact((entries / 4).max(32));
+        }
         self.payloads.push_str(payload);
-        let end = u32::try_from(self.payloads.len()).unwrap_or(u32::MAX);
-        debug_assert!(end < u32::MAX, "a batch is bounded far below 4 GiB");
-        self.marks.push(Mark { kind, end });
+        self.marks.push(Mark::new(kind, self.payloads.len()));
     }
 
     fn push_json(&mut self, kind: Kind, payload: &impl Serialize) {
@@ -225,13 +257,13 @@ impl Batch {
         (first.min(self.marks.len())..self.marks.len()).map(|at| {
             let start = match at {
                 0 => 0,
-                _ => self.marks[at - 1].end as usize,
+                _ => self.marks[at - 1].end(),
             };
-            let Mark { kind, end } = self.marks[at];
+            let mark = self.marks[at];
             Entry {
                 seq: self.first + at as u64,
-                kind,
-                payload: &self.payloads[start..end as usize],
+                kind: mark.kind(),
+                payload: &self.payloads[start..mark.end()],
             }
         })
     }
@@ -279,8 +311,12 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_entry_takes_eight_bytes_beside_its_payload() {
-        assert_eq!(size_of::<Mark>(), 8);
+    fn an_entry_takes_four_bytes_beside_its_payload() {
+        assert_eq!(size_of::<Mark>(), 4);
+        for kind in Mark::KINDS {
+            let mark = Mark::new(kind, 60 * 1024);
+            assert_eq!((mark.kind(), mark.end()), (kind, 60 * 1024));
+        }
     }
 
     #[test]

@@ -116,6 +116,7 @@ pub(super) async fn all(log: &dyn StreamLog) {
     a_dropped_writer_closes_its_stream(log).await;
     streams_belong_to_their_owner(log).await;
     control_is_told_once(log).await;
+    each_visit_is_told(log).await;
     idempotency_keys_find_their_stream(log).await;
     lists_are_newest_first(log).await;
     removal_is_at_once_and_followers_are_told(log).await;
@@ -295,6 +296,26 @@ async fn control_is_told_once(log: &dyn StreamLog) {
     close(&mut writer, &done()).await.unwrap();
     log.cancel(Access::Owner(&owner), id).await.unwrap();
     drop(third);
+}
+
+/// A reader that comes and leaves between two looks of the writer has been there: whoever polls
+/// does so each time, and is not away for as long as it has polled.
+async fn each_visit_is_told(log: &dyn StreamLog) {
+    let owner = owner("visits");
+    let (id, mut writer) = create(log, &owner).await;
+    for _ in 0..3 {
+        let visit = log.follow(Access::Owner(&owner), id, None, Presence::Polling);
+        drop(visit.await.unwrap());
+        loop {
+            let told = control(&mut writer).await;
+            if told == Control::Deserted(Presence::Polling) {
+                break;
+            }
+            assert_eq!(told, Control::Attended);
+        }
+    }
+    let again = poll_fn(|context| writer.poll_control(context)).now_or_never();
+    assert_eq!(again, None, "and each is told once");
 }
 
 async fn idempotency_keys_find_their_stream(log: &dyn StreamLog) {

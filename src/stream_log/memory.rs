@@ -62,7 +62,7 @@ struct Index {
     by_key: HashMap<(Owner, String), (StreamId, [u8; 32])>,
     /// Streams that have ended, oldest first. May name streams that were removed since.
     finished: VecDeque<(Instant, StreamId)>,
-    /// Streams that are out of the tables and that somebody may still read, oldest first.
+    /// Streams that have ended, are out of the tables, and may still be read by somebody: oldest first.
     detached: VecDeque<Weak<Cell>>,
     /// Whose the expired streams were.
     expired: HashMap<StreamId, Owner>,
@@ -124,10 +124,13 @@ impl Shared {
     }
 
     /// Called by a cell when its terminal entry has been written.
-    fn ended(&self, id: StreamId, now: Instant) {
+    fn ended(&self, id: StreamId, cell: &Weak<Cell>, now: Instant) {
         let mut index = self.index();
         if index.streams.contains_key(&id) {
             index.finished.push_back((now, id));
+        } else {
+            // It was deleted while it lived, and is the ceiling's to take only now.
+            index.detached.push_back(Weak::clone(cell));
         }
     }
 
@@ -199,7 +202,8 @@ impl Index {
         Some(cell)
     }
 
-    /// Remembers a stream that readers may still hold, so that the ceiling can take it from them.
+    /// Remembers an ended stream that readers may still hold, so that the ceiling can take it from
+    /// them.
     fn detach(&mut self, cell: &Arc<Cell>) {
         self.detached.push_back(Arc::downgrade(cell));
     }
@@ -236,7 +240,7 @@ impl StreamLog for MemoryLog {
                     .by_key
                     .insert((owner.clone(), key.key.clone()), (id, key.fingerprint));
             }
-            let cell = Arc::new(Cell::new(new, Arc::clone(&self.shared)));
+            let cell = Cell::new(new, Arc::clone(&self.shared));
             index.by_owner.entry(owner).or_default().insert(id);
             index.streams.insert(id, Arc::clone(&cell));
             Ok(Created::New(Writer::new(cell)))
@@ -331,7 +335,10 @@ impl StreamLog for MemoryLog {
             let cell = index.cell(access, id);
             if let Ok(cell) = &cell {
                 index.take(id);
-                index.detach(cell);
+                // A live stream is never evicted, found or not: its end detaches it.
+                if cell.status() != Status::Running {
+                    index.detach(cell);
+                }
             }
             cell
         };

@@ -116,7 +116,8 @@ pub trait StreamLog: Send + Sync {
 pub enum Control {
     /// Somebody cancelled the stream.
     Cancel,
-    /// The last reader has left; this is how it was there.
+    /// The last reader has left; this is how it was there. Told for each visit, however short: a
+    /// reader that has come and gone between two looks of the producer has left again.
     Deserted(Presence),
     /// A reader has come (back).
     Attended,

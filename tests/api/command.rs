@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, wait_for};
+use crate::server::{Server, token_with, wait_for};
 use crate::sse::{Event, check_whole, text};
 
 /// A server whose model `run` is this shell script.
@@ -46,6 +46,39 @@ fn json_lines_are_deltas() {
         events[4].data["usage"],
         json!({"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12})
     );
+}
+
+/// An empty delta says nothing, so it meets no limit: neither the request's nor the plan's.
+#[test]
+fn an_empty_delta_after_the_last_that_is_allowed_ends_nothing() {
+    let script = r#"i=0; while [ $i -lt 50 ]; do echo '{"text":"x"}'; i=$((i+1)); done
+        printf '%s\n' '{"text":""}' '{"reasoning":""}' '{"finish_reason":"stop","usage":{"prompt_tokens":3,"completion_tokens":49}}'"#;
+    let server = server(script, "");
+    let done = run(&server).pop().unwrap().data;
+    assert_eq!(done["finish_reason"], "stop");
+    assert_eq!(done["usage"]["completion_tokens"], 49);
+    let script = serde_json::to_string(script).unwrap();
+    let server = Server::with(&format!(
+        "models.run = {{ generator = \"command\", program = \"sh\", args = [\"-c\", {script}] }}\n\
+         limits.plans.small = {{ requests_per_minute = 1000, burst = 10, streams = 10, tokens_per_minute = 50 }}\n\
+         limits.default_reservation = 50\n"
+    ));
+    let ann = token_with("ann", "streams:write", Some("small"));
+    let request = server.request("POST", "/v1/streams").bearer(&ann);
+    let body = json!({"model": "run", "prompt": "say it"});
+    let events = request.json(&body).send().events();
+    assert_eq!(events.rest().last().unwrap().kind, "done");
+}
+
+/// A program's lines are counted: it need not care for `max_tokens` itself.
+#[test]
+fn a_program_that_says_more_than_was_asked_for_is_cut() {
+    let server = server("echo a; echo b; echo c; sleep 60", "");
+    let body = json!({"model": "run", "prompt": "say it", "max_tokens": 2});
+    let events = server.post("/v1/streams").json(&body).send().events();
+    let events = events.rest();
+    assert_eq!(text(&events), "a\nb\n");
+    assert_eq!(events.last().unwrap().data["finish_reason"], "length");
 }
 
 #[test]

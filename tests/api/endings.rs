@@ -143,6 +143,30 @@ fn delete_erases_at_once_and_its_readers_are_told_the_end() {
     assert_eq!(whole.last().unwrap().data["finish_reason"], "cancelled");
 }
 
+/// A stream that was deleted while it lived makes no room before it has ended.
+#[test]
+fn whoever_reads_a_stream_that_is_deleted_is_told_the_end_though_the_log_is_full() {
+    let server = Server::with("memory.max_bytes = \"1MiB\"\nhttp.heartbeat = \"30s\"\n");
+    let mut events = server.create(json!({"text": "huge", "tokens": 10, "stall_after": 4}));
+    let mut whole = vec![events.expect()];
+    while crate::sse::text(&whole).len() < 4 * 200 * 1024 {
+        whole.push(events.expect());
+    }
+    let id = whole[0].data["stream"].as_str().unwrap().to_owned();
+    let body = crate::server::prompt(json!({"stall_after": 0}));
+    wait_for(|| {
+        let request = server.post("/v1/streams").header("Prefer", "respond-async");
+        (request.json(&body).send().status == 503).then_some(())
+    });
+    assert_eq!(
+        server.delete(&format!("/v1/streams/{id}")).send().status,
+        204
+    );
+    whole.extend(events.rest());
+    check_whole(&whole);
+    assert_eq!(whole.last().unwrap().data["finish_reason"], "cancelled");
+}
+
 #[test]
 fn a_stream_that_everybody_left_is_cancelled_unless_somebody_comes_back() {
     let server = Server::with("generation.abandon_after = \"1500ms\"\n");

@@ -318,6 +318,22 @@ fn polling_is_not_leaving() {
     assert_eq!(server.snapshot(&id)["finish_reason"], "stop");
 }
 
+/// A poll that finds entries is there for a moment only, and that counts.
+#[test]
+fn whoever_polls_for_longer_than_the_abandonment_time_is_not_away() {
+    let server = Server::with("generation.abandon_after = \"1s\"\n");
+    let id = server.create_async(json!({"tokens": 60, "tokens_per_second": 20}));
+    let mut cursor = String::new();
+    let end = wait_for(|| {
+        // Each finds the tokens of this time, without waiting for any.
+        std::thread::sleep(Duration::from_millis(150));
+        let page = poll(&server, &id, &cursor, "");
+        cursor = page["last_event_id"].as_str().unwrap().to_owned();
+        (page["closed"] == true).then(|| page["events"].as_array().unwrap().last().cloned())
+    });
+    assert_eq!(end.unwrap()["finish_reason"], "stop");
+}
+
 #[test]
 fn a_large_snapshot_is_whole() {
     let server = Server::start();

@@ -153,6 +153,28 @@ fn the_upstream_gets_the_request_its_own_model_name_and_our_key_and_nothing_else
     );
 }
 
+/// An upstream ends by itself at the `max_tokens` that it was told. Its deltas may be finer than its
+/// tokens, so their number says nothing about that.
+#[test]
+fn an_upstream_is_not_cut_by_the_number_of_its_deltas() {
+    let events = events(|exchange| {
+        exchange.raw(EVENTS);
+        for _ in 0..70 {
+            exchange.text("x");
+        }
+        exchange.event(
+            json!({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 50, "total_tokens": 53}}),
+        );
+        exchange.event("[DONE]");
+        exchange.chunk("");
+    });
+    assert_eq!(text(&events).len(), 70);
+    let done = &events.last().unwrap().data;
+    assert_eq!(done["finish_reason"], "stop");
+    assert_eq!(done["usage"]["completion_tokens"], 50);
+}
+
 #[test]
 fn every_finish_reason() {
     for (said, expected) in [
@@ -566,7 +588,7 @@ fn a_connection_that_was_closed_meanwhile_is_replaced() {
 fn an_upstream_is_passed_through_with_all_its_models() {
     let upstream = Upstream::start(|seen, exchange| {
         if seen.head.starts_with("GET /v1/models ") {
-            let models = json!({"object": "list", "data": [{"id": "small"}, {"id": "org/large"}]});
+            let models = json!({"object": "list", "data": [{"id": "small"}, {"id": "org/large"}, {"id": "llama:latest"}]});
             exchange.answer(
                 "200 OK",
                 "Content-Type: application/json\r\n",
@@ -586,13 +608,26 @@ fn an_upstream_is_passed_through_with_all_its_models() {
         .unwrap()
         .iter()
         .map(|model| model["id"].clone());
-    assert_eq!(names.collect::<Vec<_>>(), ["demo", "small", "org/large"]);
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["demo", "small", "org/large", "llama:latest"]
+    );
     let ask = |model: &str| {
         let body = json!({"model": model, "prompt": "x"});
         server.post("/v1/streams").json(&body).send()
     };
     assert_eq!(text(&ask("org/large").events().rest()), "org/large");
-    assert_eq!(ask("none").json()["error"]["code"], "model_not_found");
+    // A tag may be left out where it is the usual one, and the upstream is asked as we were.
+    for name in ["llama", "llama:latest"] {
+        assert_eq!(text(&ask(name).events().rest()), name);
+    }
+    for name in ["none", "llama:8b", "lla", "llama:", ":latest", ""] {
+        assert_eq!(
+            ask(name).json()["error"]["code"],
+            "model_not_found",
+            "{name}"
+        );
+    }
     let asked = upstream
         .seen()
         .iter()
@@ -614,4 +649,29 @@ fn an_upstream_that_cannot_be_asked_for_its_models_is_said_to_be_so() {
     assert_eq!(response.json()["error"]["code"], "upstream_failed");
     let body = json!({"model": "demo", "prompt": "x"});
     assert_eq!(server.post("/v1/streams").json(&body).send().status, 200);
+    let list = server.get("/v1/models").send().json();
+    assert_eq!(list["data"][0]["id"], "demo", "ours are there");
+}
+
+/// Names that are not there are looked up before anything is admitted, so all callers of all workers
+/// share one question.
+#[test]
+fn unknown_models_do_not_flood_the_upstream_with_questions() {
+    let upstream = Upstream::start(|_, exchange| {
+        std::thread::sleep(Duration::from_millis(300));
+        exchange.answer("200 OK", "", r#"{"data": [{"id": "small"}]}"#);
+        Then::Keep
+    });
+    let url = upstream.url();
+    let server = Server::with(&format!("workers = 3\nupstream.base_url = \"{url}\"\n"));
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for at in 0..30 {
+            let body = json!({"model": format!("unknown-{at}"), "prompt": "x"});
+            let request = server.post("/v1/streams").json(&body);
+            scope.spawn(move || assert_eq!(request.send().status, 404));
+        }
+    });
+    let (asked, most) = (upstream.seen().len(), 1 + started.elapsed().as_secs());
+    assert!(asked as u64 <= most, "asked {asked} times");
 }

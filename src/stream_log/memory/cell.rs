@@ -1,7 +1,7 @@
 //! One stream in memory: its entries, how it ended, and who waits for what.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::time::Instant;
 
@@ -28,6 +28,8 @@ pub(super) struct Cell {
     shared: Arc<Shared>,
     state: Mutex<State>,
     about: Box<NewStream>,
+    /// This cell, for a log that need not keep it.
+    this: Weak<Cell>,
 }
 
 /// What changes; in this order.
@@ -43,7 +45,8 @@ pub(super) struct State {
     pub(super) entries: Segments,
     pub(super) followers_ever: u64,
     pub(super) last_to_leave: Presence,
-    pub(super) told_attendance: Option<Control>,
+    /// What the writer was told last, and of a leaving, how many followers there had been.
+    pub(super) told_attendance: Option<(Control, u64)>,
     pub(super) writer: Waiting,
 }
 
@@ -79,7 +82,7 @@ impl Cell {
         state.followers.insert()
     }
 
-    pub(super) fn new(new: NewStream, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(new: NewStream, shared: Arc<Shared>) -> Arc<Self> {
         let metadata: usize = new.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
         let mut state = State {
             evicted: false,
@@ -103,13 +106,14 @@ impl Cell {
         state.bytes += state.entries.add(&start);
         // Only counted: the caller holds the index and has just made room.
         shared.bytes.fetch_add(state.bytes, Ordering::Relaxed);
-        Self {
+        Arc::new_cyclic(|this| Self {
             news: AtomicBool::new(true),
             published: AtomicU64::new(state.entries.next_seq()),
             shared,
+            this: Weak::clone(this),
             state: Mutex::new(state),
             about: Box::new(new),
-        }
+        })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -173,7 +177,8 @@ impl Cell {
         }
     }
 
-    /// Gives back the memory of a stream that is no longer in the log, whoever still reads it.
+    /// Gives back the memory of a stream that has ended and is no longer in the log, whoever still
+    /// reads it.
     pub(super) fn evict(&self) {
         let mut state = self.state();
         state.entries.clear();
@@ -203,7 +208,7 @@ impl Cell {
         added?;
         batch.reset(0);
         if terminal.is_some() {
-            self.shared.ended(self.about.id, Instant::now());
+            self.shared.ended(self.about.id, &self.this, Instant::now());
         }
         Ok(())
     }

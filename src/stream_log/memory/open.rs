@@ -24,13 +24,14 @@ impl OpenStream for Cell {
             state.told_cancelled = true;
             return Poll::Ready(Control::Cancel);
         }
-        // Nobody has left a stream that nobody has read yet.
+        // Nobody has left a stream that nobody has read yet. Whoever has come and gone since the last
+        // look has left it again, so a leaving is told with how many had come by then.
         let attendance = match (state.followers_ever, state.followers.is_empty()) {
             (0, _) => None,
-            (_, false) => Some(Control::Attended),
-            (_, true) => Some(Control::Deserted(state.last_to_leave)),
+            (_, false) => Some((Control::Attended, 0)),
+            (ever, true) => Some((Control::Deserted(state.last_to_leave), ever)),
         };
-        if let Some(control) = attendance
+        if let Some((control, _)) = attendance
             && attendance != state.told_attendance
         {
             state.told_attendance = attendance;
@@ -76,10 +77,12 @@ impl OpenStream for Cell {
             return Poll::Pending;
         }
         let mut state = self.state();
-        if place.next < state.entries.next_seq() {
-            if state.evicted {
-                return Poll::Ready(Err(LogError::Expired));
-            }
+        let is_behind = place.next < state.entries.next_seq();
+        // Nothing more will come of an evicted stream: only whoever has read all needs nothing more.
+        if state.evicted && (is_behind || state.terminal.is_none()) {
+            return Poll::Ready(Err(LogError::Expired));
+        }
+        if is_behind {
             state.entries.copy(place.next, batch, max_bytes);
             place.next = batch.next_seq();
             // Whoever has read all will come back at once to wait: that needs no second look.

@@ -1,6 +1,7 @@
 //! The memory log's own promises: retention, ceilings, and what they never touch.
 
 use super::*;
+use crate::stream::Kind;
 use crate::stream_log::conformance::{close, create, done, drain, new_stream, owner, write};
 
 const MIB: usize = 1024 * 1024;
@@ -195,4 +196,24 @@ async fn live_streams_cannot_outgrow_the_ceiling() {
     close(&mut second, &done()).await.unwrap();
     assert!(log.bytes() < 50_000);
     write(&mut first, &["more"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_stream_is_live_until_it_ends_whatever_room_is_needed() {
+    let log = log(50_000, 60_000);
+    let owner = owner("o");
+    let (id, mut writer) = create(&log, &owner).await;
+    write(&mut writer, &[&"x".repeat(40_000)]).await.unwrap();
+    let follower = log.follow(Access::Owner(&owner), id, None, Presence::Connected);
+    let mut follower = follower.await.unwrap();
+    let live = fill(&log, &owner).await;
+    log.remove(Access::Owner(&owner), id).await.unwrap();
+    let full = log.create(new_stream(&owner, None)).await.err();
+    assert_eq!(full, Some(LogError::Full), "its producer still writes");
+    close(&mut writer, &done()).await.unwrap();
+    let (_, kinds, text) = drain(&mut follower).await;
+    assert_eq!((kinds.last(), text.len()), (Some(&Kind::Done), 40_000));
+    // Now that it has ended, it is the first to go.
+    assert!(fill(&log, &owner).await.len() > live.len());
+    drop(follower);
 }
