@@ -86,7 +86,7 @@ impl PassedThrough {
             return Ok(true);
         }
         let turn = self.asking.lock().await;
-        Ok(is_among(&*self.ask(turn).await?, name))
+        Ok(is_among(&self.ask(turn).await?, name))
     }
 
     /// Asks for a list, unless that was done a moment ago: then its outcome stands.

@@ -62,10 +62,8 @@ impl PassedThrough {
         for at in [
             listed.as_mut().map(|(at, _)| at),
             failed.as_mut().map(|(at, _)| at),
-        ] {
-            if let Some(at) = at {
-                *at -= time;
-            }
+        ].into_iter().flatten() {
+            *at -= time;
         }
     }
 }
