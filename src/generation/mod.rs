@@ -184,6 +184,7 @@ impl GenerationService {
                 owner: principal.owner().clone(),
                 request_id,
                 model: prompt.model.clone(),
+                tried: Vec::new(),
                 config: self.config,
                 abandon_after,
                 stopping: self.stopping.clone(),

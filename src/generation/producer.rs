@@ -22,7 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::deadlines::Deadlines;
 use self::end::{End, generator_failed, log_failed};
 use super::GenerationConfig;
-use crate::generator::{Delta, Deltas, FinishReason, Generator, Prompt, Usage};
+use crate::generator::{Attempt, Delta, Deltas, FinishReason, Generator, Prompt, Usage};
 use crate::limit::Permit;
 use crate::shutdown::{StopWatch, Stopping};
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId, Terminal, Timing};
@@ -49,6 +49,8 @@ pub(super) struct Job {
     pub(super) request_id: String,
     /// The public name of the model.
     pub(super) model: String,
+    /// Which upstreams were asked, and what came of it.
+    pub(super) tried: Vec<Attempt>,
     pub(super) config: GenerationConfig,
     /// How long to go on after the last reader has left; absent, to the end.
     pub(super) abandon_after: Option<Duration>,
@@ -222,12 +224,17 @@ impl Producer {
                     Err(failure) => return Poll::Ready(End::Failed(failure)),
                 },
             };
-            if let Delta::Finish { reason, usage } = delta {
-                return Poll::Ready(End::Finished(reason, usage));
-            }
-            // Before any limit: some upstreams close an answer with an empty one.
-            if says_nothing(&delta) {
-                continue;
+            match delta {
+                Delta::Finish { reason, usage } => {
+                    return Poll::Ready(End::Finished(reason, usage));
+                }
+                Delta::Tried(attempt) => {
+                    self.job.tried.push(attempt);
+                    continue;
+                }
+                // Before any limit: some upstreams close an answer with an empty one.
+                _ if says_nothing(&delta) => continue,
+                _ => {}
             }
             if self.count >= self.most {
                 return Poll::Ready(End::Finished(FinishReason::Length, None));
@@ -297,7 +304,7 @@ impl Producer {
                 }
                 pending.push_tool_call(call);
             }
-            Delta::Finish { .. } => return Ok(()),
+            Delta::Tried(_) | Delta::Finish { .. } => return Ok(()),
         }
         self.count += 1;
         self.permit.spend(1);
@@ -326,12 +333,14 @@ impl Producer {
     /// One line for each stream, never its text.
     fn report(&self, terminal: &Terminal) {
         let usage = terminal.usage();
+        let tried: Vec<String> = self.job.tried.iter().map(Attempt::to_string).collect();
         tracing::info!(
             request.id = %self.job.request_id,
             stream.id = %self.job.id,
             stream.owner = %self.job.owner,
             stream.model = %self.job.model,
             stream.outcome = terminal.outcome(),
+            upstream.tried = (!tried.is_empty()).then(|| tried.join(", ")),
             stream.readers = self.writer.readers(),
             tokens.prompt = usage.prompt_tokens,
             tokens.completion = usage.completion_tokens,
@@ -349,7 +358,7 @@ fn says_nothing(delta: &Delta) -> bool {
         Delta::ToolCall(call) => {
             call.id.is_none() && call.name.is_none() && call.arguments.is_empty()
         }
-        Delta::Finish { .. } => false,
+        Delta::Tried(_) | Delta::Finish { .. } => false,
     }
 }
 

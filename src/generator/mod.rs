@@ -11,9 +11,11 @@ mod exchange;
 pub mod http;
 pub mod openai;
 mod prompt;
+pub mod route;
 
 pub use prompt::{Content, Message, Prompt, Role};
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +71,8 @@ pub enum Delta {
     Reasoning(String),
     /// A fragment of a tool call.
     ToolCall(ToolCall),
+    /// Not a piece of the answer: an upstream has been asked for it. For the log line only.
+    Tried(Attempt),
     /// The end.
     Finish {
         /// Why it ended.
@@ -76,6 +80,25 @@ pub enum Delta {
         /// What it used, if the generator knows.
         usage: Option<Usage>,
     },
+}
+
+/// What came of asking one upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its name in the configuration's words.
+    pub upstream: Arc<str>,
+    /// How it failed; absent if it answers.
+    pub failure: Option<FailureCode>,
+    /// How long that took.
+    pub after: Duration,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outcome = self.failure.map_or("ok", FailureCode::as_str);
+        let after = self.after.as_millis();
+        write!(formatter, "{}: {outcome} after {after} ms", self.upstream)
+    }
 }
 
 /// A generation that failed. The message is for the client: it must not hold secrets.

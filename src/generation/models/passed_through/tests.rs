@@ -62,7 +62,10 @@ impl PassedThrough {
         for at in [
             listed.as_mut().map(|(at, _)| at),
             failed.as_mut().map(|(at, _)| at),
-        ].into_iter().flatten() {
+        ]
+        .into_iter()
+        .flatten()
+        {
             *at -= time;
         }
     }
