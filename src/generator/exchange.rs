@@ -15,7 +15,9 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
 use self::deadlines::Deadlines;
-pub(super) use self::failure::{broken, invalid, refused, said};
+pub(super) use self::failure::{
+    broken, credentials_refused, invalid, rate_limited, refused, request_refused, said,
+};
 pub(super) use self::reading::{Reader, Reading};
 use super::event_stream::EventStream;
 use super::http::{Answer, Upstream};
