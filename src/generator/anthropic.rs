@@ -1,6 +1,6 @@
 //! Asks a server that speaks Anthropic's Messages API: Anthropic's own, or one that is like it.
 //!
-//! A generation is one [exchange](super::exchange); here is what is Anthropic's: where the request
+//! A generation is one exchange (`exchange.rs`); here is what is Anthropic's: where the request
 //! goes, how a prompt in the words of OpenAI's chat completions is said there, and what the events
 //! of the answer mean.
 
