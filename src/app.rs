@@ -20,6 +20,7 @@ use crate::auth::{JwtVerifier, KeySet, TicketKey};
 use crate::config::{Config, ModelConfig};
 use crate::generation::{GenerationService, Models, PassedThrough};
 use crate::generator::Generator;
+use crate::generator::anthropic::AnthropicGenerator;
 use crate::generator::command::CommandGenerator;
 use crate::generator::demo::DemoGenerator;
 use crate::generator::http::{Upstream, system_roots};
@@ -168,6 +169,11 @@ fn models(config: &Config) -> anyhow::Result<Models> {
             ModelConfig::OpenAi(server) => {
                 let upstream = Upstream::new(server.upstream.clone(), Arc::clone(&roots));
                 Arc::new(OpenAiGenerator::new(upstream, server.model.clone()))
+            }
+            ModelConfig::Anthropic(server) => {
+                let upstream = Upstream::new(server.upstream.clone(), Arc::clone(&roots));
+                let (model, max_tokens) = (server.model.clone(), server.max_tokens);
+                Arc::new(AnthropicGenerator::new(upstream, model, max_tokens))
             }
         };
         (name.clone(), generator)

@@ -118,6 +118,8 @@ pub enum ModelConfig {
     Command(CommandConfig),
     /// A server that speaks OpenAI's chat completions.
     OpenAi(OpenAiConfig),
+    /// A server that speaks Anthropic's Messages API.
+    Anthropic(AnthropicConfig),
 }
 
 /// A server that speaks OpenAI's chat completions.
@@ -127,6 +129,17 @@ pub struct OpenAiConfig {
     pub upstream: UpstreamConfig,
     /// Its own name for the model; the public one if absent.
     pub model: Option<String>,
+}
+
+/// A server that speaks Anthropic's Messages API.
+#[derive(Debug, Clone)]
+pub struct AnthropicConfig {
+    /// Where it is.
+    pub upstream: UpstreamConfig,
+    /// Its own name for the model; the public one if absent.
+    pub model: Option<String>,
+    /// The most tokens of an answer to a request that does not say.
+    pub max_tokens: u32,
 }
 
 impl Config {

@@ -29,6 +29,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             ModelConfig::Demo(_) => "demo".to_owned(),
             ModelConfig::Command(command) => format!("command {}", command.program),
             ModelConfig::OpenAi(server) => format!("openai {}", server.upstream.url),
+            ModelConfig::Anthropic(server) => format!("anthropic {}", server.upstream.url),
         };
         println!("model     {name}: {kind}{default}");
     }

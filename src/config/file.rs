@@ -293,6 +293,8 @@ pub enum Model {
     Command(CommandModel),
     /// A server that speaks OpenAI's chat completions.
     OpenAi(Upstream),
+    /// A server that speaks Anthropic's Messages API.
+    Anthropic(Upstream),
 }
 
 /// A server that answers prompts: behind one public name, or with all its own models.
@@ -304,6 +306,7 @@ pub enum Model {
 pub struct Upstream {
     pub base_url: Option<String>,
     pub model: Option<String>,
+    pub max_tokens: Option<u32>,
     pub api_key_env: Option<String>,
     pub api_key_file: Option<PathBuf>,
     #[serde(default)]

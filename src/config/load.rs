@@ -289,6 +289,7 @@ impl Loader {
                 Err((knob, expected)) => Err(self.wrong(format!("models.{name}.{knob}"), expected)),
             },
             Model::OpenAi(server) => self.openai(&format!("models.{name}"), server),
+            Model::Anthropic(server) => self.anthropic(&format!("models.{name}"), server),
             Model::Command(command) => {
                 if command.program.is_empty() {
                     return Err(self.wrong(format!("models.{name}.program"), "expected a program"));

@@ -18,7 +18,9 @@ use http::{Method, StatusCode};
 use tokio::time::{Sleep, sleep};
 
 use self::deadlines::Deadlines;
-pub(super) use self::failure::{broken, invalid, refused, said};
+pub(super) use self::failure::{
+    broken, credentials_refused, invalid, rate_limited, refused, request_refused, said,
+};
 pub(super) use self::reading::{Reader, Reading};
 use super::event_stream::EventStream;
 use super::http::{Answer, Upstream};

@@ -4,6 +4,7 @@
 //! [`Delta`]s, and stops its work when that stream is dropped. A new one is a file here, its
 //! settings in `config/file.rs`, and a line in `app.rs`.
 
+pub mod anthropic;
 pub mod command;
 pub mod demo;
 pub mod event_stream;

@@ -1,6 +1,6 @@
 //! Asks any server that speaks OpenAI's chat completions: vLLM, llama.cpp, Ollama, SGLang, hosted.
 //!
-//! A generation is one [exchange](super::exchange); here is what is OpenAI's: where the request
+//! A generation is one exchange (`exchange.rs`); here is what is OpenAI's: where the request
 //! goes, what stands in it, and what the chunks of the answer mean.
 
 mod answer;

@@ -14,6 +14,7 @@
     reason = "a test is no library: it stops where something is wrong, and tables are long"
 )]
 
+mod anthropic;
 mod auth;
 mod bad_requests;
 mod chat_completions;

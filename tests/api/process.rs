@@ -14,7 +14,7 @@ use crate::client::Request;
 use crate::server::{SECRET, token, wait_for};
 
 /// The program with a state directory of its own and nothing from our environment but the path.
-fn tailrace(directory: &Path) -> Command {
+pub fn tailrace(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace"));
     command
         .env_clear()
@@ -25,14 +25,14 @@ fn tailrace(directory: &Path) -> Command {
 }
 
 /// A running program, with what it has logged so far.
-struct Program {
+pub struct Program {
     child: Child,
-    address: SocketAddr,
-    log: Arc<Mutex<String>>,
+    pub address: SocketAddr,
+    pub log: Arc<Mutex<String>>,
 }
 
 impl Program {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.env("TAILRACE_BIND", "127.0.0.1:0").spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().unwrap());
@@ -213,6 +213,18 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         (
             "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\nidel_timeout = \"1s\"",
             &["tailrace.toml", "idel_timeout", "idle_timeout"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\nmax_tokens = 5",
+            &["tailrace.toml", "models.m.max_tokens", "expected none"],
+        ),
+        (
+            "[models.m]\ngenerator = \"anthropic\"\nbase_url = \"https://a/v1\"",
+            &["tailrace.toml", "models.m.base_url", "without /v1"],
+        ),
+        (
+            "[models.m]\ngenerator = \"anthropic\"\nmax_tokens = 0",
+            &["tailrace.toml", "models.m.max_tokens", "at least 1"],
         ),
         (
             "[upstream]\nbase_url = \"http://a/\"\nmodel = \"m\"",

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::anthropic;
 use crate::server::Server;
 use crate::sse::check_whole;
 use crate::upstream::{EVENTS, Exchange, Seen, Then, Upstream};
@@ -25,7 +26,9 @@ struct Speech {
     finish_reason: Script,
 }
 
-const SPEECHES: [Speech; 1] = [Speech {
+const SPEECHES: [Speech; 2] = [OPENAI, ANTHROPIC];
+
+const OPENAI: Speech = Speech {
     generator: "openai",
     path: "/v1",
     begin: |e| {
@@ -35,7 +38,16 @@ const SPEECHES: [Speech; 1] = [Speech {
     token: |e| e.text("x"),
     nothing: |e| e.chunk(": keep-alive\n\n"),
     finish_reason: |e| e.event(json!({"choices": [{"delta": {}, "finish_reason": "stop"}]})),
-}];
+};
+
+const ANTHROPIC: Speech = Speech {
+    generator: "anthropic",
+    path: "",
+    begin: anthropic::begin,
+    token: |e| anthropic::say(e, "x"),
+    nothing: anthropic::ping,
+    finish_reason: |e| anthropic::finish_reason(e, "end_turn"),
+};
 
 /// The terminal event of a generation, and how long it took.
 fn end(

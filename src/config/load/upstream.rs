@@ -5,8 +5,14 @@ use std::time::Duration;
 
 use super::{LEAST_TIME, Loader};
 use crate::config::file::Upstream;
-use crate::config::{ConfigError, ModelConfig, OpenAiConfig};
+use crate::config::{AnthropicConfig, ConfigError, ModelConfig, OpenAiConfig};
 use crate::generator::http::{BaseUrl, Headers, KeyHeader, Timeouts, UpstreamConfig};
+
+/// Where Anthropic's own server is.
+const ANTHROPIC: &str = "https://api.anthropic.com";
+
+/// What a server of Anthropic's kind may generate for a request that does not say: it must be told.
+const ANTHROPIC_MAX_TOKENS: u32 = 4096;
 
 impl Loader {
     /// A server whose models are all ours.
@@ -36,11 +42,40 @@ impl Loader {
         }))
     }
 
+    pub(super) fn anthropic(
+        &self,
+        section: &str,
+        server: &Upstream,
+    ) -> Result<ModelConfig, ConfigError> {
+        let base_url = server.base_url.as_deref().unwrap_or(ANTHROPIC);
+        if base_url.trim_end_matches('/').ends_with("/v1") {
+            return Err(self.wrong(
+                format!("{section}.base_url"),
+                "expected a URL without /v1, as Anthropic's SDKs are given it",
+            ));
+        }
+        let max_tokens = server.max_tokens.unwrap_or(ANTHROPIC_MAX_TOKENS);
+        if max_tokens == 0 {
+            return Err(self.wrong(format!("{section}.max_tokens"), "expected at least 1"));
+        }
+        Ok(ModelConfig::Anthropic(AnthropicConfig {
+            upstream: self.upstream(section, server, base_url, KeyHeader::XApiKey)?,
+            model: server.model.clone(),
+            max_tokens,
+        }))
+    }
+
     fn speaks_openai(
         &self,
         section: &str,
         server: &Upstream,
     ) -> Result<UpstreamConfig, ConfigError> {
+        if server.max_tokens.is_some() {
+            return Err(self.wrong(
+                format!("{section}.max_tokens"),
+                "expected none: such a server has a default of its own",
+            ));
+        }
         let base_url = server.base_url.as_deref().unwrap_or_default();
         self.upstream(section, server, base_url, KeyHeader::Bearer)
     }
