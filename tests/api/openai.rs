@@ -636,4 +636,29 @@ fn an_upstream_that_cannot_be_asked_for_its_models_is_said_to_be_so() {
     assert_eq!(response.json()["error"]["code"], "upstream_failed");
     let body = json!({"model": "demo", "prompt": "x"});
     assert_eq!(server.post("/v1/streams").json(&body).send().status, 200);
+    let list = server.get("/v1/models").send().json();
+    assert_eq!(list["data"][0]["id"], "demo", "ours are there");
+}
+
+/// Names that are not there are looked up before anything is admitted, so all callers of all workers
+/// share one question.
+#[test]
+fn unknown_models_do_not_flood_the_upstream_with_questions() {
+    let upstream = Upstream::start(|_, exchange| {
+        std::thread::sleep(Duration::from_millis(300));
+        exchange.answer("200 OK", "", r#"{"data": [{"id": "small"}]}"#);
+        Then::Keep
+    });
+    let url = upstream.url();
+    let server = Server::with(&format!("workers = 3\nupstream.base_url = \"{url}\"\n"));
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for at in 0..30 {
+            let body = json!({"model": format!("unknown-{at}"), "prompt": "x"});
+            let request = server.post("/v1/streams").json(&body);
+            scope.spawn(move || assert_eq!(request.send().status, 404));
+        }
+    });
+    let (asked, most) = (upstream.seen().len(), 1 + started.elapsed().as_secs());
+    assert!(asked as u64 <= most, "asked {asked} times");
 }

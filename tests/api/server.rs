@@ -47,8 +47,13 @@ impl Server {
     pub fn with(settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tailrace.toml");
+        let base = if settings.contains("workers = ") {
+            BASE.replace("workers = 1\n", "")
+        } else {
+            BASE.to_owned()
+        };
         // The default model must be known whatever other models a test adds.
-        std::fs::write(&path, format!("default_model = \"demo\"\n{BASE}{settings}")).unwrap();
+        std::fs::write(&path, format!("default_model = \"demo\"\n{base}{settings}")).unwrap();
         let config = Config::load(Some(&path)).unwrap_or_else(|error| panic!("{error}"));
         let (stop, mut stopping) = mpsc::channel(4);
         let (started, address) = std::sync::mpsc::channel();
