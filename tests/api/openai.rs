@@ -588,7 +588,7 @@ fn a_connection_that_was_closed_meanwhile_is_replaced() {
 fn an_upstream_is_passed_through_with_all_its_models() {
     let upstream = Upstream::start(|seen, exchange| {
         if seen.head.starts_with("GET /v1/models ") {
-            let models = json!({"object": "list", "data": [{"id": "small"}, {"id": "org/large"}]});
+            let models = json!({"object": "list", "data": [{"id": "small"}, {"id": "org/large"}, {"id": "llama:latest"}]});
             exchange.answer(
                 "200 OK",
                 "Content-Type: application/json\r\n",
@@ -608,13 +608,26 @@ fn an_upstream_is_passed_through_with_all_its_models() {
         .unwrap()
         .iter()
         .map(|model| model["id"].clone());
-    assert_eq!(names.collect::<Vec<_>>(), ["demo", "small", "org/large"]);
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["demo", "small", "org/large", "llama:latest"]
+    );
     let ask = |model: &str| {
         let body = json!({"model": model, "prompt": "x"});
         server.post("/v1/streams").json(&body).send()
     };
     assert_eq!(text(&ask("org/large").events().rest()), "org/large");
-    assert_eq!(ask("none").json()["error"]["code"], "model_not_found");
+    // A tag may be left out where it is the usual one, and the upstream is asked as we were.
+    for name in ["llama", "llama:latest"] {
+        assert_eq!(text(&ask(name).events().rest()), name);
+    }
+    for name in ["none", "llama:8b", "lla", "llama:", ":latest", ""] {
+        assert_eq!(
+            ask(name).json()["error"]["code"],
+            "model_not_found",
+            "{name}"
+        );
+    }
     let asked = upstream
         .seen()
         .iter()

@@ -16,6 +16,10 @@ const LIST_AGE: Duration = Duration::from_secs(30);
 /// The least time between two questions, however the first was answered.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What stands after the name of a model where a client may leave it out: `llama3.2` is Ollama's
+/// `llama3.2:latest`.
+const DEFAULT_TAG: &str = ":latest";
+
 /// The names of an upstream's models.
 type Names = Arc<[String]>;
 
@@ -130,7 +134,8 @@ impl Known {
 }
 
 fn is_among(names: &[String], wanted: &str) -> bool {
-    names.iter().any(|name| name == wanted)
+    let is_meant = |name: &String| name == wanted || name.strip_suffix(DEFAULT_TAG) == Some(wanted);
+    names.iter().any(is_meant)
 }
 
 #[cfg(test)]
