@@ -257,6 +257,7 @@ fn serve(config: &Config, listener: TcpListener, api: web::Data<Api>) -> anyhow:
             .wrap(from_fn(api::request_id))
             .configure(api::routes)
     })
+    .on_connect(api::keep_socket)
     .workers(workers)
     .max_connections(config.file.max_connections)
     .client_request_timeout(http.head_timeout)

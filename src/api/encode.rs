@@ -4,6 +4,8 @@
 //! soon as it reads the line, so an id before its data would lose that event if the connection were
 //! cut between them (WHATWG HTML, section 9.2, leaves the order free).
 
+use serde::Serialize;
+
 use crate::stream::{Entry, Kind, StreamId};
 
 /// How long a browser should wait before it reconnects.
@@ -114,6 +116,13 @@ const CLASSES: [Class; 256] = {
 /// Appends a text as the inside of a JSON string.
 pub(super) fn escape(text: &str, out: &mut Vec<u8>) {
     copy(text.as_bytes(), Class::Json, out);
+}
+
+/// Appends any value as JSON that no line splitter takes for several lines.
+pub(super) fn value(value: &impl Serialize, out: &mut Vec<u8>) {
+    // What we send are plain structs and values with string keys, which cannot fail.
+    let json = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
+    escape_separators(&json, out);
 }
 
 /// Appends what is JSON already, with the separators escaped that serde leaves as they are. They

@@ -13,8 +13,8 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use uuid::Uuid;
 
-use super::ApiConfig;
 use super::problem::{ApiError, Code};
+use super::{ApiConfig, http10};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -22,7 +22,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 struct RequestId(String);
 
-/// Outermost: names the request, keeps what a query credential must not leak, and logs one line.
+/// Outermost: names the request, keeps what a query credential must not leak, lets go of what only
+/// old clients need, and logs one line.
 ///
 /// # Errors
 /// None: an inner error has been rendered.
@@ -30,6 +31,7 @@ pub async fn request_id<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
+    http10::release_socket(request.request());
     let given = request.headers().get(&X_REQUEST_ID);
     let id = given
         .and_then(|value| value.to_str().ok())

@@ -27,6 +27,7 @@ mod wire;
 
 pub use body::BodyConfig;
 pub use credentials::ScopeConfig;
+pub use http10::keep_socket;
 pub use middleware::{cors, request_id};
 pub use problem::{ApiError, Code};
 pub use wire::Event;

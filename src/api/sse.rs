@@ -69,8 +69,8 @@ pub(super) struct EventBody {
     format: Format,
     first: bool,
     last_sent: Instant,
-    /// Whether that was a moment ago, in the same turn of this task.
-    just_sent: bool,
+    /// Whether something was sent since the clock was last read.
+    has_sent: bool,
     /// When the timer will wake us, once it knows whom.
     armed: Option<Instant>,
     heartbeat: Box<Heartbeat>,
@@ -92,7 +92,7 @@ impl EventBody {
             format,
             first: true,
             last_sent: now,
-            just_sent: false,
+            has_sent: false,
             armed: None,
             heartbeat: Box::new(Heartbeat {
                 every,
@@ -118,15 +118,17 @@ impl EventBody {
         Bytes::copy_from_slice(bytes)
     }
 
+    /// Called when there is nothing else to send.
+    ///
     /// The timer is not moved with each event, nor even looked at: when it fires, it is set to what
     /// is due by then. The task that polls a body is always the same, so it is told once.
     fn poll_heartbeat(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
-        // The clock need not be read twice in one turn: timers fire only between turns.
-        let now = if std::mem::take(&mut self.just_sent) {
-            self.last_sent
-        } else {
-            Instant::now()
-        };
+        // Silence begins when the connection asks for more, which is in the same turn, or once it has
+        // written what it held: it may be long until then, and our timer may have fired meanwhile.
+        let now = Instant::now();
+        if std::mem::take(&mut self.has_sent) {
+            self.last_sent = now;
+        }
         if self.armed.is_some_and(|armed| now < armed) {
             return Poll::Pending;
         }
@@ -166,8 +168,7 @@ impl MessageBody for EventBody {
                 .poll_read(context, &mut scratch.batch, READ_BYTES)
             {
                 Poll::Ready(Ok(true)) => {
-                    this.last_sent = Instant::now();
-                    this.just_sent = true;
+                    this.has_sent = true;
                     Poll::Ready(Some(Ok(this.encode(scratch))))
                 }
                 Poll::Ready(Ok(false)) => Poll::Ready(None),
@@ -175,5 +176,88 @@ impl MessageBody for EventBody {
                 Poll::Pending => this.poll_heartbeat(context).map(|beat| Some(Ok(beat))),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::auth::Principal;
+    use crate::generation::{GenerationConfig, GenerationService, Models};
+    use crate::shutdown::Stopping;
+    use crate::stream::StreamId;
+    use crate::stream_log::memory::{MemoryConfig, MemoryLog};
+    use crate::stream_log::{Created, NewStream, Presence, StreamLog, Writer};
+
+    async fn stream(every: Duration) -> (Writer, EventBody) {
+        let log = Arc::new(MemoryLog::new(MemoryConfig {
+            retention: Duration::from_secs(600),
+            max_bytes: 1 << 20,
+            max_stream_bytes: 1 << 20,
+        }));
+        let ann = Principal::for_tests("ann");
+        let id = StreamId::generate();
+        let new = NewStream {
+            id,
+            owner: ann.owner().clone(),
+            model: "m".into(),
+            created: 1,
+            metadata: BTreeMap::new(),
+            idempotency: None,
+        };
+        let Ok(Created::New(writer)) = log.create(new).await else {
+            panic!("expected a new stream");
+        };
+        let never = Duration::from_secs(600);
+        let config = GenerationConfig {
+            first_token_timeout: never,
+            idle_timeout: never,
+            total_timeout: never,
+            abandon_after: never,
+        };
+        let service = GenerationService::new(log, Models::default(), config, Stopping::default());
+        let viewer = ann.viewer();
+        let following = service.subscribe(&viewer, id, None, Presence::Connected);
+        let subscription = following.await.unwrap();
+        (writer, EventBody::new(subscription, Format::Sse, every))
+    }
+
+    /// One poll, with the task's own waker.
+    async fn poll_once(body: &mut EventBody) -> Option<Bytes> {
+        poll_fn(|context| {
+            Poll::Ready(match Pin::new(&mut *body).poll_next(context) {
+                Poll::Ready(piece) => Some(piece.unwrap().unwrap()),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    /// A body is not polled while its connection takes no more, also not when its timer fires.
+    #[tokio::test]
+    async fn the_heartbeat_outlives_a_reader_that_takes_nothing_for_a_while() {
+        let every = Duration::from_millis(200);
+        let (mut writer, mut body) = stream(every).await;
+        assert!(poll_once(&mut body).await.is_some(), "the start");
+        assert_eq!(poll_once(&mut body).await, None);
+        tokio::time::sleep(every / 2).await;
+        let mut batch = Batch::default();
+        batch.push_text("the last that the connection takes");
+        poll_fn(|context| writer.poll_flush(context, &mut batch))
+            .await
+            .unwrap();
+        assert!(poll_once(&mut body).await.is_some(), "the token");
+        // Meanwhile the timer fires.
+        tokio::time::sleep(every).await;
+        // From here on it is polled only when it has asked for it, but for the end of the time-out.
+        let drained = Instant::now();
+        let next = poll_fn(|context| Pin::new(&mut body).poll_next(context));
+        let next = tokio::time::timeout(10 * every, next).await.unwrap();
+        assert_eq!(next.unwrap().unwrap(), Bytes::from_static(b":\n"));
+        assert!(drained.elapsed() < 5 * every);
     }
 }

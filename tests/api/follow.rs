@@ -347,26 +347,6 @@ fn a_large_snapshot_is_whole() {
 }
 
 #[test]
-fn http_1_0_gets_plain_bytes_and_the_connections_end() {
-    use std::io::{Read as _, Write as _};
-    let server = Server::start();
-    let request = server
-        .post("/v1/streams")
-        .json(&crate::server::prompt(json!({"tokens": 3})));
-    let bytes = String::from_utf8(request.bytes())
-        .unwrap()
-        .replacen("HTTP/1.1", "HTTP/1.0", 1);
-    let mut connection = crate::client::connect(server.address);
-    connection.write_all(bytes.as_bytes()).unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
-    assert!(body.starts_with("data: {\"type\":\"start\""), "{body}");
-    assert!(body.ends_with(".4\n\n"));
-}
-
-#[test]
 fn a_stream_is_never_compressed() {
     let server = Server::start();
     let (id, _) = finished(&server, 20);

@@ -25,6 +25,7 @@ mod cors;
 mod create;
 mod endings;
 mod follow;
+mod http10;
 mod limits;
 mod openai;
 mod process;

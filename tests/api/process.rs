@@ -118,6 +118,22 @@ fn without_configuration_it_serves_and_its_first_words_work() {
 }
 
 #[test]
+fn a_connection_costs_one_descriptor() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(tailrace(directory.path()));
+    let descriptors = || {
+        let open = format!("/proc/{}/fd", program.child.id());
+        std::fs::read_dir(open).unwrap().count()
+    };
+    let before = descriptors();
+    let connections: Vec<_> = (0..50)
+        .map(|_| Request::new(program.address, "GET", "/livez").send())
+        .collect();
+    assert!((before + 50..before + 60).contains(&descriptors()));
+    drop(connections);
+}
+
+#[test]
 fn the_pasted_curl_command_streams() {
     let directory = tempfile::tempdir().unwrap();
     let mut program = Program::start(tailrace(directory.path()));

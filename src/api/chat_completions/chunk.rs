@@ -11,7 +11,7 @@ use crate::stream::{Entry, FinishReason, Kind, Start, Terminal, ToolCall, Usage}
 #[derive(Debug)]
 pub(in crate::api) struct ChunkEncoder {
     /// A chunk up to its delta.
-    head: String,
+    head: Vec<u8>,
     include_usage: bool,
 }
 
@@ -22,12 +22,13 @@ const USAGE_LATER: &str = ",\"usage\":null";
 impl ChunkEncoder {
     /// An encoder for the stream that starts so.
     pub(super) fn new(start: &Start, include_usage: bool) -> Self {
-        let model = json!(start.model);
-        let head = format!(
-            "data: {{\"id\":\"{}\",\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":{model}",
+        let mut head = format!(
+            "data: {{\"id\":\"{}\",\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":",
             id(start),
             start.created
-        );
+        )
+        .into_bytes();
+        encode::value(&start.model, &mut head);
         Self {
             head,
             include_usage,
@@ -51,8 +52,9 @@ impl ChunkEncoder {
                 let Ok(call) = serde_json::from_str::<ToolCall>(entry.payload) else {
                     return;
                 };
-                let delta = json!({"tool_calls": [tool_call(&call)]});
-                self.chunk(delta.to_string().as_bytes(), None, out);
+                let mut delta = Vec::new();
+                encode::value(&json!({"tool_calls": [tool_call(&call)]}), &mut delta);
+                self.chunk(&delta, None, out);
             }
             Kind::Done | Kind::Error => match entry.terminal() {
                 Some(Terminal::Done {
@@ -62,17 +64,17 @@ impl ChunkEncoder {
                 }) => {
                     self.chunk(b"{}", Some(name(finish_reason)), out);
                     if self.include_usage {
-                        out.extend_from_slice(self.head.as_bytes());
-                        let usage = serde_json::to_string(&usage).unwrap_or_default();
+                        out.extend_from_slice(&self.head);
                         out.extend_from_slice(b",\"choices\":[],\"usage\":");
-                        out.extend_from_slice(usage.as_bytes());
+                        encode::value(&usage, out);
                         out.extend_from_slice(b"}\n\n");
                     }
                     out.extend_from_slice(b"data: [DONE]\n\n");
                 }
                 Some(Terminal::Error { error, .. }) => {
-                    let body = json!({"error": failure_body(&error)});
-                    out.extend_from_slice(format!("data: {body}\n\ndata: [DONE]\n\n").as_bytes());
+                    out.extend_from_slice(b"data: ");
+                    encode::value(&json!({"error": failure_body(&error)}), out);
+                    out.extend_from_slice(b"\n\ndata: [DONE]\n\n");
                 }
                 None => {}
             },
@@ -87,7 +89,7 @@ impl ChunkEncoder {
     }
 
     fn chunk(&self, delta: &[u8], finish: Option<&str>, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.head.as_bytes());
+        out.extend_from_slice(&self.head);
         out.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":");
         out.extend_from_slice(delta);
         let finish = finish.map_or_else(|| "null".to_owned(), |reason| format!("\"{reason}\""));
@@ -222,5 +224,76 @@ impl Whole {
             usage,
         })
         .map_err(|_| ApiError::internal())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stream::{Batch, Failure, FailureCode, StreamId, Timing};
+
+    /// What breaks lines, what begins as that does, and what is nothing of the kind.
+    const TEXT: &str = "[a\"\\\\\u{0}-\u{ff}\u{2020}-\u{2030}\u{1F600}]{0,20}";
+
+    fn batch(text: &str) -> Batch {
+        let mut batch = Batch::default();
+        batch.push_text(text);
+        batch.push_reasoning(text);
+        batch.push_tool_call(&ToolCall {
+            index: 1,
+            id: Some(text.to_owned()),
+            name: Some(text.to_owned()),
+            arguments: text.to_owned(),
+        });
+        batch.push_terminal(&Terminal::Done {
+            finish_reason: FinishReason::Stop,
+            usage: Usage::new(1, 2),
+            timing: Timing {
+                first_token_ms: None,
+                total_ms: 3,
+            },
+            text_sha256: String::new(),
+        });
+        batch.push_terminal(&Terminal::Error {
+            error: Failure::new(FailureCode::UpstreamRefused, text),
+            usage: Usage::default(),
+        });
+        batch
+    }
+
+    proptest! {
+        #[test]
+        fn every_chunk_is_equal_json_and_breaks_no_line(model in TEXT, text in TEXT) {
+            let start = Start { stream: StreamId::generate(), model: model.clone(), created: 17 };
+            let encoder = ChunkEncoder::new(&start, true);
+            let mut out = encoder.heartbeat();
+            for entry in batch(&text).entries() {
+                encoder.entry(&entry, &mut out);
+            }
+            let out = String::from_utf8(out).unwrap();
+            let breaks = |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
+            prop_assert!(!out.contains(breaks), "{:?}", out);
+            let events = out.split_terminator("\n\n").filter(|event| *event != "data: [DONE]");
+            let chunks: Vec<Value> = events
+                .map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap())
+                .collect();
+            let deltas: Vec<&Value> = chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
+            let mut expected = vec![json!({})];
+            if !text.is_empty() {
+                expected.extend([json!({"content": text}), json!({"reasoning_content": text})]);
+            }
+            let function = json!({"name": text, "arguments": text});
+            expected.push(json!({"tool_calls": [{"index": 1, "id": text, "type": "function", "function": function}]}));
+            expected.push(json!({}));
+            let (said, rest) = deltas.split_at(expected.len());
+            prop_assert_eq!(said, expected.iter().collect::<Vec<_>>());
+            prop_assert_eq!(rest.len(), 2, "usage and the error");
+            let (error, chunks) = chunks.split_last().unwrap();
+            let failure = Failure::new(FailureCode::UpstreamRefused, text);
+            prop_assert_eq!(error, &json!({"error": failure_body(&failure)}));
+            prop_assert!(chunks.iter().all(|chunk| chunk["model"] == model.as_str()));
+        }
     }
 }

@@ -58,14 +58,10 @@ impl PassedThrough {
     /// As if so much time had passed.
     fn wait(&self, time: Duration) {
         let mut known = self.known();
-        let Known { listed, failed } = &mut *known;
-        for at in [
-            listed.as_mut().map(|(at, _)| at),
-            failed.as_mut().map(|(at, _)| at),
-        ]
-        .into_iter()
-        .flatten()
-        {
+        if let Some((at, _)) = &mut known.listed {
+            *at -= time;
+        }
+        if let Some((at, _)) = &mut known.failed {
             *at -= time;
         }
     }

@@ -23,7 +23,7 @@ fn read_bytes<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Read> {
     let mut reading = Reading::default();
     let (mut reader, mut events) = (Events::default(), EventStream::new(10_000));
     for piece in pieces {
-        let taken = events.push(piece, |event| reading.take(&mut reader, &event.data));
+        let taken = events.push(piece, |event| reading.take(&mut reader, event.data));
         taken.unwrap();
     }
     reading.end();
