@@ -10,6 +10,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, web};
 use anyhow::{Context as _, bail};
+use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -23,8 +24,9 @@ use crate::generator::Generator;
 use crate::generator::anthropic::AnthropicGenerator;
 use crate::generator::command::CommandGenerator;
 use crate::generator::demo::DemoGenerator;
-use crate::generator::http::{Upstream, system_roots};
+use crate::generator::http::{Upstream, UpstreamConfig, system_roots};
 use crate::generator::openai::OpenAiGenerator;
+use crate::generator::route::RouteGenerator;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
@@ -162,25 +164,13 @@ async fn sweep(log: &MemoryLog, limiter: &LocalLimiter, failures: &AuthFailures)
 
 fn models(config: &Config) -> anyhow::Result<Models> {
     let roots = system_roots()?;
-    let by_name = config.models.iter().map(|(name, model)| {
-        let generator: Arc<dyn Generator> = match model {
-            ModelConfig::Demo(demo) => Arc::new(DemoGenerator::new(demo.clone())),
-            ModelConfig::Command(command) => Arc::new(CommandGenerator::new(command.clone())),
-            ModelConfig::OpenAi(server) => {
-                let upstream = Upstream::new(server.upstream.clone(), Arc::clone(&roots));
-                Arc::new(OpenAiGenerator::new(upstream, server.model.clone()))
-            }
-            ModelConfig::Anthropic(server) => {
-                let upstream = Upstream::new(server.upstream.clone(), Arc::clone(&roots));
-                let (model, max_tokens) = (server.model.clone(), server.max_tokens);
-                Arc::new(AnthropicGenerator::new(upstream, model, max_tokens))
-            }
-        };
-        (name.clone(), generator)
-    });
+    let by_name = config
+        .models
+        .iter()
+        .map(|(name, model)| (name.clone(), generator(model, &roots)));
     let by_name = by_name.collect();
     let upstream = config.upstream.clone().map(|upstream| {
-        let upstream = Upstream::new(upstream, roots);
+        let upstream = Upstream::new(upstream, Arc::clone(&roots));
         PassedThrough::new(Arc::new(OpenAiGenerator::new(upstream, None)))
     });
     Ok(Models {
@@ -188,6 +178,28 @@ fn models(config: &Config) -> anyhow::Result<Models> {
         default: config.default_model().map(str::to_owned),
         upstream,
     })
+}
+
+fn generator(model: &ModelConfig, roots: &Arc<ClientConfig>) -> Arc<dyn Generator> {
+    let upstream = |config: &UpstreamConfig| Upstream::new(config.clone(), Arc::clone(roots));
+    match model {
+        ModelConfig::Demo(demo) => Arc::new(DemoGenerator::new(demo.clone())),
+        ModelConfig::Command(command) => Arc::new(CommandGenerator::new(command.clone())),
+        ModelConfig::OpenAi(server) => Arc::new(OpenAiGenerator::new(
+            upstream(&server.upstream),
+            server.model.clone(),
+        )),
+        ModelConfig::Anthropic(server) => Arc::new(AnthropicGenerator::new(
+            upstream(&server.upstream),
+            server.model.clone(),
+            server.max_tokens,
+        )),
+        ModelConfig::Route(route) => {
+            let upstreams = route.upstreams.iter();
+            let upstreams = upstreams.map(|it| (it.name.clone(), generator(&it.model, roots)));
+            Arc::new(RouteGenerator::new(upstreams, route.route))
+        }
+    }
 }
 
 /// Where the server would listen.

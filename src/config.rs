@@ -11,9 +11,11 @@
 mod development;
 mod file;
 mod load;
+mod model;
 mod shape;
 
 pub use file::{File, LogFormat, LogSection};
+pub use model::{AnthropicConfig, ModelConfig, NamedModel, OpenAiConfig, RouteModelConfig};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,8 +28,6 @@ use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
 use crate::auth::{JwtConfig, KeyConfig};
 use crate::generation::GenerationConfig;
-use crate::generator::command::CommandConfig;
-use crate::generator::demo::DemoConfig;
 use crate::generator::http::UpstreamConfig;
 use crate::limit::Plan;
 use crate::limit::local::LimitConfig;
@@ -107,39 +107,6 @@ pub struct Config {
     pub models: BTreeMap<String, ModelConfig>,
     /// The server whose models are all ours.
     pub upstream: Option<UpstreamConfig>,
-}
-
-/// What runs behind a public model name.
-#[derive(Debug, Clone)]
-pub enum ModelConfig {
-    /// The demo generator.
-    Demo(DemoConfig),
-    /// A program.
-    Command(CommandConfig),
-    /// A server that speaks OpenAI's chat completions.
-    OpenAi(OpenAiConfig),
-    /// A server that speaks Anthropic's Messages API.
-    Anthropic(AnthropicConfig),
-}
-
-/// A server that speaks OpenAI's chat completions.
-#[derive(Debug, Clone)]
-pub struct OpenAiConfig {
-    /// Where it is.
-    pub upstream: UpstreamConfig,
-    /// Its own name for the model; the public one if absent.
-    pub model: Option<String>,
-}
-
-/// A server that speaks Anthropic's Messages API.
-#[derive(Debug, Clone)]
-pub struct AnthropicConfig {
-    /// Where it is.
-    pub upstream: UpstreamConfig,
-    /// Its own name for the model; the public one if absent.
-    pub model: Option<String>,
-    /// The most tokens of an answer to a request that does not say.
-    pub max_tokens: u32,
 }
 
 impl Config {

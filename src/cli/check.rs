@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::app;
-use crate::config::{Config, ModelConfig};
+use crate::config::Config;
 
 /// Checks what loading has not, and says what the configuration means. No secrets.
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
@@ -25,13 +25,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         } else {
             ""
         };
-        let kind = match model {
-            ModelConfig::Demo(_) => "demo".to_owned(),
-            ModelConfig::Command(command) => format!("command {}", command.program),
-            ModelConfig::OpenAi(server) => format!("openai {}", server.upstream.url),
-            ModelConfig::Anthropic(server) => format!("anthropic {}", server.upstream.url),
-        };
-        println!("model     {name}: {kind}{default}");
+        println!("model     {name}: {model}{default}");
     }
     if let Some(upstream) = &config.upstream {
         println!("models    all of {}", upstream.url);

@@ -295,6 +295,34 @@ pub enum Model {
     OpenAi(Upstream),
     /// A server that speaks Anthropic's Messages API.
     Anthropic(Upstream),
+    /// Several of these, in order of preference.
+    Route(RouteModel),
+}
+
+/// Several upstreams of one model.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteModel {
+    #[serde(default)]
+    pub upstreams: Vec<Model>,
+    #[serde(default = "rounds")]
+    pub rounds: u32,
+    #[serde(default = "breaker_failures")]
+    pub breaker_failures: u32,
+    #[serde(default = "breaker_rest", with = "humantime_serde")]
+    pub breaker_rest: Duration,
+}
+
+const fn rounds() -> u32 {
+    2
+}
+
+const fn breaker_failures() -> u32 {
+    5
+}
+
+const fn breaker_rest() -> Duration {
+    Duration::from_secs(10)
 }
 
 /// A server that answers prompts: behind one public name, or with all its own models.

@@ -1,16 +1,16 @@
 //! From the settings as they stand in the file to a [`Config`]: reads the files that they name, and
 //! checks what a type cannot.
 
+mod model;
 mod upstream;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{File, KeyEntry, Model};
+use super::file::{File, KeyEntry};
 use super::{Config, ConfigError, ModelConfig, development};
 use crate::auth::{JwtConfig, KeyConfig, KeyError, KeyMaterial, KeySet};
-use crate::generator::command::CommandConfig;
 use crate::generator::demo::DemoConfig;
 
 /// The least that a time may be where none at all makes no sense, and the most.
@@ -272,45 +272,6 @@ impl Loader {
                 path,
                 "expected exactly one of secret, secret_env, secret_file, public_key_file and jwks_file",
             )),
-        }
-    }
-
-    fn model(&self, name: &str, model: &Model) -> Result<ModelConfig, ConfigError> {
-        if name.is_empty() || name.len() > 128 || !name.bytes().all(|byte| byte.is_ascii_graphic())
-        {
-            return Err(self.wrong(
-                "models",
-                format!("expected names of 1 to 128 visible ASCII characters, found {name:?}"),
-            ));
-        }
-        match model {
-            Model::Demo(demo) => match demo.validate() {
-                Ok(()) => Ok(ModelConfig::Demo(demo.clone())),
-                Err((knob, expected)) => Err(self.wrong(format!("models.{name}.{knob}"), expected)),
-            },
-            Model::OpenAi(server) => self.openai(&format!("models.{name}"), server),
-            Model::Anthropic(server) => self.anthropic(&format!("models.{name}"), server),
-            Model::Command(command) => {
-                if command.program.is_empty() {
-                    return Err(self.wrong(format!("models.{name}.program"), "expected a program"));
-                }
-                // Relative paths are relative to the file, also those in its arguments.
-                let working_dir = command.working_dir.as_deref().unwrap_or(Path::new("."));
-                let mut env = BTreeMap::new();
-                for variable in ["PATH".to_owned()].iter().chain(&command.inherit_env) {
-                    if let Ok(value) = std::env::var(variable) {
-                        env.insert(variable.clone(), value);
-                    }
-                }
-                env.extend(command.env.clone());
-                Ok(ModelConfig::Command(CommandConfig {
-                    program: command.program.clone(),
-                    args: command.args.clone(),
-                    env,
-                    working_dir: Some(self.directory.join(working_dir)),
-                    output: command.output,
-                }))
-            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::file::Model;
 use super::load::is_origin;
 use super::*;
+use crate::generator::demo::DemoConfig;
 
 const EXAMPLE: &str = include_str!("../../tailrace.example.toml");
 

@@ -49,6 +49,12 @@ impl BaseUrl {
         })
     }
 
+    /// Host and port, as they stand in the URL.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.authority.to_str().unwrap_or_default()
+    }
+
     /// The target of a request to this path, which is one of ours.
     pub(super) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.path)
@@ -58,8 +64,7 @@ impl BaseUrl {
 impl fmt::Display for BaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.https { "https" } else { "http" };
-        let authority = self.authority.to_str().unwrap_or_default();
-        write!(formatter, "{scheme}://{authority}{}", self.path)
+        write!(formatter, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
