@@ -49,6 +49,11 @@ impl AnthropicGenerator {
 }
 
 impl Generator for AnthropicGenerator {
+    /// The upstream is told, and its deltas may be finer than its tokens.
+    fn limits_itself(&self) -> bool {
+        true
+    }
+
     fn generate(&self, prompt: Arc<Prompt>, _: CancellationToken) -> Deltas {
         let body = match self.body(&prompt) {
             Ok(body) => body.to_json(),
