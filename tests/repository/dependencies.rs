@@ -49,7 +49,7 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 13] = [
+const FENCES: [(&str, &[&str]); 12] = [
     ("actix_web", &["src/api/", "src/app.rs", "src/cli/serve.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
@@ -59,7 +59,6 @@ const FENCES: [(&str, &[&str]); 13] = [
     ("rustls", &["src/app.rs", "src/generator/http"]),
     ("tokio_rustls", &["src/generator/http/"]),
     ("rustls_native_certs", &["src/generator/http/"]),
-    ("http", &["src/generator/"]),
     ("httparse", &["src/generator/http/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app.rs"]),
