@@ -282,7 +282,7 @@ fn an_early_answer_does_not_end_the_request() {
         // Let it be seen before there is room for more of the request.
         std::thread::sleep(Duration::from_millis(100));
         let mut request = Vec::new();
-        let mut piece = [0; 64 * 1024];
+        let mut piece = [0; 16 * 1024];
         while !request.ends_with(b"}") {
             let read = socket.read(&mut piece).unwrap();
             assert!(read > 0, "only {} bytes came", request.len());

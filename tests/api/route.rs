@@ -218,11 +218,8 @@ fn an_empty_answer_is_one() {
 #[test]
 fn a_request_that_is_refused_is_refused_everywhere() {
     let first = upstream(|e| {
-        e.answer(
-            "400 No",
-            "",
-            r#"{"error": {"message": "the prompt is too long"}}"#,
-        )
+        let said = r#"{"error": {"message": "the prompt is too long"}}"#;
+        e.answer("400 No", "", said);
     });
     let second = upstream(|e| says(e, "second"));
     let server = server("rounds = 3", &[openai(&first), openai(&second)]);

@@ -18,9 +18,12 @@ const REST: Duration = Duration::from_millis(600);
 fn sick(fails: Script) -> (Upstream, Arc<AtomicBool>) {
     let well = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&well);
-    let upstream = upstream(move |e| match told.load(Ordering::SeqCst) {
-        true => says(e, "first"),
-        false => fails(e),
+    let upstream = upstream(move |e| {
+        if told.load(Ordering::SeqCst) {
+            says(e, "first");
+        } else {
+            fails(e);
+        }
     });
     (upstream, well)
 }
