@@ -233,7 +233,7 @@ impl Producer {
                     continue;
                 }
                 // Before any limit: some upstreams close an answer with an empty one.
-                _ if says_nothing(&delta) => continue,
+                _ if delta.says_nothing() => continue,
                 _ => {}
             }
             if self.count >= self.most {
@@ -348,17 +348,6 @@ impl Producer {
             total_ms = millis(self.deadlines.elapsed()),
             "A stream ended"
         );
-    }
-}
-
-/// Whether a delta is one in form only.
-fn says_nothing(delta: &Delta) -> bool {
-    match delta {
-        Delta::Text(text) | Delta::Reasoning(text) => text.is_empty(),
-        Delta::ToolCall(call) => {
-            call.id.is_none() && call.name.is_none() && call.arguments.is_empty()
-        }
-        Delta::Tried(_) | Delta::Finish { .. } => false,
     }
 }
 

@@ -6,6 +6,8 @@
 //! an answer closes its connection, which is how an upstream learns that nobody wants the rest.
 //! Addresses come from the configuration only, and redirects are not followed.
 
+#[cfg(test)]
+mod any_cut;
 mod connection;
 mod framing;
 mod head;

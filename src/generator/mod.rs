@@ -83,6 +83,20 @@ pub enum Delta {
     },
 }
 
+impl Delta {
+    /// Whether it is a piece of an answer in form only: some upstreams begin or close with such.
+    #[must_use]
+    pub const fn says_nothing(&self) -> bool {
+        match self {
+            Self::Text(text) | Self::Reasoning(text) => text.is_empty(),
+            Self::ToolCall(call) => {
+                call.id.is_none() && call.name.is_none() && call.arguments.is_empty()
+            }
+            Self::Tried(_) | Self::Finish { .. } => false,
+        }
+    }
+}
+
 /// What came of asking one upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {

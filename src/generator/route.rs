@@ -107,6 +107,8 @@ struct Choice {
     upstreams: Arc<[Upstream]>,
     number: usize,
     deltas: Deltas,
+    /// The failures that were forgotten when it began to answer.
+    forgotten: u32,
 }
 
 /// Asks one after the other until one answers.
@@ -117,44 +119,65 @@ fn choose(
     cancel: CancellationToken,
 ) -> impl Stream<Item = Step> {
     stream! {
+        let able: Vec<usize> = (0..upstreams.len())
+            .filter(|&number| upstreams[number].generator.check(&prompt).is_ok())
+            .collect();
         let mut last = None;
         for round in 0..config.rounds {
             if round > 0 {
                 tokio::time::sleep(wait(round)).await;
             }
-            for (number, upstream) in upstreams.iter().enumerate() {
-                if upstream.generator.check(&prompt).is_err()
-                    || !upstream.breaker().may_be_asked(config.breaker, Instant::now())
-                {
+            let mut all_rest = true;
+            for &number in &able {
+                let upstream = &upstreams[number];
+                let asked = Instant::now();
+                if !upstream.breaker().may_be_asked(config.breaker, asked) {
                     continue;
                 }
-                let started = Instant::now();
+                all_rest = false;
                 let mut deltas = upstream.generator.generate(Arc::clone(&prompt), cancel.clone());
-                let first = deltas.next().await.unwrap_or_else(|| Err(incomplete()));
+                let first = first_of(&mut deltas).await;
                 yield Step::Tried(Attempt {
                     upstream: Arc::clone(&upstream.name),
                     failure: first.as_ref().err().map(|error| error.code),
-                    after: started.elapsed(),
+                    after: asked.elapsed(),
                 });
                 match first {
                     Ok(first) => {
-                        upstream.breaker().succeeded();
-                        let choice = Choice { upstreams: Arc::clone(&upstreams), number, deltas };
+                        let forgotten = upstream.breaker().answered(asked);
+                        let upstreams = Arc::clone(&upstreams);
+                        let choice = Choice { upstreams, number, deltas, forgotten };
                         yield Step::Chosen(choice, first);
                         return;
                     }
-                    Err(error) if !is_upstreams_fault(error.code) => {
+                    Err(error) if may_go_better_elsewhere(error.code) => {
+                        upstream.failed(config, &error, 0);
+                        last = Some(error);
+                    }
+                    Err(error) => {
+                        // Who refuses a request is there.
+                        upstream.breaker().answered(asked);
                         yield Step::Failed(error);
                         return;
                     }
-                    Err(error) => {
-                        upstream.failed(config, &error);
-                        last = Some(error);
-                    }
                 }
             }
+            if all_rest {
+                break;
+            }
         }
-        yield Step::Failed(last.unwrap_or_else(|| resting(&upstreams)));
+        yield Step::Failed(last.unwrap_or_else(|| resting(&upstreams, &able)));
+    }
+}
+
+/// The first delta that says something, after which nothing is repeated.
+async fn first_of(deltas: &mut Deltas) -> Result<Delta, GeneratorError> {
+    loop {
+        match deltas.next().await {
+            Some(Ok(delta)) if delta.says_nothing() => {}
+            Some(first) => return first,
+            None => return Err(incomplete()),
+        }
     }
 }
 
@@ -164,8 +187,14 @@ fn wait(round: u32) -> Duration {
     rand::rng().random_range(Duration::ZERO..=longest.min(LONGEST_WAIT))
 }
 
-/// Whether another upstream may do better. What a request is refused for, it is refused for
-/// everywhere.
+/// Whether another upstream may do better, while nothing has been said. What a request is refused
+/// for, it is refused for everywhere.
+const fn may_go_better_elsewhere(code: FailureCode) -> bool {
+    // An answer that is too long is nobody's fault, but one that has not begun by then is.
+    is_upstreams_fault(code) || matches!(code, FailureCode::TotalTimeout)
+}
+
+/// Whether the failure says something of the upstream, and not of the request.
 const fn is_upstreams_fault(code: FailureCode) -> bool {
     matches!(
         code,
@@ -176,6 +205,7 @@ const fn is_upstreams_fault(code: FailureCode) -> bool {
             | FailureCode::UpstreamIncomplete
             | FailureCode::GeneratorError
             | FailureCode::FirstTokenTimeout
+            | FailureCode::IdleTimeout
     )
 }
 
@@ -186,12 +216,12 @@ fn incomplete() -> GeneratorError {
     )
 }
 
-/// Nobody was asked, since all have failed just now.
-fn resting(upstreams: &[Upstream]) -> GeneratorError {
+/// Nobody was asked, since all that can serve the prompt have failed just now.
+fn resting(upstreams: &[Upstream], able: &[usize]) -> GeneratorError {
     let now = Instant::now();
-    let rests = upstreams
+    let rests = able
         .iter()
-        .map(|upstream| upstream.breaker().rest(now));
+        .map(|&number| upstreams[number].breaker().rest(now));
     GeneratorError {
         retry_after: rests.min(),
         ..GeneratorError::new(
@@ -206,12 +236,17 @@ impl Upstream {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failed(&self, config: RouteConfig, error: &GeneratorError) {
+    /// It has failed, and when it began to answer, so many earlier failures were forgotten.
+    fn failed(&self, config: RouteConfig, error: &GeneratorError, forgotten: u32) {
         // Only who turns requests away knows when it wants them; others say it of themselves.
         let asked = error
             .retry_after
             .filter(|_| error.code == FailureCode::UpstreamRateLimited);
-        let opened = self.breaker().failed(config.breaker, Instant::now(), asked);
+        let opened = {
+            let mut breaker = self.breaker();
+            breaker.remember(forgotten);
+            breaker.failed(config.breaker, Instant::now(), asked)
+        };
         if opened {
             tracing::warn!(
                 upstream.name = %self.name,
@@ -245,7 +280,8 @@ impl Stream for Routed {
                 if let Some(Err(error)) = &delta
                     && is_upstreams_fault(error.code)
                 {
-                    choice.upstreams[choice.number].failed(this.config, error);
+                    let upstream = &choice.upstreams[choice.number];
+                    upstream.failed(this.config, error, choice.forgotten);
                 }
                 Poll::Ready(delta)
             }

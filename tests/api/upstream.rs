@@ -1,6 +1,6 @@
 //! A model's server that does what a test tells it, byte by byte.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -44,9 +44,14 @@ pub struct Upstream {
     record: Arc<Record>,
 }
 
+/// What a connection is read from and written to: its socket, or TLS over it.
+pub trait Wire: Read + Write {}
+impl<T: Read + Write> Wire for T {}
+
 /// One request's connection, in the hands of a script.
 pub struct Exchange {
     socket: TcpStream,
+    wire: Box<dyn Wire>,
     record: Arc<Record>,
 }
 
@@ -56,7 +61,7 @@ impl Exchange {
     /// Sends bytes as they are.
     pub fn raw(&mut self, bytes: impl AsRef<[u8]>) {
         // The server may have left; that is for the test to see.
-        let _ = self.socket.write_all(bytes.as_ref());
+        let _ = self.wire.write_all(bytes.as_ref());
     }
 
     /// Sends a chunk of the body.
@@ -100,7 +105,7 @@ impl Exchange {
     pub fn hold(&mut self) {
         let mut rest = [0; 1024];
         self.socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        while matches!(self.socket.read(&mut rest), Ok(1..)) {}
+        while matches!(self.wire.read(&mut rest), Ok(1..)) {}
         *self.record.left.lock().unwrap() = Some(Instant::now());
         self.record.changed.notify_all();
     }
@@ -117,10 +122,18 @@ impl Upstream {
     /// A server that does this with each request. The connection stays open for another one, as
     /// far as the script has left it so.
     pub fn start(script: impl Fn(&Seen, &mut Exchange) -> Then + Send + Sync + 'static) -> Self {
+        Self::over(|socket| Box::new(socket), script)
+    }
+
+    /// The same over what is made of each connection's socket.
+    pub fn over(
+        wire: impl Fn(TcpStream) -> Box<dyn Wire> + Send + Sync + 'static,
+        script: impl Fn(&Seen, &mut Exchange) -> Then + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let record = Arc::new(Record::default());
-        let (kept, script) = (Arc::clone(&record), Arc::new(script));
+        let (kept, script) = (Arc::clone(&record), Arc::new((wire, script)));
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let (record, script) = (Arc::clone(&kept), Arc::clone(&script));
@@ -128,8 +141,14 @@ impl Upstream {
                 record.connections.fetch_add(1, Ordering::Relaxed);
                 std::thread::spawn(move || {
                     socket.set_nodelay(true).unwrap();
-                    let mut exchange = Exchange { socket, record };
-                    while let Some(seen) = read(&mut exchange.socket) {
+                    let (wire, script) = &*script;
+                    let wire = wire(socket.try_clone().unwrap());
+                    let mut exchange = Exchange {
+                        socket,
+                        wire,
+                        record,
+                    };
+                    while let Some(seen) = read(&mut *exchange.wire) {
                         exchange.record.seen.lock().unwrap().push(seen.clone());
                         if script(&seen, &mut exchange) == Then::Close {
                             return;
@@ -169,13 +188,13 @@ impl Upstream {
 }
 
 /// What becomes of the connection after an answer.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     Keep,
     Close,
 }
 
-fn read(socket: &mut TcpStream) -> Option<Seen> {
+fn read(wire: &mut dyn Wire) -> Option<Seen> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
     loop {
@@ -189,12 +208,12 @@ fn read(socket: &mut TcpStream) -> Option<Seen> {
                 .header("content-length")
                 .map_or(0, |length| length.parse().unwrap());
             while seen.body.len() < length {
-                let read = socket.read(&mut piece).ok().filter(|read| *read > 0)?;
+                let read = wire.read(&mut piece).ok().filter(|read| *read > 0)?;
                 seen.body.extend_from_slice(&piece[..read]);
             }
             return Some(seen);
         }
-        let read = socket.read(&mut piece).ok().filter(|read| *read > 0)?;
+        let read = wire.read(&mut piece).ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(&piece[..read]);
     }
 }

@@ -32,11 +32,10 @@ pub(in crate::generator) struct Reading {
 }
 
 impl Reading {
-    /// A piece of the answer. An empty text says nothing and is none.
+    /// A piece of the answer. What says nothing is none.
     pub(in crate::generator) fn push(&mut self, delta: Delta) {
-        match &delta {
-            Delta::Text(text) | Delta::Reasoning(text) if text.is_empty() => {}
-            _ => self.add(Ok(delta)),
+        if !delta.says_nothing() {
+            self.add(Ok(delta));
         }
     }
 

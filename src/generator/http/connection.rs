@@ -63,12 +63,14 @@ impl Connection {
     pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Begun, Failed> {
         let mut unsent = request;
         let mut arrived = Vec::new();
+        let mut begun = None;
         poll_fn(|context| {
             // A server that refuses a long request may close without reading it; what it says comes
             // all the same.
-            let broken = match self.poll_send(context, &mut unsent) {
-                Poll::Ready(Err(error)) => Some(error),
-                Poll::Ready(Ok(())) | Poll::Pending => None,
+            let (is_sent, broken) = match self.poll_send(context, &mut unsent) {
+                Poll::Ready(Ok(())) => (true, None),
+                Poll::Ready(Err(error)) => (false, Some(error)),
+                Poll::Pending => (false, None),
             };
             let failed = |error: HttpError, arrived: &[u8]| {
                 Poll::Ready(Err(Failed {
@@ -76,7 +78,9 @@ impl Connection {
                     unanswered: arrived.is_empty(),
                 }))
             };
-            loop {
+            // A server that answers well before it has the request still wants the rest of it; its
+            // answer waits. One that refuses it does not (RFC 9112, section 9.5).
+            while begun.is_none() {
                 let take = |piece: &[u8]| arrived.extend_from_slice(piece);
                 match (self.poll_read(context, take), broken.as_ref()) {
                     (Poll::Pending, None) => return Poll::Pending,
@@ -91,15 +95,19 @@ impl Connection {
                 }
                 match head::answer(&arrived) {
                     Ok(None) => {}
-                    Ok(Some((head, length))) => {
-                        return Poll::Ready(Ok(Begun {
-                            head,
-                            body: arrived.split_off(length),
-                            is_sent: unsent.is_empty(),
-                        }));
-                    }
+                    Ok(Some((head, length))) => begun = Some((head, arrived.split_off(length))),
                     Err(error) => return failed(error.into(), &arrived),
                 }
+            }
+            let wants_more =
+                |(head, _): &(Head, _)| head.status.is_success() && !is_sent && broken.is_none();
+            match begun.take_if(|begun| !wants_more(begun)) {
+                None => Poll::Pending,
+                Some((head, body)) => Poll::Ready(Ok(Begun {
+                    head,
+                    body,
+                    is_sent,
+                })),
             }
         })
         .await

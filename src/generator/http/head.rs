@@ -64,13 +64,17 @@ pub(super) fn answer(arrived: &[u8]) -> Result<Option<(Head, usize)>, Malformed>
         let parsed = response
             .parse(&arrived[read..])
             .map_err(|_| Malformed("the head of the answer cannot be read"))?;
-        let httparse::Status::Complete(length) = parsed else {
-            if arrived.len() > MAX_BYTES {
-                return Err(Malformed("the head of the answer is too long"));
-            }
-            return Ok(None);
+        let (length, is_complete) = match parsed {
+            httparse::Status::Complete(length) => (length, true),
+            httparse::Status::Partial => (arrived.len() - read, false),
         };
         read += length;
+        if read > MAX_BYTES {
+            return Err(Malformed("the head of the answer is too long"));
+        }
+        if !is_complete {
+            return Ok(None);
+        }
         match response.code {
             Some(101) => return Err(Malformed("the server changes the protocol")),
             Some(100..=199) => {}
@@ -139,7 +143,9 @@ fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 
 #[cfg(test)]
 mod tests {
+    use super::super::any_cut;
     use super::*;
+    use proptest::prelude::*;
 
     fn read(head: &str) -> Result<Option<(Head, usize)>, Malformed> {
         answer(head.as_bytes())
@@ -208,6 +214,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n",
             &format!("HTTP/1.1 200 OK\r\nA: {}", "b".repeat(70_000)),
+            &format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "b".repeat(70_000)),
             &"HTTP/1.1 100 Continue\r\n\r\n".repeat(3_000),
             &format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(200)),
         ] {
@@ -232,5 +239,23 @@ mod tests {
             request(&Method::GET, &url, "/models", HeaderMap::new().iter(), b""),
             b"GET /v1/models HTTP/1.1\r\nhost: localhost:8000\r\n\r\n"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_change_nothing(
+            before in prop::sample::select(vec!["", "HTTP/1.1 100 Continue\r\n\r\n"]),
+            framing in prop::sample::select(vec!["", "Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n"]),
+            body in "([0-9a]{1,2}(;x=y|)\r\n|[a-c]{0,12}\r\n|0\r\n|\r\n){0,6}",
+            sizes in prop::collection::vec(0_usize..40, 0..12),
+        ) {
+            let answer = format!("{before}HTTP/1.1 200 OK\r\n{framing}\r\n{body}");
+            any_cut::changes_nothing(answer.as_bytes(), &sizes);
+        }
+
+        #[test]
+        fn nor_in_garbage(bytes: Vec<u8>, sizes in prop::collection::vec(0_usize..40, 0..12)) {
+            any_cut::changes_nothing(&bytes, &sizes);
+        }
     }
 }

@@ -17,20 +17,27 @@ const MAX_ASKED_REST: Duration = Duration::from_secs(60);
 /// What is known of one upstream.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    /// Failures since it last answered well.
+    /// Failures since it last answered.
     failures: u32,
-    /// It is left alone until then.
-    rests_until: Option<Instant>,
+    rest: Option<Rest>,
+}
+
+/// It is left alone.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    /// When it last failed. What was asked before says nothing about how it is now.
+    since: Instant,
+    until: Instant,
 }
 
 impl Breaker {
     /// Whether it may be asked now. Who is the first to ask after a rest asks for all: the rest
     /// begins anew, until that request ends it or fails.
     pub(super) fn may_be_asked(&mut self, config: BreakerConfig, now: Instant) -> bool {
-        match self.rests_until {
-            Some(until) if now < until => false,
-            Some(_) => {
-                self.rests_until = Some(now + config.rest);
+        match &mut self.rest {
+            Some(rest) if now < rest.until => false,
+            Some(rest) => {
+                rest.until = now + config.rest;
                 true
             }
             None => true,
@@ -39,13 +46,22 @@ impl Breaker {
 
     /// For how long it will be left alone.
     pub(super) fn rest(&self, now: Instant) -> Duration {
-        self.rests_until
-            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+        self.rest.map_or(Duration::ZERO, |rest| {
+            rest.until.saturating_duration_since(now)
+        })
     }
 
-    /// It has answered.
-    pub(super) fn succeeded(&mut self) {
-        *self = Self::default();
+    /// It answers what it was asked at that time. Says how many failures are forgotten for it.
+    pub(super) fn answered(&mut self, asked: Instant) -> u32 {
+        if self.rest.is_some_and(|rest| asked < rest.since) {
+            return 0;
+        }
+        std::mem::take(self).failures
+    }
+
+    /// An answer for which so many failures were forgotten did not come to its end.
+    pub(super) fn remember(&mut self, forgotten: u32) {
+        self.failures = self.failures.max(forgotten);
     }
 
     /// It has failed, and may have said when it wants to be asked again. `true` if it is left alone
@@ -57,21 +73,23 @@ impl Breaker {
         asked: Option<Duration>,
     ) -> bool {
         self.failures = self.failures.saturating_add(1);
-        let rest = match asked {
-            Some(asked) => Some(asked.min(MAX_ASKED_REST)),
-            None => (self.failures >= config.failures).then_some(config.rest),
+        let time = match asked {
+            Some(asked) => asked.min(MAX_ASKED_REST),
+            None if self.failures >= config.failures => config.rest,
+            None => return false,
         };
-        let rested = self.rests_until.is_some();
-        if let Some(rest) = rest {
-            self.rests_until = Some(now + rest);
-        }
-        rest.is_some() && !rested
+        let before = self.rest;
+        // Of several requests at once, none shortens what another one was told.
+        let until = before.map_or(now, |rest| rest.until).max(now + time);
+        self.rest = Some(Rest { since: now, until });
+        before.is_none()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const CONFIG: BreakerConfig = BreakerConfig {
         failures: 3,
@@ -105,18 +123,18 @@ mod tests {
         );
         assert!(!breaker.may_be_asked(CONFIG, after + seconds(20)));
         assert!(breaker.may_be_asked(CONFIG, after + seconds(21)));
-        breaker.succeeded();
+        assert_eq!(breaker.answered(after + seconds(21)), 4);
         assert!(breaker.may_be_asked(CONFIG, after + seconds(21)));
         assert!(breaker.may_be_asked(CONFIG, after + seconds(21)));
     }
 
     #[test]
-    fn a_success_between_failures_counts() {
+    fn an_answer_between_failures_counts() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for _ in 0..10 {
             assert!(!breaker.failed(CONFIG, now, None));
             assert!(!breaker.failed(CONFIG, now, None));
-            breaker.succeeded();
+            assert_eq!(breaker.answered(now), 2);
         }
         assert!(breaker.may_be_asked(CONFIG, now));
     }
@@ -129,5 +147,95 @@ mod tests {
         assert!(breaker.may_be_asked(CONFIG, now + seconds(5)));
         breaker.failed(CONFIG, now, Some(seconds(3600)));
         assert!(breaker.may_be_asked(CONFIG, now + seconds(60)));
+    }
+
+    #[test]
+    fn answers_that_are_all_cut_are_failures_in_a_row() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        for cut in 1..=3 {
+            assert!(breaker.may_be_asked(CONFIG, now));
+            let forgotten = breaker.answered(now);
+            breaker.remember(forgotten);
+            assert_eq!(breaker.failed(CONFIG, now, None), cut == 3);
+        }
+        assert!(!breaker.may_be_asked(CONFIG, now + seconds(9)));
+    }
+
+    #[test]
+    fn what_was_asked_before_a_rest_neither_ends_nor_shortens_it() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        assert!(breaker.failed(CONFIG, now + seconds(1), Some(seconds(30))));
+        breaker.answered(now);
+        for _ in 0..5 {
+            breaker.failed(CONFIG, now + seconds(2), None);
+        }
+        breaker.failed(CONFIG, now + seconds(2), Some(seconds(1)));
+        assert!(!breaker.may_be_asked(CONFIG, now + seconds(30)));
+        assert!(breaker.may_be_asked(CONFIG, now + seconds(31)));
+    }
+
+    /// What may happen to a breaker: the time since what happened before, in seconds, and what.
+    #[derive(Debug, Clone, Copy)]
+    enum Happens {
+        Asked,
+        /// The oldest request that waits is answered, fails, or is forgotten.
+        Answered,
+        Failed(Option<u64>),
+        Left,
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        prop_oneof![
+            4 => Just(Happens::Asked),
+            2 => Just(Happens::Answered),
+            2 => prop::option::of(0_u64..100).prop_map(Happens::Failed),
+            1 => Just(Happens::Left),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens: it is never asked within a rest, by at most one request within the
+        /// rest after it, and it is always asked again in the end.
+        #[test]
+        fn rests_are_kept_and_end(story in prop::collection::vec((0_u64..8, happens()), 0..100)) {
+            let (mut breaker, mut now) = (Breaker::default(), Instant::now());
+            let mut waiting = std::collections::VecDeque::new();
+            // Until when nobody may ask, as every failure since it last answered has said.
+            let mut told = None;
+            for (after, what) in story {
+                now += seconds(after);
+                let rest = breaker.rest(now);
+                prop_assert!(rest <= MAX_ASKED_REST);
+                match what {
+                    Happens::Asked => {
+                        let may = breaker.may_be_asked(CONFIG, now);
+                        prop_assert_eq!(may, rest.is_zero());
+                        if may {
+                            prop_assert!(told.is_none_or(|(_, until)| until <= now));
+                            prop_assert!(told.is_none() || !breaker.may_be_asked(CONFIG, now));
+                            waiting.push_back(now);
+                        }
+                    }
+                    Happens::Answered => {
+                        if let Some(asked) = waiting.pop_front() {
+                            breaker.answered(asked);
+                            told = told.filter(|(since, _)| asked < *since);
+                        }
+                    }
+                    Happens::Failed(rest) if waiting.pop_front().is_some() => {
+                        let opened = breaker.failed(CONFIG, now, rest.map(seconds));
+                        prop_assert!(!opened || told.is_none());
+                        if opened || told.is_some() && (rest.is_some() || breaker.failures >= 3) {
+                            let until = now + rest.map_or(CONFIG.rest, seconds).min(MAX_ASKED_REST);
+                            let until = told.map_or(until, |(_, before)| until.max(before));
+                            told = Some((now, until));
+                        }
+                    }
+                    Happens::Left => drop(waiting.pop_front()),
+                    Happens::Failed(_) => {}
+                }
+            }
+            prop_assert!(breaker.may_be_asked(CONFIG, now + MAX_ASKED_REST));
+        }
     }
 }

@@ -63,6 +63,13 @@ class Server:
         command = [PROGRAM, "--config", self._config, "token", *options]
         return subprocess.check_output(command, env=self._environment, text=True).strip()
 
+    def shell(self, script: str) -> str:
+        """Runs a script as a person would, with the program on the path; what it prints."""
+        path = f"{PROGRAM.parent}:{self._environment['PATH']}"
+        environment = {**self._environment, "PATH": path, "TAILRACE_CONFIG": str(self._config)}
+        command = ["bash", "-euo", "pipefail", "-c", script]
+        return subprocess.check_output(command, env=environment, text=True)
+
     def stop(self) -> None:
         """Stops the server at once. Fails if it had ended by itself, or if a task panicked."""
         ended = self._process.poll() is not None
