@@ -316,7 +316,11 @@ impl Producer {
         match end {
             End::Finished(finish_reason, usage) => Terminal::Done {
                 finish_reason,
-                usage: usage.unwrap_or(counted),
+                usage: usage.map_or(counted, |usage| match usage.completion_tokens {
+                    // Whoever sends text and counts nothing does not count.
+                    0 => Usage::new(usage.prompt_tokens, self.count),
+                    _ => usage,
+                }),
                 timing: Timing {
                     first_token_ms: self.deadlines.first_token().map(millis),
                     total_ms: millis(self.deadlines.elapsed()),

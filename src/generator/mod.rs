@@ -14,7 +14,7 @@ pub mod openai;
 mod prompt;
 pub mod route;
 
-pub use prompt::{Content, Message, Prompt, Role};
+pub use prompt::{Content, MaxTokensField, Message, Prompt, Role};
 
 use std::fmt;
 use std::sync::Arc;
