@@ -17,6 +17,7 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Start => "start",
         Kind::Text => "token",
         Kind::Reasoning => "reasoning",
+        Kind::Refusal => "refusal",
         Kind::ToolCall => "tool_call",
         Kind::Done => "done",
         Kind::Error => "error",
@@ -73,7 +74,7 @@ fn object(entry: &Entry<'_>, seq: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"seq\":");
     out.extend_from_slice(seq.as_bytes());
     match entry.kind {
-        Kind::Text | Kind::Reasoning => {
+        Kind::Text | Kind::Reasoning | Kind::Refusal => {
             out.extend_from_slice(b",\"text\":\"");
             escape(entry.payload, out);
             out.extend_from_slice(b"\"}");
@@ -241,6 +242,7 @@ mod tests {
         });
         batch.push_text("a");
         batch.push_reasoning("b");
+        batch.push_refusal("c");
         batch.push_tool_call(&ToolCall {
             index: 1,
             id: Some("x".into()),
@@ -269,6 +271,7 @@ mod tests {
                 Event::Start(_) => "start",
                 Event::Token(_) => "token",
                 Event::Reasoning(_) => "reasoning",
+                Event::Refusal(_) => "refusal",
                 Event::ToolCall(_) => "tool_call",
                 Event::Done(_) => "done",
                 Event::Error(_) => "error",
@@ -280,7 +283,7 @@ mod tests {
                     .contains(['\u{85}', '\u{2028}'])
             );
         }
-        assert_eq!(kinds.len(), 6);
+        assert_eq!(kinds.len(), 7);
     }
 
     proptest! {

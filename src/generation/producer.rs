@@ -291,6 +291,7 @@ impl Producer {
                 pending.push_text(text);
             }
             Delta::Reasoning(text) => pending.push_reasoning(text),
+            Delta::Refusal(text) => pending.push_refusal(text),
             Delta::ToolCall(call) => {
                 let long =
                     |name: &Option<String>| name.as_ref().is_some_and(|n| n.len() > MAX_NAME_BYTES);
@@ -358,7 +359,7 @@ impl Producer {
 /// Whether a delta is one in form only.
 fn says_nothing(delta: &Delta) -> bool {
     match delta {
-        Delta::Text(text) | Delta::Reasoning(text) => text.is_empty(),
+        Delta::Text(text) | Delta::Reasoning(text) | Delta::Refusal(text) => text.is_empty(),
         Delta::ToolCall(call) => {
             call.id.is_none() && call.name.is_none() && call.arguments.is_empty()
         }

@@ -1,8 +1,8 @@
 //! Runs a configured program for each request, so that anything in any language plugs in.
 //!
 //! The program gets the [`Prompt`] as one line of JSON on standard input. Each line that it prints
-//! is a delta: a JSON object (`{"text": ..}`, `{"reasoning": ..}`, `{"tool_call": {..}}`,
-//! `{"finish_reason": .., "usage": {..}}`, `{"error": {"message": .., "retryable": ..}}`) or else
+//! is a delta: a JSON object (`{"text": ..}`, `{"reasoning": ..}`, `{"refusal": ..}`,
+//! `{"tool_call": {..}}`, `{"finish_reason": .., "usage": {..}}`, `{"error": {"message": .., "retryable": ..}}`) or else
 //! plain text, which is passed on with a line feed. Exit status 0 means that the answer is
 //! complete. Arguments and environment come from the configuration, never from a request.
 
@@ -151,7 +151,7 @@ impl Generator for CommandGenerator {
                     Some(Err(error)) => Err(unreadable(&error)),
                     None => break,
                 };
-                let last = !matches!(delta, Ok(Delta::Text(_) | Delta::Reasoning(_) | Delta::ToolCall(_)));
+                let last = !matches!(delta, Ok(ref delta) if !matches!(delta, Delta::Finish { .. }));
                 yield delta;
                 if last {
                     return;
@@ -222,6 +222,9 @@ enum Line {
     Reasoning {
         reasoning: String,
     },
+    Refusal {
+        refusal: String,
+    },
     ToolCall {
         tool_call: ToolCall,
     },
@@ -260,6 +263,7 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
         match serde_json::from_str(&line) {
             Ok(Line::Text { text }) => return Ok(Delta::Text(text)),
             Ok(Line::Reasoning { reasoning }) => return Ok(Delta::Reasoning(reasoning)),
+            Ok(Line::Refusal { refusal }) => return Ok(Delta::Refusal(refusal)),
             Ok(Line::ToolCall { tool_call }) => return Ok(Delta::ToolCall(tool_call)),
             Ok(Line::Finish {
                 finish_reason,
@@ -295,9 +299,16 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
 fn is_meant_as_delta(line: &str) -> bool {
     let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line);
     object.is_ok_and(|object| {
-        ["text", "reasoning", "tool_call", "finish_reason", "error"]
-            .iter()
-            .any(|key| object.contains_key(*key))
+        [
+            "text",
+            "reasoning",
+            "refusal",
+            "tool_call",
+            "finish_reason",
+            "error",
+        ]
+        .iter()
+        .any(|key| object.contains_key(*key))
     })
 }
 
@@ -343,6 +354,7 @@ mod tests {
             r#"{"finish_reason":"bogus"}"#,
             r#"{"tool_call":{"name":"f"}}"#,
             r#"{"text":7}"#,
+            r#"{"refusal":null}"#,
         ] {
             assert!(text(meant, Output::Auto).is_err(), "{meant}");
         }

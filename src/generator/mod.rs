@@ -70,6 +70,8 @@ pub enum Delta {
     Text(String),
     /// Reasoning that comes before or between the answer.
     Reasoning(String),
+    /// Why the model does not answer, in its own words; no answer text.
+    Refusal(String),
     /// A fragment of a tool call.
     ToolCall(ToolCall),
     /// Not a piece of the answer: an upstream has been asked for it. For the log line only.

@@ -19,6 +19,8 @@ pub enum Kind {
     Text,
     /// Reasoning text. Payload: the text itself.
     Reasoning,
+    /// The text of a refusal. Payload: the text itself.
+    Refusal,
     /// A fragment of a tool call. Payload: [`ToolCall`] as JSON.
     ToolCall,
     /// The terminal entry of a stream that went well. Payload: [`Terminal`] as JSON.
@@ -66,10 +68,11 @@ impl Mark {
     const END_BITS: u32 = 29;
 
     /// The kinds in the order of their numbers.
-    const KINDS: [Kind; 6] = [
+    const KINDS: [Kind; 7] = [
         Kind::Start,
         Kind::Text,
         Kind::Reasoning,
+        Kind::Refusal,
         Kind::ToolCall,
         Kind::Done,
         Kind::Error,
@@ -193,6 +196,13 @@ impl Batch {
     pub fn push_reasoning(&mut self, text: &str) {
         for piece in pieces(text) {
             self.push(Kind::Reasoning, piece);
+        }
+    }
+
+    /// Adds the text of a refusal, split as answer text is.
+    pub fn push_refusal(&mut self, text: &str) {
+        for piece in pieces(text) {
+            self.push(Kind::Refusal, piece);
         }
     }
 

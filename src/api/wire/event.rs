@@ -12,6 +12,7 @@ use crate::stream::{Failure, FinishReason, Timing, Usage};
     ("start" = "#/components/schemas/StartEvent"),
     ("token" = "#/components/schemas/TokenEvent"),
     ("reasoning" = "#/components/schemas/ReasoningEvent"),
+    ("refusal" = "#/components/schemas/RefusalEvent"),
     ("tool_call" = "#/components/schemas/ToolCallEvent"),
     ("done" = "#/components/schemas/DoneEvent"),
     ("error" = "#/components/schemas/ErrorEvent"),
@@ -23,6 +24,8 @@ pub enum Event {
     Token(TokenEvent),
     /// Reasoning text.
     Reasoning(ReasoningEvent),
+    /// The text of a refusal.
+    Refusal(RefusalEvent),
     /// A fragment of a tool call.
     ToolCall(ToolCallEvent),
     /// The last of a stream that went well.
@@ -55,6 +58,14 @@ pub enum TokenType {
 pub enum ReasoningType {
     /// The only value.
     Reasoning,
+}
+
+/// Always `refusal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalType {
+    /// The only value.
+    Refusal,
 }
 
 /// Always `tool_call`.
@@ -118,6 +129,19 @@ pub struct ReasoningEvent {
     #[serde(rename = "type")]
     #[schema(inline)]
     pub kind: ReasoningType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// The text to append.
+    pub text: String,
+}
+
+/// The next piece of what the model says instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefusalEvent {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: RefusalType,
     /// Its position in the stream.
     pub seq: u64,
     /// The text to append.

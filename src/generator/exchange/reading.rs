@@ -35,7 +35,8 @@ impl Reading {
     /// A piece of the answer. An empty text says nothing and is none.
     pub(in crate::generator) fn push(&mut self, delta: Delta) {
         match &delta {
-            Delta::Text(text) | Delta::Reasoning(text) if text.is_empty() => {}
+            Delta::Text(text) | Delta::Reasoning(text) | Delta::Refusal(text)
+                if text.is_empty() => {}
             _ => self.add(Ok(delta)),
         }
     }

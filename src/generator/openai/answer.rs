@@ -106,7 +106,7 @@ impl Chunks {
         let texts = [
             reasoning.map(Delta::Reasoning),
             delta.content.map(Delta::Text),
-            delta.refusal.map(Delta::Text),
+            delta.refusal.map(Delta::Refusal),
         ];
         for text in texts.into_iter().flatten() {
             reading.push(text);

@@ -21,6 +21,7 @@ export function describe(event: Event): string {
     }
     case 'token':
     case 'reasoning':
+    case 'refusal':
       return event.text.toUpperCase();
     case 'tool_call': {
       const id: string | null | undefined = event.id;

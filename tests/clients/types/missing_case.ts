@@ -9,6 +9,7 @@ export function text(event: components['schemas']['Event']): string {
       return '';
     case 'token':
     case 'reasoning':
+    case 'refusal':
       return event.text;
     default: {
       const none: never = event;
