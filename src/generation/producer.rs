@@ -232,6 +232,10 @@ impl Producer {
                     self.job.tried.push(attempt);
                     continue;
                 }
+                Delta::Logprobs(logprobs) => {
+                    pending.push_logprobs(&logprobs);
+                    continue;
+                }
                 // Before any limit: some upstreams close an answer with an empty one.
                 _ if says_nothing(&delta) => continue,
                 _ => {}
@@ -305,7 +309,7 @@ impl Producer {
                 }
                 pending.push_tool_call(call);
             }
-            Delta::Tried(_) | Delta::Finish { .. } => return Ok(()),
+            Delta::Logprobs(_) | Delta::Tried(_) | Delta::Finish { .. } => return Ok(()),
         }
         self.count += 1;
         self.permit.spend(1);
@@ -363,7 +367,7 @@ fn says_nothing(delta: &Delta) -> bool {
         Delta::ToolCall(call) => {
             call.id.is_none() && call.name.is_none() && call.arguments.is_empty()
         }
-        Delta::Tried(_) | Delta::Finish { .. } => false,
+        Delta::Logprobs(_) | Delta::Tried(_) | Delta::Finish { .. } => false,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The program gets the [`Prompt`] as one line of JSON on standard input. Each line that it prints
 //! is a delta: a JSON object (`{"text": ..}`, `{"reasoning": ..}`, `{"refusal": ..}`,
-//! `{"tool_call": {..}}`, `{"finish_reason": .., "usage": {..}}`, `{"error": {"message": .., "retryable": ..}}`) or else
+//! `{"tool_call": {..}}`, `{"logprobs": {..}}`, `{"finish_reason": .., "usage": {..}}`, `{"error": {"message": .., "retryable": ..}}`) or else
 //! plain text, which is passed on with a line feed. Exit status 0 means that the answer is
 //! complete. Arguments and environment come from the configuration, never from a request.
 
@@ -18,13 +18,17 @@ use async_stream::stream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::sync::CancellationToken;
 
 use self::complaints::Complaints;
-use super::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, ToolCall, Usage};
+use super::{
+    Delta, Deltas, FinishReason, Generator, GeneratorError, Logprobs, Prompt, ToolCall, Usage,
+};
 use crate::stream::FailureCode;
 
 /// The longest line that a program may print, in bytes.
@@ -228,6 +232,9 @@ enum Line {
     ToolCall {
         tool_call: ToolCall,
     },
+    Logprobs {
+        logprobs: Map<String, Value>,
+    },
     Finish {
         finish_reason: FinishReason,
         #[serde(default)]
@@ -264,6 +271,11 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
             Ok(Line::Text { text }) => return Ok(Delta::Text(text)),
             Ok(Line::Reasoning { reasoning }) => return Ok(Delta::Reasoning(reasoning)),
             Ok(Line::Refusal { refusal }) => return Ok(Delta::Refusal(refusal)),
+            Ok(Line::Logprobs { logprobs }) => {
+                let logprobs = to_raw_value(&logprobs).ok();
+                let logprobs = logprobs.as_deref().and_then(Logprobs::new);
+                return logprobs.map(Delta::Logprobs).ok_or_else(not_a_delta);
+            }
             Ok(Line::ToolCall { tool_call }) => return Ok(Delta::ToolCall(tool_call)),
             Ok(Line::Finish {
                 finish_reason,
@@ -284,9 +296,7 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
                 });
             }
             Err(_) if output == Output::Json || is_meant_as_delta(&line) => {
-                return Err(GeneratorError::retryable(
-                    "the model's program printed a line that is not a right JSON delta",
-                ));
+                return Err(not_a_delta());
             }
             Err(_) => {}
         }
@@ -295,15 +305,20 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
     Ok(Delta::Text(line))
 }
 
+fn not_a_delta() -> GeneratorError {
+    GeneratorError::retryable("the model's program printed a line that is not a right JSON delta")
+}
+
 /// Whether a line that is no delta was meant as one: shown as text, it would puzzle a reader.
 fn is_meant_as_delta(line: &str) -> bool {
-    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line);
+    let object = serde_json::from_str::<Map<String, Value>>(line);
     object.is_ok_and(|object| {
         [
             "text",
             "reasoning",
             "refusal",
             "tool_call",
+            "logprobs",
             "finish_reason",
             "error",
         ]

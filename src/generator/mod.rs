@@ -25,7 +25,7 @@ use futures_util::stream::LocalBoxStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::stream::FailureCode;
-pub use crate::stream::{FinishReason, ToolCall, Usage};
+pub use crate::stream::{FinishReason, Logprobs, ToolCall, Usage};
 
 /// The deltas of one generation. It is polled on one thread, so it need not be `Send`.
 pub type Deltas = LocalBoxStream<'static, Result<Delta, GeneratorError>>;
@@ -74,6 +74,8 @@ pub enum Delta {
     Refusal(String),
     /// A fragment of a tool call.
     ToolCall(ToolCall),
+    /// How likely the tokens just before were. It counts as none itself.
+    Logprobs(Logprobs),
     /// Not a piece of the answer: an upstream has been asked for it. For the log line only.
     Tried(Attempt),
     /// The end.

@@ -61,7 +61,7 @@ impl Generator for OpenAiGenerator {
             headers: &[],
             body: request::body(&prompt, self.model.as_deref(), self.max_tokens_field),
         };
-        exchange::deltas(self.upstream.clone(), request, Chunks::default())
+        exchange::deltas(self.upstream.clone(), request, Chunks::new(&prompt))
     }
 }
 

@@ -27,6 +27,7 @@ mod endings;
 mod follow;
 mod http10;
 mod limits;
+mod logprobs;
 mod openai;
 mod openai_quirks;
 mod process;

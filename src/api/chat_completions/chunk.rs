@@ -48,6 +48,7 @@ impl ChunkEncoder {
             Kind::Text => self.text("content", entry.payload, out),
             Kind::Reasoning => self.text("reasoning_content", entry.payload, out),
             Kind::Refusal => self.text("refusal", entry.payload, out),
+            Kind::Logprobs => self.logprobs(entry.payload, out),
             Kind::ToolCall => {
                 let Ok(call) = serde_json::from_str::<ToolCall>(entry.payload) else {
                     return;
@@ -88,16 +89,33 @@ impl ChunkEncoder {
         self.chunk(&delta, None, out);
     }
 
+    /// The payload is an object with one member, which becomes one of the choice.
+    fn logprobs(&self, payload: &str, out: &mut Vec<u8>) {
+        let member = payload
+            .strip_prefix('{')
+            .and_then(|it| it.strip_suffix('}'));
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":{},");
+        encode::escape_separators(member.unwrap_or("\"logprobs\":null"), out);
+        out.extend_from_slice(b",\"finish_reason\":null}]");
+        out.extend_from_slice(self.usage_later().as_bytes());
+        out.extend_from_slice(b"}\n\n");
+    }
+
+    const fn usage_later(&self) -> &'static str {
+        if self.include_usage {
+            USAGE_LATER
+        } else {
+            NO_USAGE
+        }
+    }
+
     fn chunk(&self, delta: &[u8], finish: Option<&str>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":");
         out.extend_from_slice(delta);
         let finish = finish.map_or_else(|| "null".to_owned(), |reason| format!("\"{reason}\""));
-        let usage = if self.include_usage {
-            USAGE_LATER
-        } else {
-            NO_USAGE
-        };
+        let usage = self.usage_later();
         out.extend_from_slice(format!(",\"finish_reason\":{finish}}}]{usage}}}\n\n").as_bytes());
     }
 }

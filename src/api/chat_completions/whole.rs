@@ -1,6 +1,7 @@
 //! Entries gathered to a chat completion that is answered at once.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::chunk::{id, name, tool_call};
@@ -15,6 +16,19 @@ pub(super) struct Whole {
     reasoning: String,
     refusal: String,
     calls: Vec<ToolCall>,
+    logprobs: Option<Logprobs>,
+}
+
+/// How likely the tokens of the whole answer were, item by item as they came.
+#[derive(Default, Deserialize, Serialize)]
+struct Logprobs {
+    content: Option<Vec<Box<RawValue>>>,
+    refusal: Option<Vec<Box<RawValue>>>,
+}
+
+#[derive(Deserialize)]
+struct LogprobsPayload {
+    logprobs: Logprobs,
 }
 
 /// A whole answer as OpenAI's clients read it.
@@ -32,7 +46,7 @@ pub(super) struct Completion {
 struct Choice {
     index: u32,
     message: Value,
-    logprobs: Option<()>,
+    logprobs: Option<Logprobs>,
     finish_reason: &'static str,
 }
 
@@ -50,6 +64,13 @@ impl Whole {
             Kind::ToolCall => {
                 if let Ok(call) = serde_json::from_str::<ToolCall>(entry.payload) {
                     self.merge(call);
+                }
+            }
+            Kind::Logprobs => {
+                if let Ok(payload) = serde_json::from_str::<LogprobsPayload>(entry.payload) {
+                    let whole = self.logprobs.get_or_insert_default();
+                    append(&mut whole.content, payload.logprobs.content);
+                    append(&mut whole.refusal, payload.logprobs.refusal);
                 }
             }
             Kind::Done | Kind::Error => match entry.terminal() {
@@ -90,7 +111,7 @@ impl Whole {
             choices: [Choice {
                 index: 0,
                 message: self.message(),
-                logprobs: None,
+                logprobs: self.logprobs.take(),
                 finish_reason: name(reason),
             }],
             usage,
@@ -129,5 +150,12 @@ impl Whole {
             message["tool_calls"] = calls.collect();
         }
         message
+    }
+}
+
+/// A list that is there is more than none, also when it is empty.
+fn append<T>(whole: &mut Option<Vec<T>>, more: Option<Vec<T>>) {
+    if let Some(more) = more {
+        whole.get_or_insert_default().extend(more);
     }
 }

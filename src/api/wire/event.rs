@@ -1,6 +1,9 @@
 //! The JSON shapes of events: what `encode` writes, as clients may rely on it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::stream::{Failure, FinishReason, Timing, Usage};
@@ -14,6 +17,7 @@ use crate::stream::{Failure, FinishReason, Timing, Usage};
     ("reasoning" = "#/components/schemas/ReasoningEvent"),
     ("refusal" = "#/components/schemas/RefusalEvent"),
     ("tool_call" = "#/components/schemas/ToolCallEvent"),
+    ("logprobs" = "#/components/schemas/LogprobsEvent"),
     ("done" = "#/components/schemas/DoneEvent"),
     ("error" = "#/components/schemas/ErrorEvent"),
 )))]
@@ -28,6 +32,8 @@ pub enum Event {
     Refusal(RefusalEvent),
     /// A fragment of a tool call.
     ToolCall(ToolCallEvent),
+    /// How likely tokens were.
+    Logprobs(LogprobsEvent),
     /// The last of a stream that went well.
     Done(DoneEvent),
     /// The last of a stream that failed.
@@ -74,6 +80,14 @@ pub enum RefusalType {
 pub enum ToolCallType {
     /// The only value.
     ToolCall,
+}
+
+/// Always `logprobs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogprobsType {
+    /// The only value.
+    Logprobs,
 }
 
 /// Always `done`.
@@ -167,6 +181,21 @@ pub struct ToolCallEvent {
     pub name: Option<String>,
     /// The next piece of the JSON text of the arguments.
     pub arguments: String,
+}
+
+/// How likely the tokens just before were, if the request asks for `logprobs` and the model's server
+/// tells. One that would be too long for an event comes as several with parts of its lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogprobsEvent {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: LogprobsType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// What the server says, as OpenAI's chat completions have it: `content` and `refusal` are null
+    /// or lists with an object for each token.
+    pub logprobs: BTreeMap<String, Value>,
 }
 
 /// The last event of a stream that went well.

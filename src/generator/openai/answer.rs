@@ -2,24 +2,27 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::generator::exchange::{Reader, Reading, reported};
-use crate::generator::{Delta, FinishReason, ToolCall, Usage};
+use crate::generator::{Delta, FinishReason, Logprobs, Prompt, ToolCall, Usage};
 
 #[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Option<Vec<Choice>>,
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
     usage: Option<UsageChunk>,
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: u32,
     #[serde(default)]
     delta: Option<ChoiceDelta>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
     finish_reason: Option<String>,
 }
 
@@ -64,9 +67,10 @@ impl UsageChunk {
 }
 
 /// Reads the chunks of one answer.
-#[derive(Default)]
 pub(super) struct Chunks {
     calls: Calls,
+    /// Whether the client asked for them: some servers send them to everybody.
+    wants_logprobs: bool,
 }
 
 impl Reader for Chunks {
@@ -77,7 +81,7 @@ impl Reader for Chunks {
             reading.end_as_said();
             return Ok(());
         }
-        let chunk: Chunk = serde_json::from_str(data)?;
+        let chunk: Chunk<'_> = serde_json::from_str(data)?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             reading.fail(reported(&error));
             return Ok(());
@@ -89,6 +93,10 @@ impl Reader for Chunks {
         let choices = chunk.choices.unwrap_or_default();
         for choice in choices.into_iter().filter(|choice| choice.index == 0) {
             self.take_delta(choice.delta.unwrap_or_default(), reading);
+            let logprobs = choice.logprobs.filter(|_| self.wants_logprobs);
+            if let Some(logprobs) = logprobs.and_then(Logprobs::new) {
+                reading.push(Delta::Logprobs(logprobs));
+            }
             match choice.finish_reason.as_deref() {
                 // Some servers name none so, in every chunk.
                 None | Some("" | "null") => {}
@@ -101,6 +109,15 @@ impl Reader for Chunks {
 }
 
 impl Chunks {
+    /// For the answer to this prompt.
+    pub(super) fn new(prompt: &Prompt) -> Self {
+        let logprobs = prompt.more.get("logprobs");
+        Self {
+            calls: Calls::default(),
+            wants_logprobs: !matches!(logprobs, None | Some(Value::Null | Value::Bool(false))),
+        }
+    }
+
     fn take_delta(&mut self, delta: ChoiceDelta, reading: &mut Reading) {
         let reasoning = delta.reasoning_content.or(delta.reasoning);
         let texts = [

@@ -5,6 +5,7 @@ export function text(event: components['schemas']['Event']): string {
   switch (event.type) {
     case 'start':
     case 'tool_call':
+    case 'logprobs':
     case 'done':
       return '';
     case 'token':
