@@ -28,6 +28,7 @@ mod follow;
 mod http10;
 mod limits;
 mod logprobs;
+mod native_tools;
 mod openai;
 mod openai_quirks;
 mod process;

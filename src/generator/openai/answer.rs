@@ -167,13 +167,11 @@ impl Calls {
         let Some(id) = id else {
             return if is_named { self.next } else { self.current };
         };
-        match self.known.iter().find(|(known, _)| known == id) {
-            Some((_, index)) => *index,
-            None => {
-                self.known.push((id.to_owned(), self.next));
-                self.next
-            }
+        if let Some((_, index)) = self.known.iter().find(|(known, _)| known == id) {
+            return *index;
         }
+        self.known.push((id.to_owned(), self.next));
+        self.next
     }
 }
 
