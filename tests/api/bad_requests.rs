@@ -124,6 +124,40 @@ fn bodies() -> Vec<(String, u16, &'static str, &'static str)> {
             json!({"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "x", "nmae": "y"}]}),
             "messages[1].nmae",
         ),
+        field(
+            json!({"messages": [{"role": "user", "content": [1]}]}),
+            "messages[0].content",
+        ),
+        field(
+            json!({"messages": [{"role": "user", "content": [null]}]}),
+            "messages[0].content",
+        ),
+        field(
+            json!({"messages": [{"role": "assistant", "tool_calls": ["x"]}]}),
+            "messages[0].tool_calls[0]",
+        ),
+        field(
+            json!({"messages": [{"role": "tool", "tool_call_id": 7, "content": "x"}]}),
+            "messages[0].tool_call_id",
+        ),
+        field(json!({"prompt": "x", "tools": {}}), "tools"),
+        field(json!({"prompt": "x", "tools": [null]}), "tools[0]"),
+        field(json!({"prompt": "x", "tool_choice": 7}), "tool_choice"),
+        field(
+            json!({"prompt": "x", "parallel_tool_calls": "no"}),
+            "parallel_tool_calls",
+        ),
+        field(
+            json!({"prompt": "x", "response_format": "json"}),
+            "response_format",
+        ),
+        field(json!({"prompt": "x", "logprobs": 1}), "logprobs"),
+        field(json!({"prompt": "x", "top_logprobs": -1}), "top_logprobs"),
+        field(
+            json!({"prompt": "x", "reasoning_effort": 1}),
+            "reasoning_effort",
+        ),
+        field(json!({"prompt": "x", "functions": []}), "functions"),
         field(json!({"prompt": "x", "promt": "x"}), "promt"),
         field(json!({"prompt": "x", "stream": true}), "stream"),
         field(json!({"prompt": "x", "n": 2}), "n"),

@@ -29,6 +29,7 @@ mod http10;
 mod http_client;
 mod limits;
 mod logprobs;
+mod native_tools;
 mod openai;
 mod openai_quirks;
 mod process;

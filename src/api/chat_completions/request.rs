@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::api::problem::ApiError;
-use crate::api::wire::{CreateStream, Disconnect, Stop};
+use crate::api::wire::{CreateStream, Disconnect, Stop, open_message};
 use crate::generation::OnDisconnect;
-use crate::generator::{Content, MaxTokensField, Message, Prompt, Role};
+use crate::generator::{MaxTokensField, Prompt};
 
 /// What is asked, and how it wants to be answered.
 pub(super) struct ChatRequest {
@@ -61,7 +61,9 @@ impl ChatRequest {
         }
         let messages: Option<Vec<Value>> = fields.take("messages")?;
         let messages = messages.ok_or_else(|| ApiError::field("messages", "is required"))?;
-        let messages = (0..).zip(messages).map(|(at, value)| message(at, value));
+        let messages = (0..)
+            .zip(messages)
+            .map(|(at, value)| open_message(at, value));
         let messages = messages.collect::<Result<Vec<_>, _>>()?;
         if messages.is_empty() {
             return Err(ApiError::field("messages", "must not be empty"));
@@ -113,37 +115,6 @@ impl ChatRequest {
             ..self.prompt
         }
     }
-}
-
-fn message(at: usize, value: Value) -> Result<Message, ApiError> {
-    let field = |name: &str| format!("messages[{at}]{name}");
-    let Value::Object(mut more) = value else {
-        return Err(ApiError::field(field(""), "expected an object"));
-    };
-    let role = more.remove("role").unwrap_or_default();
-    let role: Role = serde_json::from_value(role).map_err(|_| {
-        ApiError::field(
-            field(".role"),
-            "expected system, developer, user, assistant or tool",
-        )
-    })?;
-    let content = match more.remove("content").unwrap_or_default() {
-        Value::String(text) => Content::Text(text),
-        Value::Array(parts) if parts.iter().all(Value::is_object) => Content::Parts(Some(parts)),
-        // An assistant that only called tools has said nothing.
-        Value::Null if role == Role::Assistant => Content::Parts(None),
-        _ => {
-            return Err(ApiError::field(
-                field(".content"),
-                "expected a string or an array of parts",
-            ));
-        }
-    };
-    Ok(Message {
-        role,
-        content,
-        more,
-    })
 }
 
 #[cfg(test)]

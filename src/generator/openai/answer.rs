@@ -168,11 +168,10 @@ impl Calls {
             return if is_named { self.next } else { self.current };
         };
         if let Some((_, index)) = self.known.iter().find(|(known, _)| known == id) {
-            *index
-        } else {
-            self.known.push((id.to_owned(), self.next));
-            self.next
+            return *index;
         }
+        self.known.push((id.to_owned(), self.next));
+        self.next
     }
 }
 

@@ -60,7 +60,14 @@ type Create = NonNullable<
 
 export const request: Create = {
   model: 'demo',
-  messages: [{ role: 'user', content: 'Tell me about lighthouse keepers' }],
+  messages: [
+    { role: 'user', content: [{ type: 'text', text: 'Tell me about lighthouse keepers' }] },
+    { role: 'assistant', tool_calls: [{ id: 'a', type: 'function', function: { name: 'f' } }] },
+    { role: 'tool', tool_call_id: 'a', content: 'Nobody answers.' },
+  ],
+  tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }],
+  tool_choice: 'auto',
+  response_format: { type: 'text' },
   max_tokens: 100,
   temperature: 0.5,
   top_p: 1,
