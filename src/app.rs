@@ -18,13 +18,13 @@ use tokio::time::{Instant, interval};
 
 use crate::api::{self, Api};
 use crate::auth::{JwtVerifier, KeySet, TicketKey};
-use crate::config::{Config, ModelConfig};
+use crate::config::{Config, ModelConfig, OpenAiConfig};
 use crate::generation::{GenerationService, Models, PassedThrough};
 use crate::generator::Generator;
 use crate::generator::anthropic::AnthropicGenerator;
 use crate::generator::command::CommandGenerator;
 use crate::generator::demo::DemoGenerator;
-use crate::generator::http::{Upstream, UpstreamConfig, system_roots};
+use crate::generator::http::{Upstream, system_roots};
 use crate::generator::openai::OpenAiGenerator;
 use crate::generator::route::RouteGenerator;
 use crate::limit::RateLimiter;
@@ -169,10 +169,8 @@ fn models(config: &Config) -> anyhow::Result<Models> {
         .iter()
         .map(|(name, model)| (name.clone(), generator(model, &roots)));
     let by_name = by_name.collect();
-    let upstream = config.upstream.clone().map(|upstream| {
-        let upstream = Upstream::new(upstream, Arc::clone(&roots));
-        PassedThrough::new(Arc::new(OpenAiGenerator::new(upstream, None)))
-    });
+    let upstream = config.upstream.as_ref();
+    let upstream = upstream.map(|server| PassedThrough::new(Arc::new(openai(server, &roots))));
     Ok(Models {
         by_name,
         default: config.default_model().map(str::to_owned),
@@ -181,16 +179,12 @@ fn models(config: &Config) -> anyhow::Result<Models> {
 }
 
 fn generator(model: &ModelConfig, roots: &Arc<ClientConfig>) -> Arc<dyn Generator> {
-    let upstream = |config: &UpstreamConfig| Upstream::new(config.clone(), Arc::clone(roots));
     match model {
         ModelConfig::Demo(demo) => Arc::new(DemoGenerator::new(demo.clone())),
         ModelConfig::Command(command) => Arc::new(CommandGenerator::new(command.clone())),
-        ModelConfig::OpenAi(server) => Arc::new(OpenAiGenerator::new(
-            upstream(&server.upstream),
-            server.model.clone(),
-        )),
+        ModelConfig::OpenAi(server) => Arc::new(openai(server, roots)),
         ModelConfig::Anthropic(server) => Arc::new(AnthropicGenerator::new(
-            upstream(&server.upstream),
+            Upstream::new(server.upstream.clone(), Arc::clone(roots)),
             server.model.clone(),
             server.max_tokens,
         )),
@@ -200,6 +194,14 @@ fn generator(model: &ModelConfig, roots: &Arc<ClientConfig>) -> Arc<dyn Generato
             Arc::new(RouteGenerator::new(upstreams, route.route))
         }
     }
+}
+
+fn openai(server: &OpenAiConfig, roots: &Arc<ClientConfig>) -> OpenAiGenerator {
+    OpenAiGenerator::new(
+        Upstream::new(server.upstream.clone(), Arc::clone(roots)),
+        server.model.clone(),
+        server.max_tokens_field,
+    )
 }
 
 /// Where the server would listen.

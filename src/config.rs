@@ -28,7 +28,6 @@ use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
 use crate::auth::{JwtConfig, KeyConfig};
 use crate::generation::GenerationConfig;
-use crate::generator::http::UpstreamConfig;
 use crate::limit::Plan;
 use crate::limit::local::LimitConfig;
 use crate::stream_log::memory::MemoryConfig;
@@ -106,7 +105,7 @@ pub struct Config {
     /// The models, with what their generators need.
     pub models: BTreeMap<String, ModelConfig>,
     /// The server whose models are all ours.
-    pub upstream: Option<UpstreamConfig>,
+    pub upstream: Option<OpenAiConfig>,
 }
 
 impl Config {

@@ -170,9 +170,10 @@ impl Server {
         fs::read_to_string(self.home.path().join(SAID)).unwrap_or_default()
     }
 
-    /// It listens here.
-    pub(crate) const fn set_address(&mut self, address: SocketAddr) {
+    /// It listens here, and accepts this as a bearer token.
+    pub(crate) fn listens_at(&mut self, address: SocketAddr, token: &str) {
         self.address = address;
+        token.clone_into(&mut self.token);
     }
 
     /// Where it listens.

@@ -6,6 +6,7 @@
 
 mod chunk;
 mod request;
+mod whole;
 
 pub(super) use self::chunk::ChunkEncoder;
 
@@ -16,8 +17,8 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
-use self::chunk::Whole;
 use self::request::ChatRequest;
+use self::whole::{Completion, Whole};
 use super::body::Body;
 use super::credentials::{Caller, Write};
 use super::problem::{ApiError, Errors};
@@ -137,7 +138,7 @@ async fn beginning(subscription: &mut Subscription, until: Instant) -> Result<St
     }
 }
 
-async fn whole(subscription: &mut Subscription) -> Result<Value, ApiError> {
+async fn whole(subscription: &mut Subscription) -> Result<Completion, ApiError> {
     let mut whole = Whole::default();
     let mut batch = Batch::default();
     while poll_fn(|context| subscription.poll_read(context, &mut batch, STEP_BYTES)).await? {

@@ -17,7 +17,9 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Start => "start",
         Kind::Text => "token",
         Kind::Reasoning => "reasoning",
+        Kind::Refusal => "refusal",
         Kind::ToolCall => "tool_call",
+        Kind::Logprobs => "logprobs",
         Kind::Done => "done",
         Kind::Error => "error",
     }
@@ -73,12 +75,12 @@ fn object(entry: &Entry<'_>, seq: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"seq\":");
     out.extend_from_slice(seq.as_bytes());
     match entry.kind {
-        Kind::Text | Kind::Reasoning => {
+        Kind::Text | Kind::Reasoning | Kind::Refusal => {
             out.extend_from_slice(b",\"text\":\"");
             escape(entry.payload, out);
             out.extend_from_slice(b"\"}");
         }
-        Kind::Start | Kind::ToolCall | Kind::Done | Kind::Error => {
+        Kind::Start | Kind::ToolCall | Kind::Logprobs | Kind::Done | Kind::Error => {
             // The payload is an object with at least one member: its brace becomes our comma.
             out.push(b',');
             escape_separators(entry.payload.get(1..).unwrap_or("}"), out);
@@ -127,7 +129,7 @@ pub(super) fn value(value: &impl Serialize, out: &mut Vec<u8>) {
 
 /// Appends what is JSON already, with the separators escaped that serde leaves as they are. They
 /// can only stand inside strings.
-fn escape_separators(json: &str, out: &mut Vec<u8>) {
+pub(super) fn escape_separators(json: &str, out: &mut Vec<u8>) {
     copy(json.as_bytes(), Class::Separator, out);
 }
 
@@ -189,10 +191,11 @@ mod tests {
     use super::*;
     use crate::api::wire::Event;
     use crate::stream::{
-        Batch, Failure, FailureCode, FinishReason, MAX_EVENT_BYTES, Start, Terminal, Timing,
-        ToolCall, Usage,
+        Batch, Failure, FailureCode, FinishReason, Logprobs, MAX_EVENT_BYTES, Start, Terminal,
+        Timing, ToolCall, Usage,
     };
     use proptest::prelude::*;
+    use serde_json::value::RawValue;
 
     fn encode(batch: &Batch, stream: StreamId) -> Vec<String> {
         let encoder = Encoder::new(stream);
@@ -241,6 +244,10 @@ mod tests {
         });
         batch.push_text("a");
         batch.push_reasoning("b");
+        batch.push_refusal("c");
+        let logprobs = serde_json::json!({"content": [{"token": "\u{2028}"}]});
+        let logprobs = RawValue::from_string(logprobs.to_string()).unwrap();
+        batch.push_logprobs(&Logprobs::new(&logprobs).unwrap());
         batch.push_tool_call(&ToolCall {
             index: 1,
             id: Some("x".into()),
@@ -269,6 +276,8 @@ mod tests {
                 Event::Start(_) => "start",
                 Event::Token(_) => "token",
                 Event::Reasoning(_) => "reasoning",
+                Event::Refusal(_) => "refusal",
+                Event::Logprobs(_) => "logprobs",
                 Event::ToolCall(_) => "tool_call",
                 Event::Done(_) => "done",
                 Event::Error(_) => "error",
@@ -280,7 +289,7 @@ mod tests {
                     .contains(['\u{85}', '\u{2028}'])
             );
         }
-        assert_eq!(kinds.len(), 6);
+        assert_eq!(kinds.len(), 8);
     }
 
     proptest! {

@@ -31,21 +31,28 @@ pub(super) fn respond(
     json.extend_from_slice(b",\"text\":\"");
     let body = stream! {
         let mut open = json;
-        let (texts, reasoning) = (snapshot.texts(Kind::Text), snapshot.texts(Kind::Reasoning));
-        pin_mut!(texts, reasoning);
+        let texts = snapshot.texts(Kind::Text);
+        pin_mut!(texts);
         while let Some(piece) = texts.next().await {
             yield escaped(&mut open, piece);
         }
         open.push(b'"');
-        let mut begun = false;
-        while let Some(piece) = reasoning.next().await {
-            if !begun && !matches!(&piece, Ok(text) if text.is_empty()) {
-                begun = true;
-                open.extend_from_slice(b",\"reasoning\":\"");
+        for (kind, member) in [(Kind::Reasoning, "reasoning"), (Kind::Refusal, "refusal")] {
+            let texts = snapshot.texts(kind);
+            pin_mut!(texts);
+            let mut begun = false;
+            while let Some(piece) = texts.next().await {
+                if !begun && !matches!(&piece, Ok(text) if text.is_empty()) {
+                    begun = true;
+                    open.extend_from_slice(format!(",\"{member}\":\"").as_bytes());
+                }
+                yield escaped(&mut open, piece);
             }
-            yield escaped(&mut open, piece);
+            if begun {
+                open.push(b'"');
+            }
         }
-        open.extend_from_slice(if begun { b"\"}" } else { b"}" });
+        open.push(b'}');
         yield Ok(Bytes::from(open));
     };
     let response = response

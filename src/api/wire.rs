@@ -235,6 +235,9 @@ pub(super) struct StreamSnapshot {
     /// The reasoning so far; absent in lists and when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
+    /// Why the model did not answer, so far; absent in lists and when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// Why it stopped, if it ended well.
     pub finish_reason: Option<FinishReason>,
     /// What it used, once it has ended.
@@ -273,6 +276,7 @@ impl From<Description> for StreamSnapshot {
             created: description.created,
             text: None,
             reasoning: None,
+            refusal: None,
             finish_reason,
             usage,
             error,

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::auth::Algorithm;
+use crate::generator::MaxTokensField;
 use crate::generator::command::Output;
 use crate::generator::demo::DemoConfig;
 use crate::limit::Plan;
@@ -335,6 +336,7 @@ pub struct Upstream {
     pub base_url: Option<String>,
     pub model: Option<String>,
     pub max_tokens: Option<u32>,
+    pub max_tokens_field: Option<MaxTokensField>,
     pub api_key_env: Option<String>,
     pub api_key_file: Option<PathBuf>,
     #[serde(default)]

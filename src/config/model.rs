@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::generator::MaxTokensField;
 use crate::generator::command::CommandConfig;
 use crate::generator::demo::DemoConfig;
 use crate::generator::http::UpstreamConfig;
@@ -80,6 +81,8 @@ pub struct OpenAiConfig {
     pub upstream: UpstreamConfig,
     /// Its own name for the model; the public one if absent.
     pub model: Option<String>,
+    /// What it calls the most tokens of an answer; as the client does if absent.
+    pub max_tokens_field: Option<MaxTokensField>,
 }
 
 /// A server that speaks Anthropic's Messages API.

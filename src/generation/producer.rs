@@ -232,6 +232,10 @@ impl Producer {
                     self.job.tried.push(attempt);
                     continue;
                 }
+                Delta::Logprobs(logprobs) => {
+                    pending.push_logprobs(&logprobs);
+                    continue;
+                }
                 // Before any limit: some upstreams close an answer with an empty one.
                 _ if delta.says_nothing() => continue,
                 _ => {}
@@ -291,6 +295,7 @@ impl Producer {
                 pending.push_text(text);
             }
             Delta::Reasoning(text) => pending.push_reasoning(text),
+            Delta::Refusal(text) => pending.push_refusal(text),
             Delta::ToolCall(call) => {
                 let long =
                     |name: &Option<String>| name.as_ref().is_some_and(|n| n.len() > MAX_NAME_BYTES);
@@ -304,7 +309,7 @@ impl Producer {
                 }
                 pending.push_tool_call(call);
             }
-            Delta::Tried(_) | Delta::Finish { .. } => return Ok(()),
+            Delta::Logprobs(_) | Delta::Tried(_) | Delta::Finish { .. } => return Ok(()),
         }
         self.count += 1;
         self.permit.spend(1);
@@ -316,7 +321,11 @@ impl Producer {
         match end {
             End::Finished(finish_reason, usage) => Terminal::Done {
                 finish_reason,
-                usage: usage.unwrap_or(counted),
+                usage: usage.map_or(counted, |usage| match usage.completion_tokens {
+                    // Whoever sends text and counts nothing does not count.
+                    0 => Usage::new(usage.prompt_tokens, self.count),
+                    _ => usage,
+                }),
                 timing: Timing {
                     first_token_ms: self.deadlines.first_token().map(millis),
                     total_ms: millis(self.deadlines.elapsed()),

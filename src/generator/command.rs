@@ -1,8 +1,8 @@
 //! Runs a configured program for each request, so that anything in any language plugs in.
 //!
 //! The program gets the [`Prompt`] as one line of JSON on standard input. Each line that it prints
-//! is a delta: a JSON object (`{"text": ..}`, `{"reasoning": ..}`, `{"tool_call": {..}}`,
-//! `{"finish_reason": .., "usage": {..}}`, `{"error": {"message": .., "retryable": ..}}`) or else
+//! is a delta: a JSON object (`{"text": ..}`, `{"reasoning": ..}`, `{"refusal": ..}`,
+//! `{"tool_call": {..}}`, `{"logprobs": {..}}`, `{"finish_reason": .., "usage": {..}}`, `{"error": {"message": .., "retryable": ..}}`) or else
 //! plain text, which is passed on with a line feed. Exit status 0 means that the answer is
 //! complete. Arguments and environment come from the configuration, never from a request.
 
@@ -18,13 +18,17 @@ use async_stream::stream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::sync::CancellationToken;
 
 use self::complaints::Complaints;
-use super::{Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, ToolCall, Usage};
+use super::{
+    Delta, Deltas, FinishReason, Generator, GeneratorError, Logprobs, Prompt, ToolCall, Usage,
+};
 use crate::stream::FailureCode;
 
 /// The longest line that a program may print, in bytes.
@@ -151,7 +155,7 @@ impl Generator for CommandGenerator {
                     Some(Err(error)) => Err(unreadable(&error)),
                     None => break,
                 };
-                let last = !matches!(delta, Ok(Delta::Text(_) | Delta::Reasoning(_) | Delta::ToolCall(_)));
+                let last = !matches!(delta, Ok(ref delta) if !matches!(delta, Delta::Finish { .. }));
                 yield delta;
                 if last {
                     return;
@@ -222,8 +226,14 @@ enum Line {
     Reasoning {
         reasoning: String,
     },
+    Refusal {
+        refusal: String,
+    },
     ToolCall {
         tool_call: ToolCall,
+    },
+    Logprobs {
+        logprobs: Map<String, Value>,
     },
     Finish {
         finish_reason: FinishReason,
@@ -260,6 +270,12 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
         match serde_json::from_str(&line) {
             Ok(Line::Text { text }) => return Ok(Delta::Text(text)),
             Ok(Line::Reasoning { reasoning }) => return Ok(Delta::Reasoning(reasoning)),
+            Ok(Line::Refusal { refusal }) => return Ok(Delta::Refusal(refusal)),
+            Ok(Line::Logprobs { logprobs }) => {
+                let logprobs = to_raw_value(&logprobs).ok();
+                let logprobs = logprobs.as_deref().and_then(Logprobs::new);
+                return logprobs.map(Delta::Logprobs).ok_or_else(not_a_delta);
+            }
             Ok(Line::ToolCall { tool_call }) => return Ok(Delta::ToolCall(tool_call)),
             Ok(Line::Finish {
                 finish_reason,
@@ -280,9 +296,7 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
                 });
             }
             Err(_) if output == Output::Json || is_meant_as_delta(&line) => {
-                return Err(GeneratorError::retryable(
-                    "the model's program printed a line that is not a right JSON delta",
-                ));
+                return Err(not_a_delta());
             }
             Err(_) => {}
         }
@@ -291,13 +305,25 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
     Ok(Delta::Text(line))
 }
 
+fn not_a_delta() -> GeneratorError {
+    GeneratorError::retryable("the model's program printed a line that is not a right JSON delta")
+}
+
 /// Whether a line that is no delta was meant as one: shown as text, it would puzzle a reader.
 fn is_meant_as_delta(line: &str) -> bool {
-    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line);
+    let object = serde_json::from_str::<Map<String, Value>>(line);
     object.is_ok_and(|object| {
-        ["text", "reasoning", "tool_call", "finish_reason", "error"]
-            .iter()
-            .any(|key| object.contains_key(*key))
+        [
+            "text",
+            "reasoning",
+            "refusal",
+            "tool_call",
+            "logprobs",
+            "finish_reason",
+            "error",
+        ]
+        .iter()
+        .any(|key| object.contains_key(*key))
     })
 }
 
@@ -343,6 +369,7 @@ mod tests {
             r#"{"finish_reason":"bogus"}"#,
             r#"{"tool_call":{"name":"f"}}"#,
             r#"{"text":7}"#,
+            r#"{"refusal":null}"#,
         ] {
             assert!(text(meant, Output::Auto).is_err(), "{meant}");
         }

@@ -3,6 +3,7 @@
 //! What all such servers have in common: HTTP, a stream of events, statuses, ends and time-outs. What
 //! the events mean is for each kind of server to say, in its [`Reader`].
 
+mod about;
 mod deadlines;
 mod failure;
 mod reading;
@@ -18,9 +19,7 @@ use http::{Method, StatusCode};
 use tokio::time::{Sleep, sleep};
 
 use self::deadlines::Deadlines;
-pub(super) use self::failure::{
-    broken, credentials_refused, invalid, rate_limited, refused, request_refused, said,
-};
+pub(super) use self::failure::{broken, invalid, refused, reported, request_refused};
 pub(super) use self::reading::{Reader, Reading};
 use super::event_stream::EventStream;
 use super::http::{Answer, Upstream};

@@ -14,7 +14,7 @@ pub mod openai;
 mod prompt;
 pub mod route;
 
-pub use prompt::{Content, Message, Prompt, Role};
+pub use prompt::{Content, MaxTokensField, Message, Prompt, Role};
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use futures_util::stream::LocalBoxStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::stream::FailureCode;
-pub use crate::stream::{FinishReason, ToolCall, Usage};
+pub use crate::stream::{FinishReason, Logprobs, ToolCall, Usage};
 
 /// The deltas of one generation. It is polled on one thread, so it need not be `Send`.
 pub type Deltas = LocalBoxStream<'static, Result<Delta, GeneratorError>>;
@@ -70,8 +70,12 @@ pub enum Delta {
     Text(String),
     /// Reasoning that comes before or between the answer.
     Reasoning(String),
+    /// Why the model does not answer, in its own words; no answer text.
+    Refusal(String),
     /// A fragment of a tool call.
     ToolCall(ToolCall),
+    /// How likely the tokens just before were. It counts as none itself.
+    Logprobs(Logprobs),
     /// Not a piece of the answer: an upstream has been asked for it. For the log line only.
     Tried(Attempt),
     /// The end.
@@ -88,11 +92,11 @@ impl Delta {
     #[must_use]
     pub const fn says_nothing(&self) -> bool {
         match self {
-            Self::Text(text) | Self::Reasoning(text) => text.is_empty(),
+            Self::Text(text) | Self::Reasoning(text) | Self::Refusal(text) => text.is_empty(),
             Self::ToolCall(call) => {
                 call.id.is_none() && call.name.is_none() && call.arguments.is_empty()
             }
-            Self::Tried(_) | Self::Finish { .. } => false,
+            Self::Logprobs(_) | Self::Tried(_) | Self::Finish { .. } => false,
         }
     }
 }

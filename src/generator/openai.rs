@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::answer::Chunks;
 use super::exchange::{self, Request, broken, invalid, refused};
 use super::http::Upstream;
-use super::{Deltas, Generator, GeneratorError, ModelServer, Prompt};
+use super::{Deltas, Generator, GeneratorError, MaxTokensField, ModelServer, Prompt};
 use crate::stream::FailureCode;
 
 /// How long a list of models may be, and how long it may take.
@@ -29,13 +29,23 @@ pub struct OpenAiGenerator {
     upstream: Upstream,
     /// The upstream's name for the model; the public name if absent.
     model: Option<String>,
+    /// What it calls the most tokens of an answer; as the client does if absent.
+    max_tokens_field: Option<MaxTokensField>,
 }
 
 impl OpenAiGenerator {
     /// A generator that asks this server. Its base URL is the one that OpenAI's SDKs are given.
     #[must_use]
-    pub const fn new(upstream: Upstream, model: Option<String>) -> Self {
-        Self { upstream, model }
+    pub const fn new(
+        upstream: Upstream,
+        model: Option<String>,
+        max_tokens_field: Option<MaxTokensField>,
+    ) -> Self {
+        Self {
+            upstream,
+            model,
+            max_tokens_field,
+        }
     }
 }
 
@@ -49,9 +59,9 @@ impl Generator for OpenAiGenerator {
         let request = Request {
             path: "/chat/completions",
             headers: &[],
-            body: request::body(&prompt, self.model.as_deref()),
+            body: request::body(&prompt, self.model.as_deref(), self.max_tokens_field),
         };
-        exchange::deltas(self.upstream.clone(), request, Chunks)
+        exchange::deltas(self.upstream.clone(), request, Chunks::new(&prompt))
     }
 }
 

@@ -16,6 +16,9 @@ pub struct Prompt {
     /// The most tokens to generate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// How the client called that, for generators that pass it on.
+    #[serde(skip)]
+    pub max_tokens_field: MaxTokensField,
     /// Sampling temperature, 0 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -48,6 +51,17 @@ impl Prompt {
             .sum();
         bytes.div_ceil(4) as u64
     }
+}
+
+/// What the most tokens to generate are called in the words of OpenAI's chat completions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensField {
+    /// The older name, which most servers know.
+    #[default]
+    MaxTokens,
+    /// The newer one, which OpenAI's reasoning models demand.
+    MaxCompletionTokens,
 }
 
 /// One message of a conversation.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Start, Terminal, ToolCall};
+use super::{Logprobs, Start, Terminal, ToolCall};
 
 /// The largest event we send, in bytes. Several clients and proxies have line limits of 64 KiB.
 pub const MAX_EVENT_BYTES: usize = 60 * 1024;
@@ -19,8 +19,12 @@ pub enum Kind {
     Text,
     /// Reasoning text. Payload: the text itself.
     Reasoning,
+    /// The text of a refusal. Payload: the text itself.
+    Refusal,
     /// A fragment of a tool call. Payload: [`ToolCall`] as JSON.
     ToolCall,
+    /// How likely tokens were. Payload: an object whose `logprobs` is [`Logprobs`].
+    Logprobs,
     /// The terminal entry of a stream that went well. Payload: [`Terminal`] as JSON.
     Done,
     /// The terminal entry of a stream that failed. Payload: [`Terminal`] as JSON.
@@ -66,11 +70,13 @@ impl Mark {
     const END_BITS: u32 = 29;
 
     /// The kinds in the order of their numbers.
-    const KINDS: [Kind; 6] = [
+    const KINDS: [Kind; 8] = [
         Kind::Start,
         Kind::Text,
         Kind::Reasoning,
+        Kind::Refusal,
         Kind::ToolCall,
+        Kind::Logprobs,
         Kind::Done,
         Kind::Error,
     ];
@@ -196,6 +202,13 @@ impl Batch {
         }
     }
 
+    /// Adds the text of a refusal, split as answer text is.
+    pub fn push_refusal(&mut self, text: &str) {
+        for piece in pieces(text) {
+            self.push(Kind::Refusal, piece);
+        }
+    }
+
     /// Adds a fragment of a tool call; long arguments are split over several fragments.
     pub fn push_tool_call(&mut self, call: &ToolCall) {
         let mut id = call.id.clone();
@@ -216,6 +229,13 @@ impl Batch {
                 Some(next) => piece = next,
                 None => return,
             }
+        }
+    }
+
+    /// Adds how likely tokens were, in as many entries as keep each event under [`MAX_EVENT_BYTES`].
+    pub fn push_logprobs(&mut self, logprobs: &Logprobs) {
+        for piece in logprobs.pieces(MAX_EVENT_BYTES - ENVELOPE_BYTES) {
+            self.push(Kind::Logprobs, &format!("{{\"logprobs\":{piece}}}"));
         }
     }
 

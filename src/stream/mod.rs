@@ -4,10 +4,12 @@
 
 mod batch;
 mod id;
+mod logprobs;
 mod terminal;
 
 pub use batch::{Batch, Entry, Kind, MAX_EVENT_BYTES};
 pub use id::{Cursor, ParseIdError, StreamId};
+pub use logprobs::Logprobs;
 pub use terminal::{Failure, FailureCode, FinishReason, Terminal, Timing, Usage};
 
 use std::fmt;

@@ -675,3 +675,44 @@ fn unknown_models_do_not_flood_the_upstream_with_questions() {
     let (asked, most) = (upstream.seen().len(), 1 + started.elapsed().as_secs());
     assert!(asked as u64 <= most, "asked {asked} times");
 }
+
+/// What a model says instead of an answer is not the answer.
+#[test]
+fn refusals_are_kept_apart() {
+    let script = |exchange: &mut Exchange| {
+        exchange.raw(EVENTS);
+        exchange.event(delta(
+            json!({"role": "assistant", "content": "", "refusal": null}),
+        ));
+        exchange.event(delta(json!({"refusal": "I will "})));
+        exchange.event(delta(json!({"refusal": "not."})));
+        exchange.finish("stop");
+    };
+    let upstream = Upstream::start(move |_, exchange| {
+        script(exchange);
+        Then::Close
+    });
+    let server = server(&upstream, "");
+    let events = run(&server);
+    assert_eq!(kinds(&events), ["start", "refusal", "refusal", "done"]);
+    assert_eq!(events[2].data["text"], "not.");
+    assert_eq!(events[3].data["usage"]["completion_tokens"], 2);
+    let (id, _) = events[0].id.split_once('.').unwrap();
+    let snapshot = server.snapshot(id);
+    assert_eq!(snapshot["refusal"], "I will not.");
+    assert_eq!(snapshot["text"], "");
+    let chat = |stream: bool| {
+        let body = json!({"model": "up", "messages": [{"role": "user", "content": "x"}], "stream": stream});
+        server.post("/v1/chat/completions").json(&body).send()
+    };
+    let message = &chat(false).json()["choices"][0]["message"];
+    assert_eq!(
+        message,
+        &json!({"role": "assistant", "content": null, "refusal": "I will not."})
+    );
+    let chunks = chat(true).text();
+    assert!(
+        chunks.contains(r#""delta":{"refusal":"I will "}"#),
+        "{chunks}"
+    );
+}

@@ -14,7 +14,7 @@ import { expectWhole } from './support/expect.mjs';
 import { CuttingProxy } from './support/proxy.mjs';
 import { Server } from './support/server.mjs';
 
-const NAMES = ['start', 'token', 'reasoning', 'tool_call', 'done', 'message'];
+const NAMES = ['start', 'token', 'reasoning', 'refusal', 'tool_call', 'logprobs', 'done', 'message'];
 
 /** How long to watch that a client does not come back; it would after a second. */
 const QUIET_MS = 1500;

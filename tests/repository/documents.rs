@@ -60,7 +60,7 @@ fn each_event_has_one_type_in_the_document() {
     let mapping = schemas["Event"]["discriminator"]["mapping"]
         .as_object()
         .unwrap();
-    assert_eq!(mapping.len(), 6);
+    assert_eq!(mapping.len(), 8);
     for (kind, reference) in mapping {
         let name = reference.as_str().unwrap().rsplit('/').next().unwrap();
         let schema = &schemas[name]["properties"]["type"];

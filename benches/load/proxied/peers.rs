@@ -18,6 +18,9 @@ use crate::tied;
 /// How long a peer may take until it answers. Python ones need a while.
 const READY: Duration = Duration::from_secs(120);
 
+/// What a peer is given as bearer token; LiteLLM insists on a long one.
+const KEY: &str = "sk-0f6b1c7e5d2a4b8392c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9";
+
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
@@ -72,7 +75,7 @@ impl Peer {
                 let address = free_address()?;
                 let command = self.command(home.path(), address, upstream)?;
                 let mut server = Server::spawn(command, home, cores, cores.server)?;
-                server.set_address(address);
+                server.listens_at(address, KEY);
                 server
             }
         };
@@ -111,6 +114,7 @@ impl Peer {
                     .arg(config)
                     .args(["--host", "127.0.0.1", "--port", &port])
                     .args(["--num_workers", "1"])
+                    .env("LITELLM_MASTER_KEY", KEY)
                     .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
                     .env("LITELLM_LOG", "ERROR");
             }

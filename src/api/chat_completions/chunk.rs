@@ -1,11 +1,10 @@
-//! Entries as OpenAI's chat completions have them: chunks of a stream, or one whole answer.
+//! Entries as the chunks of a chat completion that streams.
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::encode;
-use crate::api::problem::{ApiError, failure_body};
-use crate::stream::{Entry, FinishReason, Kind, Start, Terminal, ToolCall, Usage};
+use crate::api::problem::failure_body;
+use crate::stream::{Entry, FinishReason, Kind, Start, Terminal, ToolCall};
 
 /// Makes the chunks of one stream.
 #[derive(Debug)]
@@ -48,6 +47,8 @@ impl ChunkEncoder {
             Kind::Start => self.chunk(b"{\"role\":\"assistant\",\"content\":\"\"}", None, out),
             Kind::Text => self.text("content", entry.payload, out),
             Kind::Reasoning => self.text("reasoning_content", entry.payload, out),
+            Kind::Refusal => self.text("refusal", entry.payload, out),
+            Kind::Logprobs => self.logprobs(entry.payload, out),
             Kind::ToolCall => {
                 let Ok(call) = serde_json::from_str::<ToolCall>(entry.payload) else {
                     return;
@@ -88,34 +89,51 @@ impl ChunkEncoder {
         self.chunk(&delta, None, out);
     }
 
+    /// The payload is an object with one member, which becomes one of the choice.
+    fn logprobs(&self, payload: &str, out: &mut Vec<u8>) {
+        let member = payload
+            .strip_prefix('{')
+            .and_then(|it| it.strip_suffix('}'));
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":{},");
+        encode::escape_separators(member.unwrap_or("\"logprobs\":null"), out);
+        out.extend_from_slice(b",\"finish_reason\":null}]");
+        out.extend_from_slice(self.usage_later().as_bytes());
+        out.extend_from_slice(b"}\n\n");
+    }
+
+    const fn usage_later(&self) -> &'static str {
+        if self.include_usage {
+            USAGE_LATER
+        } else {
+            NO_USAGE
+        }
+    }
+
     fn chunk(&self, delta: &[u8], finish: Option<&str>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":");
         out.extend_from_slice(delta);
         let finish = finish.map_or_else(|| "null".to_owned(), |reason| format!("\"{reason}\""));
-        let usage = if self.include_usage {
-            USAGE_LATER
-        } else {
-            NO_USAGE
-        };
+        let usage = self.usage_later();
         out.extend_from_slice(format!(",\"finish_reason\":{finish}}}]{usage}}}\n\n").as_bytes());
     }
 }
 
 /// What OpenAI's clients call the answer of a stream.
-fn id(start: &Start) -> String {
+pub(super) fn id(start: &Start) -> String {
     format!("chatcmpl-{}", start.stream)
 }
 
 /// Their word for a finish reason. They know no `cancelled`.
-const fn name(reason: FinishReason) -> &'static str {
+pub(super) const fn name(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Cancelled => "stop",
         other => other.as_str(),
     }
 }
 
-fn tool_call(call: &ToolCall) -> Value {
+pub(super) fn tool_call(call: &ToolCall) -> Value {
     let mut function = Map::new();
     if let Some(name) = &call.name {
         function.insert("name".into(), name.as_str().into());
@@ -131,108 +149,12 @@ fn tool_call(call: &ToolCall) -> Value {
     fragment.into()
 }
 
-/// An answer, gathered from its entries.
-#[derive(Default)]
-pub(super) struct Whole {
-    start: Option<Start>,
-    text: String,
-    reasoning: String,
-    calls: Vec<ToolCall>,
-}
-
-#[derive(Serialize)]
-struct Completion<'a> {
-    id: String,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: [Value; 1],
-    usage: Usage,
-}
-
-impl Whole {
-    /// Adds an entry; the answer, once it is complete.
-    ///
-    /// # Errors
-    /// The generation failed.
-    pub(super) fn take(&mut self, entry: &Entry<'_>) -> Result<Option<Value>, ApiError> {
-        match entry.kind {
-            Kind::Start => self.start = serde_json::from_str(entry.payload).ok(),
-            Kind::Text => self.text.push_str(entry.payload),
-            Kind::Reasoning => self.reasoning.push_str(entry.payload),
-            Kind::ToolCall => {
-                if let Ok(call) = serde_json::from_str::<ToolCall>(entry.payload) {
-                    self.merge(call);
-                }
-            }
-            Kind::Done | Kind::Error => match entry.terminal() {
-                Some(Terminal::Error { error, .. }) => return Err(error.into()),
-                Some(Terminal::Done {
-                    finish_reason,
-                    usage,
-                    ..
-                }) => return self.completion(finish_reason, usage).map(Some),
-                None => return Err(ApiError::internal()),
-            },
-        }
-        Ok(None)
-    }
-
-    fn merge(&mut self, fragment: ToolCall) {
-        let known = self
-            .calls
-            .iter_mut()
-            .find(|call| call.index == fragment.index);
-        match known {
-            None => self.calls.push(fragment),
-            Some(call) => {
-                call.id = call.id.take().or(fragment.id);
-                call.name = call.name.take().or(fragment.name);
-                call.arguments.push_str(&fragment.arguments);
-            }
-        }
-    }
-
-    fn completion(&self, reason: FinishReason, usage: Usage) -> Result<Value, ApiError> {
-        let start = self.start.as_ref().ok_or_else(ApiError::internal)?;
-        let content = if self.text.is_empty() && !self.calls.is_empty() {
-            Value::Null
-        } else {
-            self.text.as_str().into()
-        };
-        let mut message = json!({"role": "assistant", "content": content, "refusal": null});
-        if !self.reasoning.is_empty() {
-            message["reasoning_content"] = self.reasoning.as_str().into();
-        }
-        if !self.calls.is_empty() {
-            let calls = self.calls.iter().map(|call| {
-                let mut whole = tool_call(call);
-                if let Some(members) = whole.as_object_mut() {
-                    members.remove("index");
-                }
-                whole
-            });
-            message["tool_calls"] = calls.collect();
-        }
-        let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": name(reason)});
-        serde_json::to_value(Completion {
-            id: id(start),
-            object: "chat.completion",
-            created: start.created,
-            model: &start.model,
-            choices: [choice],
-            usage,
-        })
-        .map_err(|_| ApiError::internal())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stream::{Batch, Failure, FailureCode, StreamId, Timing};
+    use crate::stream::{Batch, Failure, FailureCode, StreamId, Timing, Usage};
 
     /// What breaks lines, what begins as that does, and what is nothing of the kind.
     const TEXT: &str = "[a\"\\\\\u{0}-\u{ff}\u{2020}-\u{2030}\u{1F600}]{0,20}";
@@ -241,6 +163,7 @@ mod tests {
         let mut batch = Batch::default();
         batch.push_text(text);
         batch.push_reasoning(text);
+        batch.push_refusal(text);
         batch.push_tool_call(&ToolCall {
             index: 1,
             id: Some(text.to_owned()),
@@ -282,7 +205,7 @@ mod tests {
             let deltas: Vec<&Value> = chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
             let mut expected = vec![json!({})];
             if !text.is_empty() {
-                expected.extend([json!({"content": text}), json!({"reasoning_content": text})]);
+                expected.extend(["content", "reasoning_content", "refusal"].map(|field| json!({(field): text})));
             }
             let function = json!({"name": text, "arguments": text});
             expected.push(json!({"tool_calls": [{"index": 1, "id": text, "type": "function", "function": function}]}));

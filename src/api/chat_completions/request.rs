@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::api::problem::ApiError;
 use crate::api::wire::{CreateStream, Disconnect, Stop};
 use crate::generation::OnDisconnect;
-use crate::generator::{Content, Message, Prompt, Role};
+use crate::generator::{Content, MaxTokensField, Message, Prompt, Role};
 
 /// What is asked, and how it wants to be answered.
 pub(super) struct ChatRequest {
@@ -66,11 +66,11 @@ impl ChatRequest {
         if messages.is_empty() {
             return Err(ApiError::field("messages", "must not be empty"));
         }
-        let max_tokens = match fields.take("max_completion_tokens")? {
-            None => fields.take("max_tokens")?,
+        let (max_tokens, max_tokens_field) = match fields.take("max_completion_tokens")? {
+            None => (fields.take("max_tokens")?, MaxTokensField::MaxTokens),
             newer => {
                 fields.0.remove("max_tokens");
-                newer
+                (newer, MaxTokensField::MaxCompletionTokens)
             }
         };
         let metadata: Option<BTreeMap<String, String>> = fields.take("metadata")?;
@@ -93,6 +93,7 @@ impl ChatRequest {
         };
         let prompt = Prompt {
             messages,
+            max_tokens_field,
             more: fields.0,
             ..native.into_prompt(String::new())?
         };

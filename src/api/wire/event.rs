@@ -1,6 +1,9 @@
 //! The JSON shapes of events: what `encode` writes, as clients may rely on it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::stream::{Failure, FinishReason, Timing, Usage};
@@ -12,7 +15,9 @@ use crate::stream::{Failure, FinishReason, Timing, Usage};
     ("start" = "#/components/schemas/StartEvent"),
     ("token" = "#/components/schemas/TokenEvent"),
     ("reasoning" = "#/components/schemas/ReasoningEvent"),
+    ("refusal" = "#/components/schemas/RefusalEvent"),
     ("tool_call" = "#/components/schemas/ToolCallEvent"),
+    ("logprobs" = "#/components/schemas/LogprobsEvent"),
     ("done" = "#/components/schemas/DoneEvent"),
     ("error" = "#/components/schemas/ErrorEvent"),
 )))]
@@ -23,8 +28,12 @@ pub enum Event {
     Token(TokenEvent),
     /// Reasoning text.
     Reasoning(ReasoningEvent),
+    /// The text of a refusal.
+    Refusal(RefusalEvent),
     /// A fragment of a tool call.
     ToolCall(ToolCallEvent),
+    /// How likely tokens were.
+    Logprobs(LogprobsEvent),
     /// The last of a stream that went well.
     Done(DoneEvent),
     /// The last of a stream that failed.
@@ -57,12 +66,28 @@ pub enum ReasoningType {
     Reasoning,
 }
 
+/// Always `refusal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalType {
+    /// The only value.
+    Refusal,
+}
+
 /// Always `tool_call`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolCallType {
     /// The only value.
     ToolCall,
+}
+
+/// Always `logprobs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogprobsType {
+    /// The only value.
+    Logprobs,
 }
 
 /// Always `done`.
@@ -124,6 +149,19 @@ pub struct ReasoningEvent {
     pub text: String,
 }
 
+/// The next piece of what the model says instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefusalEvent {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: RefusalType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// The text to append.
+    pub text: String,
+}
+
 /// A fragment of a tool call. Fragments of one `index` belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -143,6 +181,21 @@ pub struct ToolCallEvent {
     pub name: Option<String>,
     /// The next piece of the JSON text of the arguments.
     pub arguments: String,
+}
+
+/// How likely the tokens just before were, if the request asks for `logprobs` and the model's server
+/// tells. One that would be too long for an event comes as several with parts of its lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogprobsEvent {
+    #[serde(rename = "type")]
+    #[schema(inline)]
+    pub kind: LogprobsType,
+    /// Its position in the stream.
+    pub seq: u64,
+    /// What the server says, as OpenAI's chat completions have it: `content` and `refusal` are null
+    /// or lists with an object for each token.
+    pub logprobs: BTreeMap<String, Value>,
 }
 
 /// The last event of a stream that went well.

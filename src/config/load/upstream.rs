@@ -20,7 +20,7 @@ impl Loader {
         &self,
         section: &str,
         server: &Upstream,
-    ) -> Result<UpstreamConfig, ConfigError> {
+    ) -> Result<OpenAiConfig, ConfigError> {
         if server.model.is_some() {
             return Err(self.wrong(
                 format!("{section}.model"),
@@ -36,10 +36,7 @@ impl Loader {
         section: &str,
         server: &Upstream,
     ) -> Result<ModelConfig, ConfigError> {
-        Ok(ModelConfig::OpenAi(OpenAiConfig {
-            upstream: self.speaks_openai(section, server)?,
-            model: server.model.clone(),
-        }))
+        Ok(ModelConfig::OpenAi(self.speaks_openai(section, server)?))
     }
 
     pub(super) fn anthropic(
@@ -58,6 +55,12 @@ impl Loader {
         if max_tokens == 0 {
             return Err(self.wrong(format!("{section}.max_tokens"), "expected at least 1"));
         }
+        if server.max_tokens_field.is_some() {
+            return Err(self.wrong(
+                format!("{section}.max_tokens_field"),
+                "expected none: such a server has one name for it",
+            ));
+        }
         Ok(ModelConfig::Anthropic(AnthropicConfig {
             upstream: self.upstream(section, server, base_url, KeyHeader::XApiKey)?,
             model: server.model.clone(),
@@ -65,11 +68,7 @@ impl Loader {
         }))
     }
 
-    fn speaks_openai(
-        &self,
-        section: &str,
-        server: &Upstream,
-    ) -> Result<UpstreamConfig, ConfigError> {
+    fn speaks_openai(&self, section: &str, server: &Upstream) -> Result<OpenAiConfig, ConfigError> {
         if server.max_tokens.is_some() {
             return Err(self.wrong(
                 format!("{section}.max_tokens"),
@@ -77,7 +76,11 @@ impl Loader {
             ));
         }
         let base_url = server.base_url.as_deref().unwrap_or_default();
-        self.upstream(section, server, base_url, KeyHeader::Bearer)
+        Ok(OpenAiConfig {
+            upstream: self.upstream(section, server, base_url, KeyHeader::Bearer)?,
+            model: server.model.clone(),
+            max_tokens_field: server.max_tokens_field,
+        })
     }
 
     /// What all kinds have.

@@ -8,11 +8,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::generator::exchange::{
-    Reader, Reading, credentials_refused, rate_limited, request_refused, said,
-};
-use crate::generator::{Delta, FinishReason, GeneratorError, ToolCall, Usage};
-use crate::stream::FailureCode;
+use crate::generator::exchange::{Reader, Reading, reported};
+use crate::generator::{Delta, FinishReason, ToolCall, Usage};
 
 /// One shape for all events: one with a variant for each would read every token twice.
 #[derive(Deserialize)]
@@ -125,7 +122,7 @@ impl Reader for Events {
                 self.end_calls(reading);
                 reading.end_as_said();
             }
-            ("error", _) => reading.fail(failure(&event.error.unwrap_or_default())),
+            ("error", _) => reading.fail(reported(&event.error.unwrap_or_default())),
             // `ping`, and what is new.
             _ => {}
         }
@@ -234,21 +231,6 @@ fn finish_reason(name: &str) -> FinishReason {
         // `end_turn` and `stop_sequence`; and `pause_turn`, where a long turn with the upstream's own
         // tools was cut into several: the client sees an answer that it may have continued.
         _ => FinishReason::Stop,
-    }
-}
-
-/// What an error in the stream means. As with statuses, only what is about the request is passed on.
-fn failure(error: &Value) -> GeneratorError {
-    tracing::warn!("The upstream reported an error in its stream");
-    let failed = |message| GeneratorError::new(FailureCode::UpstreamError, message);
-    match error["type"].as_str().unwrap_or_default() {
-        "rate_limit_error" => rate_limited(),
-        "authentication_error" | "permission_error" | "billing_error" => credentials_refused(),
-        "invalid_request_error" | "not_found_error" | "request_too_large" => {
-            request_refused(said(error).as_deref().unwrap_or("it did not say why"))
-        }
-        "overloaded_error" => failed("the upstream is overloaded"),
-        _ => failed("the upstream reported an error"),
     }
 }
 

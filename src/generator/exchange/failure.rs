@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use serde_json::Value;
 
+use super::about::About;
 use crate::generator::GeneratorError;
 use crate::generator::http::{Answer, HttpError};
 use crate::stream::FailureCode;
@@ -19,23 +20,25 @@ const MAX_SAID: usize = 300;
 /// What an answer means that is not a stream. What the upstream says is passed on only where it is
 /// about the request; elsewhere it may hold our key or its own secrets.
 pub(in crate::generator) async fn refused(answer: &mut Answer) -> GeneratorError {
-    let status = answer.status;
+    let status = answer.status.as_u16();
     let retry_after = retry_after(answer);
     let text = answer.text(ERROR_BYTES, ERROR_TIME).await;
-    let error = match status.as_u16() {
-        429 => rate_limited(),
-        status @ (401 | 403) => {
-            tracing::error!(status, "The upstream refuses our credentials");
-            credentials_refused()
-        }
-        400..=499 => {
-            request_refused(&message_of(&text).unwrap_or_else(|| format!("status {status}")))
-        }
-        failed @ 500..=599 => GeneratorError::new(
-            FailureCode::UpstreamError,
-            format!("the upstream failed with status {failed}"),
-        ),
-        other => invalid(format!("the upstream answered with status {other}")),
+    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+    let said = body.get("error").unwrap_or(&body);
+    let error = match (status, About::status(status.into())) {
+        (400..=499, about) => match about.max(About::error(said)) {
+            About::Account => {
+                tracing::error!(status, "The upstream refuses our credentials");
+                credentials_refused()
+            }
+            About::Pace => rate_limited(),
+            About::Request => {
+                request_refused(&sentence(said).unwrap_or_else(|| format!("status {status}")))
+            }
+            About::Server | About::Load | About::Unknown => failed(status),
+        },
+        (_, About::Server) => failed(status),
+        _ => invalid(format!("the upstream answered with status {status}")),
     };
     GeneratorError {
         retry_after,
@@ -43,7 +46,30 @@ pub(in crate::generator) async fn refused(answer: &mut Answer) -> GeneratorError
     }
 }
 
-pub(in crate::generator) fn rate_limited() -> GeneratorError {
+/// What an error means that comes instead of the rest of a stream. The same is passed on of it.
+pub(in crate::generator) fn reported(error: &Value) -> GeneratorError {
+    let about = About::error(error);
+    tracing::warn!(?about, "The upstream reported an error in its stream");
+    let failed = |message| GeneratorError::new(FailureCode::UpstreamError, message);
+    match about {
+        About::Account => credentials_refused(),
+        About::Pace => rate_limited(),
+        About::Request => {
+            request_refused(sentence(error).as_deref().unwrap_or("it did not say why"))
+        }
+        About::Load => failed("the upstream is overloaded"),
+        About::Server | About::Unknown => failed("the upstream reported an error"),
+    }
+}
+
+fn failed(status: u16) -> GeneratorError {
+    GeneratorError::new(
+        FailureCode::UpstreamError,
+        format!("the upstream failed with status {status}"),
+    )
+}
+
+fn rate_limited() -> GeneratorError {
     GeneratorError::new(
         FailureCode::UpstreamRateLimited,
         "the upstream turns requests away for now",
@@ -51,12 +77,12 @@ pub(in crate::generator) fn rate_limited() -> GeneratorError {
 }
 
 /// Sent again, the request meets the same key.
-pub(in crate::generator) fn credentials_refused() -> GeneratorError {
+fn credentials_refused() -> GeneratorError {
     GeneratorError {
         retryable: false,
         ..GeneratorError::new(
             FailureCode::UpstreamError,
-            "the upstream refuses this server's credentials",
+            "the upstream refuses this server's credentials or account",
         )
     }
 }
@@ -110,14 +136,8 @@ pub(in crate::generator) fn broken(error: &HttpError) -> GeneratorError {
     }
 }
 
-/// What an error body says.
-fn message_of(body: &str) -> Option<String> {
-    let body: Value = serde_json::from_str(body).ok()?;
-    said(body.get("error").unwrap_or(&body))
-}
-
 /// The sentence of an error, in the forms that servers give it.
-pub(in crate::generator) fn said(error: &Value) -> Option<String> {
+fn sentence(error: &Value) -> Option<String> {
     let text = error
         .as_str()
         .or_else(|| error.get("message")?.as_str())

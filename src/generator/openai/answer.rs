@@ -2,25 +2,27 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::generator::exchange::{Reader, Reading, said};
-use crate::generator::{Delta, FinishReason, GeneratorError, ToolCall, Usage};
-use crate::stream::FailureCode;
+use crate::generator::exchange::{Reader, Reading, reported};
+use crate::generator::{Delta, FinishReason, Logprobs, Prompt, ToolCall, Usage};
 
 #[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Option<Vec<Choice>>,
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
     usage: Option<UsageChunk>,
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: u32,
     #[serde(default)]
     delta: Option<ChoiceDelta>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
     finish_reason: Option<String>,
 }
 
@@ -37,7 +39,7 @@ struct ChoiceDelta {
 
 #[derive(Deserialize)]
 struct ToolCallChunk {
-    /// Some servers send each call whole and leave it out.
+    /// Some servers leave it out.
     index: Option<u32>,
     id: Option<String>,
     function: Option<FunctionChunk>,
@@ -51,14 +53,25 @@ struct FunctionChunk {
 
 #[derive(Deserialize)]
 struct UsageChunk {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
 }
 
-/// Reads chunks; none needs to know of those before it.
-pub(super) struct Chunks;
+impl UsageChunk {
+    /// Some servers say in every chunk but the last that nothing was used.
+    fn usage(self) -> Option<Usage> {
+        let prompt = self.prompt_tokens.unwrap_or_default();
+        let completion = self.completion_tokens.unwrap_or_default();
+        (prompt > 0 || completion > 0).then(|| Usage::new(prompt, completion))
+    }
+}
+
+/// Reads the chunks of one answer.
+pub(super) struct Chunks {
+    calls: Calls,
+    /// Whether the client asked for them: some servers send them to everybody.
+    wants_logprobs: bool,
+}
 
 impl Reader for Chunks {
     const EVENT: &'static str = "a chunk of a chat completion";
@@ -68,49 +81,99 @@ impl Reader for Chunks {
             reading.end_as_said();
             return Ok(());
         }
-        let chunk: Chunk = serde_json::from_str(data)?;
+        let chunk: Chunk<'_> = serde_json::from_str(data)?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            tracing::warn!("The upstream reported an error in its stream");
-            let said = said(&error).unwrap_or_else(|| "it did not say what".to_owned());
-            reading.fail(GeneratorError::new(
-                FailureCode::UpstreamError,
-                format!("the upstream reported an error: {said}"),
-            ));
+            reading.fail(reported(&error));
             return Ok(());
         }
-        if let Some(usage) = chunk.usage {
-            reading.usage = Some(Usage::new(usage.prompt_tokens, usage.completion_tokens));
+        if let Some(usage) = chunk.usage.and_then(UsageChunk::usage) {
+            reading.usage = Some(usage);
         }
         // We ask for one choice; whoever sends more is heard with the first.
         let choices = chunk.choices.unwrap_or_default();
         for choice in choices.into_iter().filter(|choice| choice.index == 0) {
-            take_delta(choice.delta.unwrap_or_default(), reading);
-            if let Some(reason) = choice.finish_reason {
-                reading.finish = Some(finish_reason(&reason));
+            self.take_delta(choice.delta.unwrap_or_default(), reading);
+            let logprobs = choice.logprobs.filter(|_| self.wants_logprobs);
+            if let Some(logprobs) = logprobs.and_then(Logprobs::new) {
+                reading.push(Delta::Logprobs(logprobs));
+            }
+            match choice.finish_reason.as_deref() {
+                // Some servers name none so, in every chunk.
+                None | Some("" | "null") => {}
+                Some("error") => reading.fail(reported(&Value::Null)),
+                Some(reason) => reading.finish = Some(finish_reason(reason)),
             }
         }
         Ok(())
     }
 }
 
-fn take_delta(delta: ChoiceDelta, reading: &mut Reading) {
-    let reasoning = delta.reasoning_content.or(delta.reasoning);
-    let texts = [
-        reasoning.map(Delta::Reasoning),
-        delta.content.map(Delta::Text),
-        delta.refusal.map(Delta::Text),
-    ];
-    for text in texts.into_iter().flatten() {
-        reading.push(text);
+impl Chunks {
+    /// For the answer to this prompt.
+    pub(super) fn new(prompt: &Prompt) -> Self {
+        let logprobs = prompt.more.get("logprobs");
+        Self {
+            calls: Calls::default(),
+            wants_logprobs: !matches!(logprobs, None | Some(Value::Null | Value::Bool(false))),
+        }
     }
-    for (at, call) in (0..).zip(delta.tool_calls.unwrap_or_default()) {
-        let function = call.function.unwrap_or_default();
-        reading.push(Delta::ToolCall(ToolCall {
-            index: call.index.unwrap_or(at),
-            id: call.id,
-            name: function.name,
+
+    fn take_delta(&mut self, delta: ChoiceDelta, reading: &mut Reading) {
+        let reasoning = delta.reasoning_content.or(delta.reasoning);
+        let texts = [
+            reasoning.map(Delta::Reasoning),
+            delta.content.map(Delta::Text),
+            delta.refusal.map(Delta::Refusal),
+        ];
+        for text in texts.into_iter().flatten() {
+            reading.push(text);
+        }
+        for call in delta.tool_calls.into_iter().flatten() {
+            reading.push(Delta::ToolCall(self.calls.fragment(call)));
+        }
+    }
+}
+
+/// Which tool call a fragment belongs to, where its server does not say.
+#[derive(Default)]
+struct Calls {
+    /// The calls that were told apart by their ids.
+    known: Vec<(String, u32)>,
+    current: u32,
+    next: u32,
+}
+
+impl Calls {
+    fn fragment(&mut self, chunk: ToolCallChunk) -> ToolCall {
+        let function = chunk.function.unwrap_or_default();
+        // Some servers repeat both, empty, in each fragment.
+        let id = chunk.id.filter(|id| !id.is_empty());
+        let name = function.name.filter(|name| !name.is_empty());
+        let index = chunk
+            .index
+            .unwrap_or_else(|| self.index(id.as_deref(), name.is_some()));
+        self.current = index;
+        self.next = self.next.max(index.saturating_add(1));
+        ToolCall {
+            index,
+            id,
+            name,
             arguments: function.arguments.unwrap_or_default(),
-        }));
+        }
+    }
+
+    /// A new id begins a call, and so does a name without an id; the rest goes on with one.
+    fn index(&mut self, id: Option<&str>, is_named: bool) -> u32 {
+        let Some(id) = id else {
+            return if is_named { self.next } else { self.current };
+        };
+        match self.known.iter().find(|(known, _)| known == id) {
+            Some((_, index)) => *index,
+            None => {
+                self.known.push((id.to_owned(), self.next));
+                self.next
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 /** The browser's own EventSource, on a page: it keeps what it dispatched. */
 
-const NAMES = ['start', 'token', 'reasoning', 'tool_call', 'done', 'message'];
+const NAMES = ['start', 'token', 'reasoning', 'refusal', 'tool_call', 'logprobs', 'done', 'message'];
 
 export const events = [];
 

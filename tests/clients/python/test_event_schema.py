@@ -23,8 +23,10 @@ args = ["{file}"]
 DELTAS = [
     {"reasoning": "Which keeper?\u2028"},
     {"text": "I will look."},
+    {"refusal": "I will not call.\u2028"},
     {"tool_call": {"index": 0, "id": "call_1", "name": "search", "arguments": '{"q":'}},
     {"tool_call": {"index": 0, "arguments": '"lighthouse\u2029"}'}},
+    {"logprobs": {"content": [{"token": "\u2028", "logprob": -0.5}], "refusal": None}},
     {
         "finish_reason": "tool_calls",
         "usage": {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12},
@@ -61,7 +63,7 @@ def read(server: Server, request: dict) -> list[dict]:
         (demo(fail_after=0), ["start", "error"]),
         (
             {"model": "talker", "prompt": "x"},
-            ["start", "reasoning", "token", "tool_call", "done"],
+            ["start", "reasoning", "token", "refusal", "tool_call", "logprobs", "done"],
         ),
     ],
     ids=["reasoning", "failed", "failed at once", "tool calls"],

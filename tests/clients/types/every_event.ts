@@ -21,11 +21,14 @@ export function describe(event: Event): string {
     }
     case 'token':
     case 'reasoning':
+    case 'refusal':
       return event.text.toUpperCase();
     case 'tool_call': {
       const id: string | null | undefined = event.id;
       return `${event.index.toFixed()} ${id ?? ''} ${event.name?.trim() ?? ''} ${event.arguments.trim()}`;
     }
+    case 'logprobs':
+      return Object.keys(event.logprobs).join();
     case 'done': {
       const first: number = event.timing.first_token_ms ?? event.timing.total_ms;
       const reason: 'stop' | 'length' | 'tool_calls' | 'content_filter' | 'cancelled' =

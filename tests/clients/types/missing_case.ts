@@ -5,10 +5,12 @@ export function text(event: components['schemas']['Event']): string {
   switch (event.type) {
     case 'start':
     case 'tool_call':
+    case 'logprobs':
     case 'done':
       return '';
     case 'token':
     case 'reasoning':
+    case 'refusal':
       return event.text;
     default: {
       const none: never = event;
