@@ -18,7 +18,7 @@ const EVENT_STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r
 fn server(address: SocketAddr) -> Server {
     Server::with(&format!(
         "models.up = {{ generator = \"openai\", base_url = \"http://{address}/v1\" }}\n\
-         generation.first_token_timeout = \"5s\"\n"
+         generation.first_token_timeout = \"5s\"\nhttp.body_limit = \"16MiB\"\n"
     ))
 }
 
@@ -239,9 +239,9 @@ fn slow_reader(script: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
     address
 }
 
-/// A prompt of 900 KiB.
+/// A prompt of 9 MiB: more than the system takes of a request that nobody reads.
 fn long_prompt() -> String {
-    "words ".repeat(150 * 1024)
+    "words ".repeat(1_500 * 1024)
 }
 
 #[test]
