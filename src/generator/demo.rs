@@ -186,6 +186,10 @@ impl Generator for DemoGenerator {
         self.knobs(prompt).map(drop)
     }
 
+    fn limits_itself(&self) -> bool {
+        true
+    }
+
     fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas {
         let knobs = self.knobs(&prompt).unwrap_or_else(|_| self.config.clone());
         let start = Instant::now();
