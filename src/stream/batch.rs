@@ -164,14 +164,14 @@ impl Batch {
     }
 
     fn push(&mut self, kind: Kind, payload: &str) {
-        // Many streams grow at once: each keeps a quarter in reserve, and not as much again.
+        // Many streams grow at once: each keeps an eighth in reserve, and not as much again.
         let (bytes, entries) = (self.payloads.len(), self.marks.len());
         if self.payloads.capacity() - bytes < payload.len() {
             self.payloads
-                .reserve_exact(payload.len().max(bytes / 4).max(128));
+                .reserve_exact(payload.len().max(bytes / 8).max(128));
         }
         if self.marks.capacity() == entries {
-            self.marks.reserve_exact((entries / 4).max(32));
+            self.marks.reserve_exact((entries / 8).max(32));
         }
         self.payloads.push_str(payload);
         self.marks.push(Mark::new(kind, self.payloads.len()));
