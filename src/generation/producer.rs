@@ -5,6 +5,7 @@
 
 mod deadlines;
 mod end;
+mod report;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -22,7 +23,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::deadlines::Deadlines;
 use self::end::{End, generator_failed, log_failed};
 use super::GenerationConfig;
-use crate::generator::{Attempt, Delta, Deltas, FinishReason, Generator, Prompt, Usage};
+use crate::generator::{
+    Attempt, Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, Usage,
+};
 use crate::limit::Permit;
 use crate::shutdown::{StopWatch, Stopping};
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId, Terminal, Timing};
@@ -49,8 +52,12 @@ pub(super) struct Job {
     pub(super) request_id: String,
     /// The public name of the model.
     pub(super) model: String,
-    /// Which upstreams were asked, and what came of it.
+    /// The server behind the generator, if there is one.
+    pub(super) upstream: Option<String>,
+    /// Which upstreams were asked or passed over, and what came of it.
     pub(super) tried: Vec<Attempt>,
+    /// How the generator failed.
+    pub(super) error: Option<GeneratorError>,
     pub(super) config: GenerationConfig,
     /// How long to go on after the last reader has left; absent, to the end.
     pub(super) abandon_after: Option<Duration>,
@@ -229,7 +236,7 @@ impl Producer {
                     return Poll::Ready(End::Finished(reason, usage));
                 }
                 Delta::Tried(attempt) => {
-                    self.job.tried.push(attempt);
+                    self.job.tried(attempt);
                     continue;
                 }
                 Delta::Logprobs(logprobs) => {
@@ -279,7 +286,11 @@ impl Producer {
         };
         Poll::Ready(match ready!(polled) {
             Some(Ok(delta)) => Ok(delta),
-            Some(Err(error)) => Err(generator_failed(&error)),
+            Some(Err(error)) => {
+                let failure = generator_failed(&error);
+                self.job.error = Some(error);
+                Err(failure)
+            }
             None => Err(Failure::new(
                 FailureCode::UpstreamIncomplete,
                 "the generator ended without a finish reason",
@@ -339,8 +350,11 @@ impl Producer {
         }
     }
 
-    /// One line for each stream, never its text.
+    /// One line for each stream, never its text; and before it, if it failed, one that says why.
     fn report(&self, terminal: &Terminal) {
+        if let Terminal::Error { error, .. } = terminal {
+            self.job.report_failure(error);
+        }
         let usage = terminal.usage();
         let tried: Vec<String> = self.job.tried.iter().map(Attempt::to_string).collect();
         tracing::info!(

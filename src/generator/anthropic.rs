@@ -54,12 +54,16 @@ impl Generator for AnthropicGenerator {
         true
     }
 
+    fn upstream(&self) -> Option<&str> {
+        Some(self.upstream.authority())
+    }
+
     fn generate(&self, prompt: Arc<Prompt>, _: CancellationToken) -> Deltas {
         let body = match self.body(&prompt) {
             Ok(body) => body.to_json(),
             // Whoever asked `check` first does not come here.
             Err(invalid) => {
-                let error = request_refused(&invalid.to_string());
+                let error = request_refused(&invalid.to_string(), "it was not asked");
                 return stream::once(async { Err(error) }).boxed_local();
             }
         };

@@ -93,15 +93,13 @@ impl CommandGenerator {
         }
         match command.spawn() {
             Ok(child) => Ok(Program::new(child)),
-            Err(error) => {
-                tracing::error!(program = %self.config.program, %error, "Could not start a generator's program");
-                Err(GeneratorError {
-                    code: FailureCode::GeneratorError,
-                    message: "the model's program could not be started".to_owned(),
-                    retryable: false,
-                    retry_after: None,
-                })
-            }
+            Err(error) => Err(GeneratorError {
+                code: FailureCode::GeneratorError,
+                message: "the model's program could not be started".to_owned(),
+                retryable: false,
+                retry_after: None,
+                cause: Some(format!("cannot start {}: {error}", self.config.program).into()),
+            }),
         }
     }
 }
@@ -293,6 +291,7 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
                     message: error.message,
                     retryable: error.retryable,
                     retry_after: None,
+                    cause: Some("the model's program said so".into()),
                 });
             }
             Err(_) if output == Output::Json || is_meant_as_delta(&line) => {

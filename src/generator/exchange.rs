@@ -185,13 +185,14 @@ async fn ask(upstream: Upstream, request: Request) -> Result<Answer, GeneratorEr
     // They are not looked at again, and many streams would keep them.
     let headers = std::mem::replace(&mut answer.headers, HeaderMap::new());
     let content_type = headers.get(CONTENT_TYPE);
-    let is_stream = content_type
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.trim_start().starts_with("text/event-stream"));
-    if !is_stream {
-        return Err(invalid(
-            "the upstream did not answer with a stream of events",
-        ));
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default().trim_start();
+    if !content_type.starts_with("text/event-stream") {
+        let error = invalid("the upstream did not answer with a stream of events");
+        let kinds = ["text/html", "text/plain", "application/json"];
+        let kind = kinds.iter().find(|kind| content_type.starts_with(**kind));
+        let kind = kind.unwrap_or(&"another content type, or none");
+        return Err(error.because(format!("status 200 with {kind}")));
     }
     Ok(answer)
 }

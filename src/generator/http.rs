@@ -94,6 +94,12 @@ impl Upstream {
         self.endpoint.config.timeouts
     }
 
+    /// Its host and port, as the configuration has them.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.endpoint.config.url.authority()
+    }
+
     /// Sends a request and waits for the head of its answer.
     ///
     /// # Errors

@@ -45,6 +45,11 @@ pub trait Generator: Send + Sync {
         false
     }
 
+    /// The server that it asks, as the configuration has its host and port. For the log only.
+    fn upstream(&self) -> Option<&str> {
+        None
+    }
+
     /// Says what this generator cannot do with the prompt, before anything is admitted or counted.
     ///
     /// # Errors
@@ -76,7 +81,7 @@ pub enum Delta {
     ToolCall(ToolCall),
     /// How likely the tokens just before were. It counts as none itself.
     Logprobs(Logprobs),
-    /// Not a piece of the answer: an upstream has been asked for it. For the log line only.
+    /// Not a piece of the answer: an upstream has been asked for it, or passed over. For the log only.
     Tried(Attempt),
     /// The end.
     Finish {
@@ -101,22 +106,55 @@ impl Delta {
     }
 }
 
-/// What came of asking one upstream.
+/// What came of one upstream when an answer was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// Its name in the configuration's words.
     pub upstream: Arc<str>,
-    /// How it failed; absent if it answers.
-    pub failure: Option<FailureCode>,
-    /// How long that took.
-    pub after: Duration,
+    /// Whether it was asked, and what it did.
+    pub outcome: Outcome,
+}
+
+/// What came of one upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It answers, since so long after it was asked. How that ends is the stream's own outcome.
+    Answered(Duration),
+    /// It failed before its first token, so long after it was asked.
+    Failed(Box<GeneratorError>, Duration),
+    /// It was not asked, since it has failed lately: it is left alone for so long from now.
+    Rests(Duration),
+    /// It was not asked, since it cannot serve this field of the prompt.
+    Unable(String),
+}
+
+impl Attempt {
+    /// How it failed, if it did.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&GeneratorError> {
+        match &self.outcome {
+            Outcome::Failed(error, _) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Attempt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = self.failure.map_or("ok", FailureCode::as_str);
-        let after = self.after.as_millis();
-        write!(formatter, "{}: {outcome} after {after} ms", self.upstream)
+        write!(formatter, "{}: ", self.upstream)?;
+        match &self.outcome {
+            Outcome::Answered(after) => {
+                write!(formatter, "answered after {} ms", after.as_millis())
+            }
+            Outcome::Failed(error, after) => {
+                write!(formatter, "{} after {} ms", error.code, after.as_millis())
+            }
+            // In whole seconds, and not less than it is.
+            Outcome::Rests(rest) => {
+                write!(formatter, "skipped (rests {} s)", rest.as_secs_f64().ceil())
+            }
+            Outcome::Unable(field) => write!(formatter, "skipped ({field})"),
+        }
     }
 }
 
@@ -132,6 +170,9 @@ pub struct GeneratorError {
     pub retryable: bool,
     /// When, if that is known.
     pub retry_after: Option<Duration>,
+    /// What an operator needs to know and a client must not, such as a status or an address. It goes
+    /// to the log, so it must not hold secrets either, nor anything that stood in a prompt.
+    pub cause: Option<Box<str>>,
 }
 
 impl GeneratorError {
@@ -143,7 +184,31 @@ impl GeneratorError {
             message: message.into(),
             retryable: code.retryable(),
             retry_after: None,
+            cause: None,
         }
+    }
+
+    /// The same failure, with what an operator needs to know of it.
+    #[must_use]
+    pub fn because(self, cause: impl Into<Box<str>>) -> Self {
+        Self {
+            cause: Some(cause.into()),
+            ..self
+        }
+    }
+
+    /// Why it failed, for the log: where nothing more is known, the message says it. A message that
+    /// has the words of somebody else comes with a cause.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.message)
+    }
+
+    /// Whether somebody must set something right here, a key for example: failures of this kind may
+    /// pass, and this one does not.
+    #[must_use]
+    pub const fn is_ours_to_mend(&self) -> bool {
+        self.code.retryable() && !self.retryable
     }
 
     /// A failure that may pass.

@@ -55,6 +55,10 @@ impl Generator for OpenAiGenerator {
         true
     }
 
+    fn upstream(&self) -> Option<&str> {
+        Some(self.upstream.authority())
+    }
+
     fn generate(&self, prompt: Arc<Prompt>, _: CancellationToken) -> Deltas {
         let request = Request {
             path: "/chat/completions",

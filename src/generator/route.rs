@@ -1,8 +1,8 @@
 //! Several upstreams behind one model, in order of preference: when one fails before its first
 //! token, the next is asked.
 //!
-//! After the first token nothing is repeated: a reader has seen it. What was tried is told to the
-//! producer, for its log line.
+//! After the first token nothing is repeated: a reader has seen it. What was tried or passed over is
+//! told to the producer, for the log.
 
 mod breaker;
 
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::breaker::Breaker;
 pub use self::breaker::BreakerConfig;
-use super::{Attempt, Delta, Deltas, Generator, GeneratorError, InvalidPrompt, Prompt};
+use super::{Attempt, Delta, Deltas, Generator, GeneratorError, InvalidPrompt, Outcome, Prompt};
 use crate::stream::FailureCode;
 
 /// How long to wait before all are asked once more: this, twice this, and so on, up to the longest,
@@ -119,46 +119,55 @@ fn choose(
     cancel: CancellationToken,
 ) -> impl Stream<Item = Step> {
     stream! {
-        let able: Vec<usize> = (0..upstreams.len())
-            .filter(|&number| upstreams[number].generator.check(&prompt).is_ok())
-            .collect();
-        let mut last = None;
+        let mut failures = Failures::default();
         for round in 0..config.rounds {
             if round > 0 {
                 tokio::time::sleep(wait(round)).await;
             }
             let mut all_rest = true;
-            for &number in &able {
-                let upstream = &upstreams[number];
+            for (number, upstream) in upstreams.iter().enumerate() {
+                if let Err(unable) = upstream.generator.check(&prompt) {
+                    if round == 0 {
+                        yield upstream.tried(Outcome::Unable(unable.field));
+                    }
+                    continue;
+                }
                 let asked = Instant::now();
-                if !upstream.breaker().may_be_asked(config.breaker, asked) {
+                if let Some(rest) = upstream.rests(config, asked) {
+                    failures.skip(rest);
+                    if round == 0 {
+                        yield upstream.tried(Outcome::Rests(rest.time));
+                    }
                     continue;
                 }
                 all_rest = false;
+                let _question = Question { upstream, asked };
                 let mut deltas = upstream.generator.generate(Arc::clone(&prompt), cancel.clone());
                 let first = first_of(&mut deltas).await;
-                yield Step::Tried(Attempt {
-                    upstream: Arc::clone(&upstream.name),
-                    failure: first.as_ref().err().map(|error| error.code),
-                    after: asked.elapsed(),
-                });
+                let after = asked.elapsed();
                 match first {
                     Ok(first) => {
-                        let forgotten = upstream.breaker().answered(asked);
+                        let forgotten = upstream.answered(asked);
+                        yield upstream.tried(Outcome::Answered(after));
                         let upstreams = Arc::clone(&upstreams);
                         let choice = Choice { upstreams, number, deltas, forgotten };
                         yield Step::Chosen(choice, first);
                         return;
                     }
-                    Err(error) if may_go_better_elsewhere(error.code) => {
-                        upstream.failed(config, &error, 0);
-                        last = Some(error);
-                    }
                     Err(error) => {
-                        // Who refuses a request is there.
-                        upstream.breaker().answered(asked);
-                        yield Step::Failed(error);
-                        return;
+                        let is_over = !may_go_better_elsewhere(error.code);
+                        if is_over {
+                            // Who refuses a request is there.
+                            upstream.answered(asked);
+                        } else {
+                            upstream.failed(config, &error, 0);
+                        }
+                        yield upstream.tried(Outcome::Failed(Box::new(error.clone()), after));
+                        if is_over {
+                            yield Step::Failed(error);
+                            return;
+                        }
+                        failures.add(error);
                     }
                 }
             }
@@ -166,7 +175,76 @@ fn choose(
                 break;
             }
         }
-        yield Step::Failed(last.unwrap_or_else(|| resting(&upstreams, &able)));
+        yield Step::Failed(failures.into_error());
+    }
+}
+
+/// A request that an upstream has not answered yet. If it never will, since nobody waits any more,
+/// the breaker is told so.
+struct Question<'a> {
+    upstream: &'a Upstream,
+    asked: Instant,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.upstream.breaker().left(self.asked);
+    }
+}
+
+/// Why nobody answers, as far as it is known.
+#[derive(Default)]
+struct Failures {
+    /// The last failure that is no rate limit.
+    last: Option<GeneratorError>,
+    last_limit: Option<GeneratorError>,
+    /// Whether somebody rests for another reason than a rate limit.
+    is_other: bool,
+    /// The shortest rest of those that were passed over.
+    rest: Option<Duration>,
+}
+
+/// Why an upstream is passed over.
+#[derive(Clone, Copy)]
+struct Rest {
+    time: Duration,
+    is_limit: bool,
+}
+
+impl Failures {
+    fn add(&mut self, error: GeneratorError) {
+        let is_limit = error.code == FailureCode::UpstreamRateLimited;
+        let last = if is_limit {
+            &mut self.last_limit
+        } else {
+            &mut self.last
+        };
+        *last = Some(error);
+    }
+
+    fn skip(&mut self, rest: Rest) {
+        self.is_other |= !rest.is_limit;
+        self.rest = self.rest.into_iter().chain([rest.time]).min();
+    }
+
+    /// A rate limit if there is nothing else; whoever waits for it to end is answered then.
+    fn into_error(self) -> GeneratorError {
+        let all_rest = |code, message| GeneratorError {
+            retry_after: self.rest,
+            ..GeneratorError::new(code, message)
+        };
+        match (self.last, self.last_limit) {
+            (Some(error), _) => error,
+            (None, Some(error)) if !self.is_other => error,
+            (None, None) if !self.is_other => all_rest(
+                FailureCode::UpstreamRateLimited,
+                "every upstream of this model turns requests away for now",
+            ),
+            (None, _) => all_rest(
+                FailureCode::UpstreamUnavailable,
+                "every upstream of this model has failed lately, and is left alone for a moment",
+            ),
+        }
     }
 }
 
@@ -216,24 +294,35 @@ fn incomplete() -> GeneratorError {
     )
 }
 
-/// Nobody was asked, since all that can serve the prompt have failed just now.
-fn resting(upstreams: &[Upstream], able: &[usize]) -> GeneratorError {
-    let now = Instant::now();
-    let rests = able
-        .iter()
-        .map(|&number| upstreams[number].breaker().rest(now));
-    GeneratorError {
-        retry_after: rests.min(),
-        ..GeneratorError::new(
-            FailureCode::UpstreamUnavailable,
-            "every upstream of this model has failed lately, and is left alone for a moment",
-        )
-    }
-}
-
 impl Upstream {
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why it may not be asked now, if it may not.
+    fn rests(&self, config: RouteConfig, now: Instant) -> Option<Rest> {
+        let mut breaker = self.breaker();
+        let may = breaker.may_be_asked(config.breaker, now);
+        (!may).then(|| Rest {
+            time: breaker.rest(now),
+            is_limit: breaker.is_limit(),
+        })
+    }
+
+    fn tried(&self, outcome: Outcome) -> Step {
+        Step::Tried(Attempt {
+            upstream: Arc::clone(&self.name),
+            outcome,
+        })
+    }
+
+    /// It answers what it was asked at that time. Says how many failures are forgotten for it.
+    fn answered(&self, asked: Instant) -> u32 {
+        let answered = self.breaker().answered(asked);
+        if answered.is_back {
+            tracing::info!(upstream.name = %self.name, "An upstream answers again");
+        }
+        answered.forgotten
     }
 
     /// It has failed, and when it began to answer, so many earlier failures were forgotten.
@@ -245,12 +334,17 @@ impl Upstream {
         let opened = {
             let mut breaker = self.breaker();
             breaker.remember(forgotten);
-            breaker.failed(config.breaker, Instant::now(), asked)
+            let is_limit = error.code == FailureCode::UpstreamRateLimited;
+            breaker.failed(config.breaker, Instant::now(), is_limit, asked)
         };
-        if opened {
+        if let Some(opened) = opened {
             tracing::warn!(
                 upstream.name = %self.name,
-                upstream.failure = error.code.as_str(),
+                upstream.rest_s = opened.rest.as_secs_f64(),
+                upstream.failures = opened.failures,
+                upstream.retry_after_s = asked.map(|asked| asked.as_secs_f64()),
+                failure.code = error.code.as_str(),
+                failure.cause = error.reason(),
                 "An upstream is left alone for a while"
             );
         }

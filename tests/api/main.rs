@@ -37,6 +37,7 @@ mod resume;
 mod route;
 mod route_breaker;
 mod route_leaving;
+mod route_log;
 mod server;
 mod sse;
 mod tls;

@@ -299,9 +299,30 @@ fn faults_have_codes() {
         ),
         (
             "404",
-            |e| e.answer("404 Not Found", "", "nothing"),
-            "upstream_refused",
+            |e| e.answer("404 Not Found", "", "geheim"),
+            "upstream_error",
             false,
+        ),
+        (
+            "an event that is no chunk",
+            |e| {
+                e.raw(EVENTS);
+                e.event(json!({"hello": "geheim"}));
+                e.finish("stop");
+            },
+            "upstream_invalid",
+            false,
+        ),
+        (
+            "an end, and nothing before it",
+            |e| {
+                e.raw(EVENTS);
+                e.event(json!({"choices": [{"delta": {"role": "assistant", "content": ""}}]}));
+                e.event("[DONE]");
+                e.chunk("");
+            },
+            "upstream_incomplete",
+            true,
         ),
         (
             "429",

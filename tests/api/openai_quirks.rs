@@ -70,6 +70,26 @@ fn a_finish_reason_that_names_none_is_none() {
     }
 }
 
+/// Some never say why they end, and some add things of their own after that.
+#[test]
+fn an_answer_that_ends_without_a_reason_and_one_with_more_after_it_are_complete() {
+    let unreasoned = events(|exchange| {
+        exchange.text("a");
+        exchange.event("[DONE]");
+    });
+    assert_eq!(text(&unreasoned), "a");
+    assert_eq!(unreasoned.last().unwrap().data["finish_reason"], "stop");
+    let more = events(|exchange| {
+        exchange.event(json!({"choices": null, "id": "1"}));
+        exchange.text("a");
+        exchange.event(chunk(json!({}), "length".into()));
+        exchange.event(json!({"cost": 1}));
+        exchange.event("[DONE]");
+    });
+    assert_eq!(text(&more), "a");
+    assert_eq!(more.last().unwrap().data["finish_reason"], "length");
+}
+
 /// The finish reason of a failure.
 #[test]
 fn an_answer_that_finishes_with_an_error_has_failed() {
@@ -238,6 +258,18 @@ fn errors_in_the_stream_tell_no_secrets() {
             false,
         ),
         (error(401.into(), ""), "upstream_error", false, false),
+        (
+            error(404.into(), "NotFoundError"),
+            "upstream_error",
+            false,
+            false,
+        ),
+        (
+            error("model_not_found".into(), "invalid_request_error"),
+            "upstream_error",
+            false,
+            false,
+        ),
         (
             json!({"message": said, "status": "PERMISSION_DENIED"}),
             "upstream_error",

@@ -143,6 +143,59 @@ fn a_refusal_ends_a_rest() {
     assert_eq!(answer(&server), "first");
 }
 
+/// A trial of which nothing came says nothing, and keeps nobody away.
+#[test]
+fn who_leaves_a_trial_lets_the_next_request_try() {
+    let settings = "breaker_failures = 1, breaker_rest = \"600ms\"";
+    let asked = Arc::new(AtomicUsize::new(0));
+    let first = upstream(move |e| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => e.answer("500 Oh", "", ""),
+        1 => e.hold(),
+        _ => says(e, "first"),
+    });
+    let second = upstream(|e| says(e, "second"));
+    let server = server(settings, &[openai(&first), openai(&second)]);
+    assert_eq!(answer(&server), "second");
+    std::thread::sleep(REST);
+    let tried = Instant::now();
+    let request = server.post("/v1/streams");
+    let request = request.json(&json!({"model": "chat", "prompt": "x", "on_disconnect": "cancel"}));
+    let response = request.send();
+    wait_for(|| (first.seen().len() == 2).then_some(()));
+    drop(response);
+    first.left();
+    let answered = wait_for(|| Some(answer(&server)).filter(|answer| answer == "first"));
+    assert_eq!(answered, "first");
+    assert!(tried.elapsed() < REST, "it need not be waited for");
+}
+
+/// A limit is no failure, as long as there is nothing but limits.
+#[test]
+fn when_all_are_rate_limited_so_is_the_model() {
+    let limited: Script = |e| e.answer("429 Wait", "Retry-After: 30\r\n", "");
+    let failing: Script = |e| e.answer("500 Oh", "", "");
+    let table = [
+        ([limited, limited], [(429, "upstream_rate_limited"); 2]),
+        ([failing, limited], [(502, "upstream_failed"); 2]),
+        ([limited, failing], [(502, "upstream_failed"); 2]),
+    ];
+    for (at, (scripts, expected)) in table.into_iter().enumerate() {
+        let [first, second] = scripts.map(upstream);
+        let settings = "breaker_failures = 1, breaker_rest = \"60s\"";
+        let server = server(settings, &[openai(&first), openai(&second)]);
+        let body = json!({"model": "chat", "messages": [{"role": "user", "content": "x"}]});
+        for (status, code) in expected {
+            let response = server.post("/v1/chat/completions").json(&body).send();
+            assert_eq!(response.status, status, "{at}");
+            assert_eq!(response.code(), code, "{at}");
+        }
+        let response = server.post("/v1/chat/completions").json(&body).send();
+        let after: u64 = response.header("retry-after").unwrap().parse().unwrap();
+        assert!((20..=30).contains(&after), "{after}");
+        assert_eq!((first.seen().len(), second.seen().len()), (1, 1));
+    }
+}
+
 /// It began before, so it does not know.
 #[test]
 fn an_answer_that_was_asked_for_earlier_does_not_end_a_rest() {

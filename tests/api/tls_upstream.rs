@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::client::Request;
 use crate::process::{Program, tailrace};
-use crate::server::{SECRET, token};
+use crate::server::{SECRET, token, wait_for};
 use crate::sse::{Event, check_whole, text};
 use crate::upstream::{EVENTS, Exchange, Seen, Then, Upstream};
 
@@ -120,13 +120,12 @@ fn an_upstream_that_is_not_trusted_is_not_asked() {
         assert_eq!(error["code"], "upstream_unavailable", "{error}");
         assert_eq!(error["message"], "the upstream cannot be reached");
         assert!(upstream.seen().is_empty());
-        let log = program.log.lock().unwrap().clone();
-        let line = log.lines().find(|line| line.contains(why));
-        let line = line.unwrap_or_else(|| panic!("no line with {why} in {log}"));
-        assert!(
-            line.contains("An exchange with an upstream failed"),
-            "{line}"
-        );
+        let line = wait_for(|| {
+            let log = program.log.lock().unwrap().clone();
+            let line = log.lines().find(|line| line.contains(why))?;
+            Some(line.to_owned())
+        });
+        assert!(line.contains("A generation failed"), "{line}");
     }
 }
 

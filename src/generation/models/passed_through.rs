@@ -106,7 +106,9 @@ impl PassedThrough {
             }
             Err(error) => {
                 tracing::warn!(
-                    %error,
+                    upstream.name = self.server.upstream(),
+                    failure.code = error.code.as_str(),
+                    failure.cause = error.reason(),
                     list.age_s = known.listed.as_ref().map(|(at, _)| at.elapsed().as_secs()),
                     "An upstream could not be asked for its models; a list that is known is believed"
                 );

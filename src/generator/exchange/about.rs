@@ -1,5 +1,7 @@
 //! What an upstream's error is about, by its status or by the codes that stand in it.
 
+use std::fmt;
+
 use serde_json::Value;
 
 /// What an error is about. When several are named, the last in this order holds: an error is about
@@ -10,6 +12,8 @@ pub(super) enum About {
     Unknown,
     /// The request: sent again, it fails again.
     Request,
+    /// A model or a path that the upstream does not have: our configuration.
+    Missing,
     /// The upstream itself.
     Server,
     /// How much it has to do.
@@ -49,7 +53,7 @@ const PARTS: [(About, &[&str]); 4] = [
 
 /// Whole words, in the same way: what OpenAI, Anthropic, Gemini, vLLM, SGLang and llama.cpp say of
 /// requests.
-const OF_REQUESTS: [&str; 19] = [
+const OF_REQUESTS: [&str; 16] = [
     "badrequest",
     "badrequesterror",
     "contentpolicyviolation",
@@ -60,9 +64,6 @@ const OF_REQUESTS: [&str; 19] = [
     "invalidrequest",
     "invalidrequesterror",
     "invalidvalue",
-    "modelnotfound",
-    "notfound",
-    "notfounderror",
     "requesttoolarge",
     "stringabovemaxlength",
     "unprocessableentity",
@@ -71,10 +72,29 @@ const OF_REQUESTS: [&str; 19] = [
     "validationerror",
 ];
 
+/// For the log.
+impl fmt::Display for About {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Unknown => "about nothing that is known",
+            Self::Request => "about the request",
+            Self::Missing => "about a model or a path",
+            Self::Server => "about the server",
+            Self::Load => "about its load",
+            Self::Pace => "about a rate limit",
+            Self::Account => "about a key or an account",
+        })
+    }
+}
+
+/// The same, of models that are not there.
+const OF_MISSING: [&str; 3] = ["modelnotfound", "notfound", "notfounderror"];
+
 impl About {
     pub(super) const fn status(status: u64) -> Self {
         match status {
             401 | 402 | 403 | 407 => Self::Account,
+            404 => Self::Missing,
             429 => Self::Pace,
             408 | 500..=599 => Self::Server,
             400..=499 => Self::Request,
@@ -104,6 +124,7 @@ impl About {
         let has_part = |(_, parts): &&(Self, &[&str])| parts.iter().any(|part| word.contains(part));
         match PARTS.iter().find(has_part) {
             Some((about, _)) => *about,
+            None if OF_MISSING.contains(&&*word) => Self::Missing,
             None if OF_REQUESTS.contains(&&*word) => Self::Request,
             None => Self::Unknown,
         }

@@ -25,16 +25,13 @@ pub(in crate::generator) async fn refused(answer: &mut Answer) -> GeneratorError
     let text = answer.text(ERROR_BYTES, ERROR_TIME).await;
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
     let said = body.get("error").unwrap_or(&body);
+    let cause = format!("status {status}");
     let error = match (status, About::status(status.into())) {
         (400..=499, about) => match about.max(About::error(said)) {
-            About::Account => {
-                tracing::error!(status, "The upstream refuses our credentials");
-                credentials_refused()
-            }
+            About::Account => credentials_refused(),
             About::Pace => rate_limited(),
-            About::Request => {
-                request_refused(&sentence(said).unwrap_or_else(|| format!("status {status}")))
-            }
+            About::Missing => missing(),
+            About::Request => request_refused(sentence(said).as_deref().unwrap_or(&cause), &cause),
             About::Server | About::Load | About::Unknown => failed(status),
         },
         (_, About::Server) => failed(status),
@@ -42,24 +39,30 @@ pub(in crate::generator) async fn refused(answer: &mut Answer) -> GeneratorError
     };
     GeneratorError {
         retry_after,
-        ..error
+        ..error.because(cause)
     }
 }
 
 /// What an error means that comes instead of the rest of a stream. The same is passed on of it.
 pub(in crate::generator) fn reported(error: &Value) -> GeneratorError {
     let about = About::error(error);
-    tracing::warn!(?about, "The upstream reported an error in its stream");
+    let cause = match error.get("code").and_then(Value::as_u64) {
+        Some(code) => format!("an error in the stream with code {code}, {about}"),
+        None => format!("an error in the stream, {about}"),
+    };
     let failed = |message| GeneratorError::new(FailureCode::UpstreamError, message);
-    match about {
+    let error = match about {
         About::Account => credentials_refused(),
         About::Pace => rate_limited(),
+        About::Missing => missing(),
         About::Request => {
-            request_refused(sentence(error).as_deref().unwrap_or("it did not say why"))
+            let said = sentence(error);
+            request_refused(said.as_deref().unwrap_or("it did not say why"), &cause)
         }
         About::Load => failed("the upstream is overloaded"),
         About::Server | About::Unknown => failed("the upstream reported an error"),
-    }
+    };
+    error.because(cause)
 }
 
 fn failed(status: u16) -> GeneratorError {
@@ -87,12 +90,22 @@ fn credentials_refused() -> GeneratorError {
     }
 }
 
-/// The request is not one that this upstream serves; it says so itself.
-pub(in crate::generator) fn request_refused(said: &str) -> GeneratorError {
-    GeneratorError::new(
-        FailureCode::UpstreamRefused,
-        format!("the upstream refuses the request: {said}"),
-    )
+/// What is configured is not there. Another upstream may have it.
+fn missing() -> GeneratorError {
+    GeneratorError {
+        retryable: false,
+        ..GeneratorError::new(
+            FailureCode::UpstreamError,
+            "the upstream does not know this model or path",
+        )
+    }
+}
+
+/// The request is not one that this upstream serves; it says so itself. What it says may repeat the
+/// prompt, so the log has a cause instead.
+pub(in crate::generator) fn request_refused(said: &str, cause: &str) -> GeneratorError {
+    let message = format!("the upstream refuses the request: {said}");
+    GeneratorError::new(FailureCode::UpstreamRefused, message).because(cause)
 }
 
 /// When the upstream wants to be asked again: in seconds (RFC 9110, section 10.2.3; its dates are not
@@ -122,8 +135,7 @@ pub(in crate::generator) fn invalid(message: impl Into<String>) -> GeneratorErro
 
 /// What an error of the transport means. Its cause names addresses, so it goes to the log only.
 pub(in crate::generator) fn broken(error: &HttpError) -> GeneratorError {
-    tracing::warn!(%error, "An exchange with an upstream failed");
-    match error {
+    let failure = match error {
         HttpError::Connect(_) | HttpError::ConnectTimeout(_) => GeneratorError::new(
             FailureCode::UpstreamUnavailable,
             "the upstream cannot be reached",
@@ -133,7 +145,8 @@ pub(in crate::generator) fn broken(error: &HttpError) -> GeneratorError {
             FailureCode::UpstreamIncomplete,
             "the connection to the upstream broke before the answer was complete",
         ),
-    }
+    };
+    failure.because(error.to_string())
 }
 
 /// The sentence of an error, in the forms that servers give it.

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde_json::error::Category;
+
 use super::invalid;
 use crate::generator::{Delta, FinishReason, GeneratorError, Usage};
 use crate::stream::FailureCode;
@@ -28,6 +30,7 @@ pub(in crate::generator) struct Reading {
     /// What is ready: nearly always one delta at a time, which lies here.
     first: Option<Result<Delta, GeneratorError>>,
     others: VecDeque<Result<Delta, GeneratorError>>,
+    has_begun: bool,
     over: bool,
 }
 
@@ -35,6 +38,7 @@ impl Reading {
     /// A piece of the answer. What says nothing is none.
     pub(in crate::generator) fn push(&mut self, delta: Delta) {
         if !delta.says_nothing() {
+            self.has_begun = true;
             self.add(Ok(delta));
         }
     }
@@ -70,9 +74,12 @@ impl Reading {
         }
     }
 
-    /// The server says that nothing more comes: it has finished, whether or not it said why.
+    /// The server says that nothing more comes. Some never say why; theirs is an answer nevertheless,
+    /// and ends as `stop`, if there is anything of it.
     pub(in crate::generator) fn end_as_said(&mut self) {
-        self.finish.get_or_insert(FinishReason::Stop);
+        if self.has_begun {
+            self.finish.get_or_insert(FinishReason::Stop);
+        }
         self.end();
     }
 
@@ -101,12 +108,16 @@ impl Reading {
         if self.over {
             return;
         }
-        if reader.read(data, self).is_err() {
+        if let Err(error) = reader.read(data, self) {
             // What it says instead may be anybody's, so it is told to nobody.
             let event = R::EVENT;
-            self.fail(invalid(format!(
-                "the upstream sent an event that is not {event}"
-            )));
+            let message = format!("the upstream sent an event that is not {event}");
+            let what = match error.classify() {
+                Category::Data => format!("is not {event}"),
+                Category::Io | Category::Syntax | Category::Eof => "is no JSON".to_owned(),
+            };
+            let cause = format!("an event of {} bytes {what}", data.len());
+            self.fail(invalid(message).because(cause));
         }
     }
 

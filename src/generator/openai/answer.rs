@@ -1,6 +1,7 @@
 //! The chunks of a streamed chat completion, turned into deltas.
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -9,10 +10,20 @@ use crate::generator::{Delta, FinishReason, Logprobs, Prompt, ToolCall, Usage};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
-    #[serde(borrow, default)]
+    /// Absent only if the event has none at all; `null` is an empty list.
+    #[serde(borrow, default, deserialize_with = "present")]
     choices: Option<Vec<Choice<'a>>>,
     usage: Option<UsageChunk>,
     error: Option<Value>,
+}
+
+fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    let list = Option::<T>::deserialize(deserializer)?;
+    Ok(Some(list.unwrap_or_default()))
 }
 
 #[derive(Deserialize)]
@@ -85,6 +96,10 @@ impl Reader for Chunks {
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             reading.fail(reported(&error));
             return Ok(());
+        }
+        // After the answer some send things of their own; before, it is not what was asked for.
+        if chunk.choices.is_none() && chunk.usage.is_none() && reading.finish.is_none() {
+            return Err(serde_json::Error::custom("no choices"));
         }
         if let Some(usage) = chunk.usage.and_then(UsageChunk::usage) {
             reading.usage = Some(usage);

@@ -28,6 +28,27 @@ struct Rest {
     /// When it last failed. What was asked before says nothing about how it is now.
     since: Instant,
     until: Instant,
+    /// When somebody asked for all, of whom nothing has come yet.
+    trial: Option<Instant>,
+    /// Whether it is a rate limit, and no other failure, that made it rest.
+    is_limit: bool,
+}
+
+/// For how long it is left alone from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) rest: Duration,
+    /// Failures in a row until now.
+    pub(super) failures: u32,
+}
+
+/// What an answer changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answered {
+    /// So many failures are forgotten for it.
+    pub(super) forgotten: u32,
+    /// It had been left alone, and is no longer.
+    pub(super) is_back: bool,
 }
 
 impl Breaker {
@@ -38,10 +59,26 @@ impl Breaker {
             Some(rest) if now < rest.until => false,
             Some(rest) => {
                 rest.until = now + config.rest;
+                rest.trial = Some(now);
                 true
             }
             None => true,
         }
+    }
+
+    /// Nothing will come of what was asked at that time. If it was asked for all, the next may.
+    pub(super) fn left(&mut self, asked: Instant) {
+        if let Some(rest) = &mut self.rest
+            && rest.trial == Some(asked)
+        {
+            rest.until = asked;
+            rest.trial = None;
+        }
+    }
+
+    /// Whether it is left alone for its rate limit only.
+    pub(super) fn is_limit(&self) -> bool {
+        self.rest.is_some_and(|rest| rest.is_limit)
     }
 
     /// For how long it will be left alone.
@@ -51,12 +88,19 @@ impl Breaker {
         })
     }
 
-    /// It answers what it was asked at that time. Says how many failures are forgotten for it.
-    pub(super) fn answered(&mut self, asked: Instant) -> u32 {
+    /// It answers what it was asked at that time.
+    pub(super) fn answered(&mut self, asked: Instant) -> Answered {
         if self.rest.is_some_and(|rest| asked < rest.since) {
-            return 0;
+            return Answered {
+                forgotten: 0,
+                is_back: false,
+            };
         }
-        std::mem::take(self).failures
+        let before = std::mem::take(self);
+        Answered {
+            forgotten: before.failures,
+            is_back: before.rest.is_some(),
+        }
     }
 
     /// An answer for which so many failures were forgotten did not come to its end.
@@ -64,25 +108,37 @@ impl Breaker {
         self.failures = self.failures.max(forgotten);
     }
 
-    /// It has failed, and may have said when it wants to be asked again. `true` if it is left alone
-    /// from now on and was not before.
+    /// It has failed, by a rate limit or otherwise, and may have said when it wants to be asked again.
+    /// Says if it is left alone from now on and was not before.
     pub(super) fn failed(
         &mut self,
         config: BreakerConfig,
         now: Instant,
+        is_limit: bool,
         asked: Option<Duration>,
-    ) -> bool {
+    ) -> Option<Opened> {
         self.failures = self.failures.saturating_add(1);
+        if let Some(rest) = &mut self.rest {
+            rest.trial = None;
+        }
         let time = match asked {
             Some(asked) => asked.min(MAX_ASKED_REST),
             None if self.failures >= config.failures => config.rest,
-            None => return false,
+            None => return None,
         };
         let before = self.rest;
         // Of several requests at once, none shortens what another one was told.
         let until = before.map_or(now, |rest| rest.until).max(now + time);
-        self.rest = Some(Rest { since: now, until });
-        before.is_none()
+        self.rest = Some(Rest {
+            since: now,
+            until,
+            trial: None,
+            is_limit,
+        });
+        before.is_none().then_some(Opened {
+            rest: time,
+            failures: self.failures,
+        })
     }
 }
 
@@ -105,7 +161,10 @@ mod tests {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for failure in 1..=3 {
             assert!(breaker.may_be_asked(CONFIG, now));
-            assert_eq!(breaker.failed(CONFIG, now, None), failure == 3);
+            assert_eq!(
+                breaker.failed(CONFIG, now, false, None).is_some(),
+                failure == 3
+            );
         }
         assert!(!breaker.may_be_asked(CONFIG, now + seconds(9)));
         assert_eq!(breaker.rest(now + seconds(9)), seconds(1));
@@ -118,12 +177,14 @@ mod tests {
         // It never said how that went: after another rest, somebody else asks.
         assert!(breaker.may_be_asked(CONFIG, after + seconds(10)));
         assert!(
-            !breaker.failed(CONFIG, after + seconds(11), None),
+            breaker
+                .failed(CONFIG, after + seconds(11), false, None)
+                .is_none(),
             "not for the first time"
         );
         assert!(!breaker.may_be_asked(CONFIG, after + seconds(20)));
         assert!(breaker.may_be_asked(CONFIG, after + seconds(21)));
-        assert_eq!(breaker.answered(after + seconds(21)), 4);
+        assert_eq!(breaker.answered(after + seconds(21)).forgotten, 4);
         assert!(breaker.may_be_asked(CONFIG, after + seconds(21)));
         assert!(breaker.may_be_asked(CONFIG, after + seconds(21)));
     }
@@ -132,9 +193,9 @@ mod tests {
     fn an_answer_between_failures_counts() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for _ in 0..10 {
-            assert!(!breaker.failed(CONFIG, now, None));
-            assert!(!breaker.failed(CONFIG, now, None));
-            assert_eq!(breaker.answered(now), 2);
+            assert!(breaker.failed(CONFIG, now, false, None).is_none());
+            assert!(breaker.failed(CONFIG, now, false, None).is_none());
+            assert_eq!(breaker.answered(now).forgotten, 2);
         }
         assert!(breaker.may_be_asked(CONFIG, now));
     }
@@ -142,10 +203,14 @@ mod tests {
     #[test]
     fn who_asks_for_a_rest_gets_it_within_bounds() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
-        assert!(breaker.failed(CONFIG, now, Some(seconds(5))));
+        assert!(
+            breaker
+                .failed(CONFIG, now, false, Some(seconds(5)))
+                .is_some()
+        );
         assert!(!breaker.may_be_asked(CONFIG, now + seconds(4)));
         assert!(breaker.may_be_asked(CONFIG, now + seconds(5)));
-        breaker.failed(CONFIG, now, Some(seconds(3600)));
+        breaker.failed(CONFIG, now, false, Some(seconds(3600)));
         assert!(breaker.may_be_asked(CONFIG, now + seconds(60)));
     }
 
@@ -154,9 +219,9 @@ mod tests {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for cut in 1..=3 {
             assert!(breaker.may_be_asked(CONFIG, now));
-            let forgotten = breaker.answered(now);
+            let forgotten = breaker.answered(now).forgotten;
             breaker.remember(forgotten);
-            assert_eq!(breaker.failed(CONFIG, now, None), cut == 3);
+            assert_eq!(breaker.failed(CONFIG, now, false, None).is_some(), cut == 3);
         }
         assert!(!breaker.may_be_asked(CONFIG, now + seconds(9)));
     }
@@ -164,14 +229,44 @@ mod tests {
     #[test]
     fn what_was_asked_before_a_rest_neither_ends_nor_shortens_it() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
-        assert!(breaker.failed(CONFIG, now + seconds(1), Some(seconds(30))));
+        assert!(
+            breaker
+                .failed(CONFIG, now + seconds(1), false, Some(seconds(30)))
+                .is_some()
+        );
         breaker.answered(now);
         for _ in 0..5 {
-            breaker.failed(CONFIG, now + seconds(2), None);
+            breaker.failed(CONFIG, now + seconds(2), false, None);
         }
-        breaker.failed(CONFIG, now + seconds(2), Some(seconds(1)));
+        breaker.failed(CONFIG, now + seconds(2), false, Some(seconds(1)));
         assert!(!breaker.may_be_asked(CONFIG, now + seconds(30)));
         assert!(breaker.may_be_asked(CONFIG, now + seconds(31)));
+    }
+
+    #[test]
+    fn who_asks_for_all_and_leaves_lets_the_next_ask() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        assert!(
+            breaker
+                .failed(CONFIG, now, true, Some(seconds(5)))
+                .is_some()
+        );
+        assert!(breaker.is_limit());
+        breaker.left(now);
+        assert!(!breaker.may_be_asked(CONFIG, now + seconds(4)));
+        let trial = now + seconds(5);
+        assert!(breaker.may_be_asked(CONFIG, trial));
+        breaker.left(now);
+        assert!(!breaker.may_be_asked(CONFIG, trial), "another has left");
+        breaker.left(trial);
+        let next = trial + seconds(1);
+        assert!(breaker.may_be_asked(CONFIG, next));
+        assert!(!breaker.may_be_asked(CONFIG, next), "one asks");
+        // A failure is no leaving, even if it is not one too many.
+        assert!(breaker.failed(CONFIG, next, false, None).is_none());
+        breaker.left(next);
+        assert!(!breaker.may_be_asked(CONFIG, next + seconds(9)));
+        assert!(breaker.answered(next).is_back);
     }
 
     /// What may happen to a breaker: the time since what happened before, in seconds, and what.
@@ -223,7 +318,7 @@ mod tests {
                         }
                     }
                     Happens::Failed(rest) if waiting.pop_front().is_some() => {
-                        let opened = breaker.failed(CONFIG, now, rest.map(seconds));
+                        let opened = breaker.failed(CONFIG, now, false, rest.map(seconds)).is_some();
                         prop_assert!(!opened || told.is_none());
                         if opened || told.is_some() && (rest.is_some() || breaker.failures >= 3) {
                             let until = now + rest.map_or(CONFIG.rest, seconds).min(MAX_ASKED_REST);
@@ -231,7 +326,11 @@ mod tests {
                             told = Some((now, until));
                         }
                     }
-                    Happens::Left => drop(waiting.pop_front()),
+                    Happens::Left => {
+                        if let Some(asked) = waiting.pop_front() {
+                            breaker.left(asked);
+                        }
+                    }
                     Happens::Failed(_) => {}
                 }
             }
