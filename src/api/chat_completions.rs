@@ -54,7 +54,7 @@ pub(super) struct ChatCompletionRequest {
 #[utoipa::path(
     post, path = "/v1/chat/completions", tag = "openai", operation_id = "createChatCompletion",
     request_body = ChatCompletionRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key and body attach to the same stream")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key and body attach to the same stream, unless it failed before its first token with a `retryable` error")),
     responses(
         (status = 200, description = "The answer; with `stream: true`, its chunks",
             content((Object = "application/json"), (String = "text/event-stream")),

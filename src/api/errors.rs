@@ -16,7 +16,7 @@ pub(super) async fn explain(request: HttpRequest) -> Result<HttpResponse, ApiErr
     {
         let (status, title) = (code.status().as_u16(), code.title());
         let again = if code.retryable() {
-            "may succeed later"
+            "may succeed later, unless x-should-retry is false"
         } else {
             "will fail again"
         };

@@ -43,6 +43,8 @@ pub struct ApiError {
     code: Code,
     detail: String,
     param: Option<String>,
+    /// Whether the same request may succeed later, where that is not what the code says.
+    retryable: Option<bool>,
     retry_after: Option<Duration>,
     quota: Option<Box<Quota>>,
     allow: Option<String>,
@@ -56,6 +58,7 @@ impl ApiError {
             code,
             detail: detail.into(),
             param: None,
+            retryable: None,
             retry_after: None,
             quota: None,
             allow: None,
@@ -152,7 +155,7 @@ impl ApiError {
                 "Bearer error=\"insufficient_scope\"",
             ));
         }
-        if meaning.retryable {
+        if self.retryable.unwrap_or(meaning.retryable) {
             let after = self.retry_after.unwrap_or(Duration::from_secs(1));
             let after = after.clamp(Duration::from_millis(1), Duration::from_secs(59));
             let millis = after.as_millis();
@@ -211,10 +214,22 @@ pub(super) struct ProblemError {
     /// A coarse kind.
     #[serde(rename = "type")]
     kind: String,
-    /// The stable code for programs.
+    /// The stable code for programs; `/errors/{code}` explains it.
+    #[schema(schema_with = codes)]
     code: String,
     /// The field, header or parameter that is wrong.
     param: Option<String>,
+}
+
+/// Every code there is.
+fn codes() -> utoipa::openapi::Object {
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::Type::String)
+        .description(Some(
+            "The stable code for programs; `/errors/{code}` explains it.",
+        ))
+        .enum_values(Some(Code::ALL.iter().map(|code| code.name())))
+        .build()
 }
 
 impl fmt::Display for ApiError {

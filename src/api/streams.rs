@@ -23,13 +23,14 @@ use crate::stream_log::{Access, IdempotencyKey, Presence};
 ///
 /// Answers with the events of a new stream. With `Last-Event-ID` it follows that stream instead and
 /// generates nothing; with an `Idempotency-Key` that was used before, it follows the stream of
-/// that request.
+/// that request, unless that failed before its first token with a `retryable` error: such a stream
+/// gives its key up.
 #[utoipa::path(
     post, path = "/v1/streams", tag = "streams", operation_id = "createStream",
     request_body = CreateStream,
     params(
         ("Last-Event-ID" = Option<String>, Header, description = "Follow the stream of this event instead of generating"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key and body attach to the same stream"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key and body attach to the same stream, unless it failed before its first token with a `retryable` error"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202 with the snapshot at once"),
     ),
     responses(

@@ -180,10 +180,18 @@ impl Index {
 
     fn find(&self, owner: &Owner, key: &IdempotencyKey) -> Result<Option<StreamId>, LogError> {
         // A tuple of references cannot look up a tuple of values; this path is not hot.
-        match self.by_key.get(&(owner.clone(), key.key.clone())) {
-            None => Ok(None),
-            Some((id, fingerprint)) if *fingerprint == key.fingerprint => Ok(Some(*id)),
-            Some(_) => Err(LogError::KeyReused),
+        let Some((id, fingerprint)) = self.by_key.get(&(owner.clone(), key.key.clone())) else {
+            return Ok(None);
+        };
+        // Its cell is asked, and not a table that its end would change: whoever has read the end
+        // finds the key free.
+        if self.streams.get(id).is_none_or(|cell| cell.is_void()) {
+            return Ok(None);
+        }
+        if *fingerprint == key.fingerprint {
+            Ok(Some(*id))
+        } else {
+            Err(LogError::KeyReused)
         }
     }
 
@@ -197,7 +205,15 @@ impl Index {
             }
         }
         if let Some(key) = cell.idempotency_key() {
-            self.by_key.remove(&(cell.owner().clone(), key.to_owned()));
+            let key = (cell.owner().clone(), key.to_owned());
+            // Another stream has it since this one gave it up.
+            if self
+                .by_key
+                .get(&key)
+                .is_some_and(|(holder, _)| *holder == id)
+            {
+                self.by_key.remove(&key);
+            }
         }
         Some(cell)
     }

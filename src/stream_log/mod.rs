@@ -27,7 +27,7 @@ use crate::stream::{Batch, Owner, StreamId, Terminal};
 /// A place where streams are kept: the product's heart, behind the one trait.
 pub trait StreamLog: Send + Sync {
     /// Creates a stream with its start entry, or finds the one that the same owner created with
-    /// the same idempotency key.
+    /// the same idempotency key. A stream that [is void](Description::is_void) has given up its key.
     ///
     /// # Errors
     /// [`LogError::Full`] when there is no room for another stream, [`LogError::KeyReused`] when
@@ -79,7 +79,8 @@ pub trait StreamLog: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Description>, LogError>>;
 
-    /// Finds the stream that the owner created with this idempotency key.
+    /// Finds the stream that the owner created with this idempotency key, unless it
+    /// [is void](Description::is_void).
     ///
     /// # Errors
     /// [`LogError::KeyReused`] when the key was used for another request.
@@ -212,6 +213,23 @@ impl Description {
             Some(Terminal::Done { .. }) => Status::Done,
             Some(Terminal::Error { .. }) => Status::Error,
         }
+    }
+
+    /// Whether the stream failed before anybody had any of its answer, in a way that may pass. It
+    /// gives its idempotency key up: who sends the request again is to get another answer, not the
+    /// same failure for as long as the stream is kept.
+    #[must_use]
+    pub const fn is_void(&self) -> bool {
+        is_void(self.last_seq, self.terminal.as_ref())
+    }
+}
+
+/// [`Description::is_void`] of a stream with this last entry. An end that is entry 1 has only the
+/// start before it.
+pub(crate) const fn is_void(last_seq: u64, terminal: Option<&Terminal>) -> bool {
+    match terminal {
+        Some(Terminal::Error { error, .. }) => last_seq == 1 && error.retryable,
+        Some(Terminal::Done { .. }) | None => false,
     }
 }
 

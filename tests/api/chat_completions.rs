@@ -137,33 +137,93 @@ fn tool_calls_and_unknown_fields_pass_through_and_come_back() {
 #[test]
 fn a_failure_before_the_first_token_has_a_status_of_its_own() {
     type Script = fn(&mut Exchange);
-    let table: [(Script, u16, &str); 6] = [
+    let table: [(Script, u16, &str, bool); 10] = [
         (
             |e| e.answer("429 Too Many Requests", "", ""),
             429,
             "upstream_rate_limited",
+            true,
         ),
         (
             |e| e.answer("400 Bad Request", "", r#"{"error":{"message":"too long"}}"#),
             400,
             "upstream_refused",
+            false,
+        ),
+        // Our own credentials: the same again next time.
+        (
+            |e| e.answer("401 Unauthorized", "Retry-After: 3\r\n", ""),
+            502,
+            "upstream_error",
+            false,
+        ),
+        (|e| e.answer("500 Oh", "", ""), 502, "upstream_error", true),
+        (
+            |e| e.answer("200 OK", "Content-Type: text/html\r\n", "<html>"),
+            502,
+            "upstream_invalid",
+            false,
         ),
         (
-            |e| e.answer("401 Unauthorized", "", ""),
+            |e| e.answer("302 Found", "Location: /\r\n", ""),
             502,
-            "upstream_failed",
+            "upstream_invalid",
+            false,
         ),
-        (|e| e.answer("500 Oh", "", ""), 502, "upstream_failed"),
-        (|_| {}, 502, "upstream_failed"),
-        (Exchange::hold, 504, "upstream_timeout"),
+        (|e| e.raw("SSH-2.0-x\r\n"), 502, "upstream_invalid", false),
+        (
+            |e| {
+                e.raw(EVENTS);
+                e.event("{");
+            },
+            502,
+            "upstream_invalid",
+            false,
+        ),
+        (|_| {}, 502, "upstream_incomplete", true),
+        (Exchange::hold, 504, "first_token_timeout", true),
     ];
-    for (script, status, code) in table {
+    for (script, status, code, again) in table {
+        let (_upstream, server) = upstream(script);
         for stream in [true, false] {
-            let (_upstream, server) = upstream(script);
             let response = ask(&server, json!({"model": "up", "stream": stream}));
-            assert_eq!(response.status, status);
-            assert_eq!(response.json()["error"]["code"], code);
+            assert_eq!(response.status, status, "{code}");
+            assert_eq!(response.header("retry-after").is_some(), again, "{code}");
+            let never = response.header("x-should-retry") == Some("false");
+            assert_eq!(never, !again, "{code}");
+            let problem = response.json();
+            assert_eq!(problem["error"]["code"], code);
+            assert_eq!(problem["type"], format!("/errors/{code}"));
+            let explained = server.get(&format!("/errors/{code}")).anonymous().send();
+            assert!(explained.text().starts_with(code));
         }
+    }
+}
+
+#[test]
+fn an_upstream_that_is_not_there_has_a_code_of_its_own() {
+    let server = Server::with(
+        "models.up = { generator = \"openai\", base_url = \"http://127.0.0.1:9/v1\" }\n",
+    );
+    let response = ask(&server, json!({"model": "up"}));
+    assert_eq!(response.status, 502);
+    assert!(response.header("retry-after").is_some());
+    assert_eq!(response.code(), "upstream_unavailable");
+}
+
+/// What ends an answer in the middle is the status of one that is not a stream.
+#[test]
+fn an_answer_at_once_that_is_cut_has_a_status_of_its_own() {
+    let server =
+        Server::with("memory.max_stream_bytes = \"64KiB\"\ngeneration.total_timeout = \"300ms\"\n");
+    for (knobs, status, code) in [
+        (json!({"text": "huge"}), 502, "stream_too_large"),
+        (json!({"stall_after": 2}), 504, "total_timeout"),
+    ] {
+        let response = ask(&server, json!({"metadata": self::knobs(knobs)}));
+        assert_eq!(response.status, status, "{code}");
+        assert_eq!(response.header("x-should-retry"), Some("false"), "{code}");
+        assert_eq!(response.code(), code);
     }
 }
 

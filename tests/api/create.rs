@@ -252,3 +252,39 @@ fn lists_show_the_callers_own_streams_newest_first() {
         .json();
     assert_eq!(others["streams"], json!([]));
 }
+
+/// A failure that may pass is not kept for the key; an answer of which there is a part is.
+#[test]
+fn a_key_is_free_again_after_a_failure_before_the_first_token() {
+    use crate::upstream::{EVENTS, Seen, Then, Upstream};
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let upstream = Upstream::start(move |_: &Seen, exchange| {
+        match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 | 1 => exchange.answer("503 Full", "", ""),
+            _ => {
+                exchange.raw(EVENTS);
+                exchange.text("part");
+            }
+        }
+        Then::Close
+    });
+    let server = Server::with(&format!(
+        "models.up = {{ generator = \"openai\", base_url = \"{}\" }}\n",
+        upstream.url()
+    ));
+    let body = json!({"model": "up", "messages": [{"role": "user", "content": "x"}]});
+    let ask = |path: &str| {
+        let request = server.post(path).header("Idempotency-Key", "k");
+        request.json(&body).send()
+    };
+    let first = ask("/v1/streams").events().rest();
+    assert_eq!(first.last().unwrap().data["error"]["retryable"], true);
+    let second = ask("/v1/streams").events().rest();
+    assert_ne!(second[0].data["stream"], first[0].data["stream"]);
+    let third = ask("/v1/streams").events().rest();
+    assert_eq!(third[1].data["text"], "part");
+    assert_eq!(third.last().unwrap().data["error"]["retryable"], true);
+    let again = ask("/v1/streams").events().rest();
+    assert_eq!(again[0].data["stream"], third[0].data["stream"]);
+    assert_eq!(upstream.seen().len(), 3);
+}

@@ -667,7 +667,7 @@ fn an_upstream_that_cannot_be_asked_for_its_models_is_said_to_be_so() {
     let body = json!({"model": "small", "prompt": "x"});
     let response = server.post("/v1/streams").json(&body).send();
     assert_eq!(response.status, 502);
-    assert_eq!(response.json()["error"]["code"], "upstream_failed");
+    assert_eq!(response.json()["error"]["code"], "upstream_error");
     let body = json!({"model": "demo", "prompt": "x"});
     assert_eq!(server.post("/v1/streams").json(&body).send().status, 200);
     let list = server.get("/v1/models").send().json();

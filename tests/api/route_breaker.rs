@@ -245,7 +245,7 @@ fn when_all_rest_the_caller_is_told_when_to_come_back() {
         assert_eq!(response.status, 502);
         let after: u64 = response.header("retry-after").unwrap().parse().unwrap();
         assert!((20..=30).contains(&after), "{after}");
-        assert_eq!(response.code(), "upstream_failed");
+        assert_eq!(response.code(), "upstream_unavailable");
     }
     assert!(
         started.elapsed() < Duration::from_secs(1),

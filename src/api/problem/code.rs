@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 
-/// The stable codes of answers that are not streams.
+/// The stable codes of answers that are not streams, those of failed generations among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each has its title in the table below")]
 pub enum Code {
@@ -33,10 +33,19 @@ pub enum Code {
     TooManyStreams,
     TooManyFailures,
     InternalError,
-    UpstreamFailed,
+    GeneratorError,
+    UpstreamUnavailable,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamIncomplete,
     UpstreamRefused,
     UpstreamRateLimited,
-    UpstreamTimeout,
+    FirstTokenTimeout,
+    IdleTimeout,
+    TotalTimeout,
+    StreamTooLarge,
+    QuotaExceeded,
+    ProducerLost,
     Overloaded,
     ServerStopping,
 }
@@ -80,10 +89,19 @@ impl Code {
         Self::TooManyStreams,
         Self::TooManyFailures,
         Self::InternalError,
-        Self::UpstreamFailed,
+        Self::GeneratorError,
+        Self::UpstreamUnavailable,
+        Self::UpstreamError,
+        Self::UpstreamInvalid,
+        Self::UpstreamIncomplete,
         Self::UpstreamRefused,
         Self::UpstreamRateLimited,
-        Self::UpstreamTimeout,
+        Self::FirstTokenTimeout,
+        Self::IdleTimeout,
+        Self::TotalTimeout,
+        Self::StreamTooLarge,
+        Self::QuotaExceeded,
+        Self::ProducerLost,
         Self::Overloaded,
         Self::ServerStopping,
     ];
@@ -180,7 +198,26 @@ impl Code {
                 true,
             ),
             Self::InternalError => ("internal_error", 500, "The server failed", false),
-            Self::UpstreamFailed => ("upstream_failed", 502, "The model failed", true),
+            Self::GeneratorError => ("generator_error", 502, "The model failed", true),
+            Self::UpstreamUnavailable => (
+                "upstream_unavailable",
+                502,
+                "The model's server cannot be reached",
+                true,
+            ),
+            Self::UpstreamError => ("upstream_error", 502, "The model's server failed", true),
+            Self::UpstreamInvalid => (
+                "upstream_invalid",
+                502,
+                "The model's server said what cannot be understood",
+                false,
+            ),
+            Self::UpstreamIncomplete => (
+                "upstream_incomplete",
+                502,
+                "The model's answer broke off",
+                true,
+            ),
             Self::UpstreamRefused => (
                 "upstream_refused",
                 400,
@@ -193,7 +230,27 @@ impl Code {
                 "The model turns requests away for now",
                 true,
             ),
-            Self::UpstreamTimeout => ("upstream_timeout", 504, "The model took too long", true),
+            Self::FirstTokenTimeout => (
+                "first_token_timeout",
+                504,
+                "The model said nothing in time",
+                true,
+            ),
+            Self::IdleTimeout => ("idle_timeout", 504, "The model fell silent", true),
+            Self::TotalTimeout => ("total_timeout", 504, "The answer took too long", false),
+            Self::StreamTooLarge => ("stream_too_large", 502, "The answer is too large", false),
+            Self::QuotaExceeded => (
+                "quota_exceeded",
+                429,
+                "Your plan's tokens were used up during the answer",
+                true,
+            ),
+            Self::ProducerLost => (
+                "producer_lost",
+                502,
+                "The process that made the answer is gone",
+                true,
+            ),
             Self::Overloaded => ("overloaded", 503, "The server is full", true),
             Self::ServerStopping => ("server_stopping", 503, "The server is stopping", true),
         };
@@ -217,7 +274,7 @@ impl Code {
         self.meaning().title
     }
 
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later, unless an answer says otherwise of itself.
     #[must_use]
     pub fn retryable(self) -> bool {
         self.meaning().retryable

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{ApiError, Code};
 use crate::auth::AuthError;
 use crate::generation::{Refused, StartError, UnknownModel};
-use crate::generator::InvalidPrompt;
+use crate::generator::{GeneratorError, InvalidPrompt};
 use crate::limit::{Limit, Rejection};
 use crate::stream::{Failure, FailureCode, ParseIdError};
 use crate::stream_log::LogError;
@@ -87,35 +87,47 @@ impl From<LogError> for ApiError {
     }
 }
 
-/// What a failed generation is called when its answer has not begun.
+/// A failed generation whose answer has not begun is called what it would be called in its stream.
 impl From<FailureCode> for Code {
     fn from(code: FailureCode) -> Self {
         match code {
-            FailureCode::GeneratorError
-            | FailureCode::UpstreamIncomplete
-            | FailureCode::UpstreamUnavailable
-            | FailureCode::UpstreamError
-            | FailureCode::UpstreamInvalid
-            | FailureCode::ProducerLost => Self::UpstreamFailed,
-            FailureCode::UpstreamRefused => Self::UpstreamRefused,
+            FailureCode::GeneratorError => Self::GeneratorError,
+            FailureCode::UpstreamIncomplete => Self::UpstreamIncomplete,
+            FailureCode::UpstreamUnavailable => Self::UpstreamUnavailable,
             FailureCode::UpstreamRateLimited => Self::UpstreamRateLimited,
-            FailureCode::FirstTokenTimeout
-            | FailureCode::IdleTimeout
-            | FailureCode::TotalTimeout => Self::UpstreamTimeout,
-            FailureCode::QuotaExceeded => Self::TokensExhausted,
+            FailureCode::UpstreamRefused => Self::UpstreamRefused,
+            FailureCode::UpstreamError => Self::UpstreamError,
+            FailureCode::UpstreamInvalid => Self::UpstreamInvalid,
+            FailureCode::InternalError => Self::InternalError,
+            FailureCode::FirstTokenTimeout => Self::FirstTokenTimeout,
+            FailureCode::IdleTimeout => Self::IdleTimeout,
+            FailureCode::TotalTimeout => Self::TotalTimeout,
+            FailureCode::QuotaExceeded => Self::QuotaExceeded,
             FailureCode::ServerStopping => Self::ServerStopping,
             FailureCode::Overloaded => Self::Overloaded,
-            FailureCode::InternalError | FailureCode::StreamTooLarge => Self::InternalError,
+            FailureCode::StreamTooLarge => Self::StreamTooLarge,
+            FailureCode::ProducerLost => Self::ProducerLost,
         }
     }
 }
 
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
-        let error = Self::new(failure.code.into(), failure.message);
-        match failure.retry_after_ms {
-            Some(after) => error.retry_after(Duration::from_millis(after)),
-            None => error,
+        Self {
+            retryable: Some(failure.retryable),
+            retry_after: failure.retry_after_ms.map(Duration::from_millis),
+            ..Self::new(failure.code.into(), failure.message)
+        }
+    }
+}
+
+/// Before a generation there is no failure of one, but the same is said of its generator.
+impl From<GeneratorError> for ApiError {
+    fn from(error: GeneratorError) -> Self {
+        Self {
+            retryable: Some(error.retryable),
+            retry_after: error.retry_after,
+            ..Self::new(error.code.into(), error.message)
         }
     }
 }
@@ -131,12 +143,14 @@ impl From<StartError> for ApiError {
 
 impl From<UnknownModel> for ApiError {
     fn from(error: UnknownModel) -> Self {
+        let detail = error.to_string();
         match error {
-            UnknownModel::Name(_) => {
-                Self::new(Code::ModelNotFound, error.to_string()).param("model")
-            }
-            UnknownModel::Unnamed => Self::field("model", error.to_string()),
-            UnknownModel::Unasked(_) => Self::new(Code::UpstreamFailed, error.to_string()),
+            UnknownModel::Name(_) => Self::new(Code::ModelNotFound, detail).param("model"),
+            UnknownModel::Unnamed => Self::field("model", detail),
+            UnknownModel::Unasked(cause) => Self {
+                detail,
+                ..cause.into()
+            },
         }
     }
 }
@@ -164,5 +178,25 @@ impl From<ParseIdError> for ApiError {
             ParseIdError::Cursor => Code::InvalidEventId,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One name for one thing, whether its stream had begun or not.
+    #[test]
+    fn failures_are_called_the_same_before_and_after_the_headers() {
+        let names = serde_json::to_value(<FailureCode as utoipa::PartialSchema>::schema());
+        let names = names.unwrap()["enum"].as_array().unwrap().clone();
+        assert!(names.len() >= 16);
+        for name in names {
+            let failure: FailureCode = serde_json::from_value(name).unwrap();
+            let code = Code::from(failure);
+            assert_eq!(code.name(), failure.as_str());
+            assert_eq!(code.retryable(), failure.retryable(), "{failure}");
+            assert!(Code::ALL.contains(&code), "{failure}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::Shared;
 use super::segments::Segments;
 use super::waiting::{Followers, Waiting};
 use crate::stream::{Batch, Entry, Owner, Start, StreamId, Terminal};
-use crate::stream_log::{Control, Description, LogError, NewStream, Presence, Status};
+use crate::stream_log::{Control, Description, LogError, NewStream, Presence, Status, is_void};
 
 /// What a stream takes beside its entries: the cell, its places in the index, its owner's name.
 const OVERHEAD_BYTES: usize = 1024;
@@ -134,6 +134,12 @@ impl Cell {
             Some(Terminal::Done { .. }) => Status::Done,
             Some(Terminal::Error { .. }) => Status::Error,
         }
+    }
+
+    /// Whether the stream has given up its key.
+    pub(super) fn is_void(&self) -> bool {
+        let state = self.state();
+        is_void(state.entries.next_seq() - 1, state.terminal.as_deref())
     }
 
     pub(super) fn describe(&self) -> Description {
