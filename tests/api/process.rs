@@ -180,7 +180,8 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
             tailrace(directory.path())
                 .args(["check", "--config"])
                 .arg(&path)
-                .env("EMPTY_KEY", " "),
+                .env("EMPTY_KEY", " ")
+                .env("FULL_KEY", "a-secret"),
         );
         assert_eq!(code, 2, "{text}");
         stderr
@@ -303,7 +304,7 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
             &["models.m.headers", "host", "Transfer-Encoding"],
         ),
         (
-            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\napi_key_env = \"PATH\"\nheaders = { authorization = \"b\" }",
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\napi_key_env = \"FULL_KEY\"\nheaders = { authorization = \"b\" }",
             &["models.m.headers", "authorization", "api_key_env"],
         ),
         (
