@@ -15,7 +15,9 @@ mod model;
 mod shape;
 
 pub use file::{File, LogFormat, LogSection};
-pub use model::{AnthropicConfig, ModelConfig, NamedModel, OpenAiConfig, RouteModelConfig};
+pub use model::{
+    AnthropicConfig, KeySource, ModelConfig, NamedModel, OpenAiConfig, RouteModelConfig,
+};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

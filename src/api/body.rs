@@ -104,7 +104,7 @@ async fn read(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
 fn too_large(limit: usize) -> ApiError {
     ApiError::new(
         Code::BodyTooLarge,
-        format!("the body may have {limit} bytes"),
+        format!("the body may have {limit} bytes (`http.body_limit`)"),
     )
 }
 

@@ -28,7 +28,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         println!("model     {name}: {model}{default}");
     }
     if let Some(upstream) = &config.upstream {
-        println!("models    all of {}", upstream.upstream.url);
+        println!("models    all of {upstream}");
     }
     for (name, plan) in &file.limits.plans {
         let default = if *name == file.limits.default_plan {

@@ -54,7 +54,7 @@ enum Command {
     /// Print a token (JWT) signed with a configured key
     Token(token::Arguments),
     /// Check the configuration without starting, and say what it means
-    Check,
+    Check(serve::Arguments),
 }
 
 impl Cli {
@@ -72,7 +72,9 @@ impl Cli {
                 serve::run(&Config::load_with(path, &arguments.overrides())?)
             }
             Command::Token(arguments) => token::run(&Config::load(path)?, &arguments),
-            Command::Check => check::run(&Config::load(path)?),
+            Command::Check(arguments) => {
+                check::run(&Config::load_with(path, &arguments.overrides())?)
+            }
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::config::{Config, DEVELOPMENT_PLAN, Overrides, UpstreamOverride};
 use crate::shutdown::StopSignals;
 use crate::telemetry;
 
-/// Options of `tailrace serve`.
+/// Options of `tailrace serve`, and of `check`, which says what they mean.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Arguments {
-    /// Put this server before another that speaks OpenAI's API: all its models, by their own names
+    /// Put this server in front of another that speaks OpenAI's API: all its models, by their own names
     ///
     /// The base URL that OpenAI's SDKs are given, such as `http://127.0.0.1:11434/v1` for Ollama.
     #[arg(long, value_name = "URL")]
@@ -47,6 +47,10 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         let mut signals = StopSignals::install().context("cannot take over signals")?;
         if config.development {
             greet(config, app.address())?;
+        }
+        if let Some(server) = &config.upstream {
+            let url = &server.upstream.url;
+            tracing::info!(upstream.url = %url, "All models of an upstream are served by their names");
         }
         tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
         app.run(async || signals.next().await).await

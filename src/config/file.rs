@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use figment::Error;
+use figment::error;
+use figment::value::{Dict, Value};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -38,7 +41,7 @@ pub struct File {
     pub limits: LimitSection,
     pub generation: GenerationSection,
     pub memory: MemorySection,
-    pub models: BTreeMap<String, Model>,
+    pub models: BTreeMap<String, Section>,
 }
 
 impl Default for File {
@@ -284,9 +287,61 @@ impl Default for MemorySection {
     }
 }
 
-/// What runs behind a public model name.
+/// The section of a model as it stands; what it may have depends on its `generator`.
+///
+/// No enum that serde reads by its tag: it would do so through a buffer, which forgets where in the
+/// section a mistake is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "generator", rename_all = "lowercase")]
+#[serde(transparent)]
+pub struct Section(Dict);
+
+/// The words for what runs behind a public model name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Demo,
+    Command,
+    OpenAi,
+    Anthropic,
+    Route,
+}
+
+impl Section {
+    /// What kind it says it is.
+    ///
+    /// # Errors
+    /// It does not say, or there is no such kind.
+    pub fn kind(&self) -> Result<Kind, Box<Error>> {
+        let generator = self.0.get("generator");
+        let missing = || Error::from(error::Kind::MissingField("generator".into()));
+        let generator = generator.ok_or_else(missing)?;
+        generator
+            .deserialize()
+            .map_err(|error: Error| error.with_path("generator").into())
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// It is not in the shape of its kind; with the path from here to the mistake.
+    pub fn model(&self) -> Result<Model, Box<Error>> {
+        let kind = self.kind()?;
+        let mut rest = self.0.clone();
+        rest.remove("generator");
+        let rest = Value::from(rest);
+        let model = match kind {
+            Kind::Demo => rest.deserialize().map(Model::Demo),
+            Kind::Command => rest.deserialize().map(Model::Command),
+            Kind::OpenAi => rest.deserialize().map(Model::OpenAi),
+            Kind::Anthropic => rest.deserialize().map(Model::Anthropic),
+            Kind::Route => rest.deserialize().map(Model::Route),
+        };
+        Ok(model?)
+    }
+}
+
+/// What runs behind a public model name.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Model {
     /// The demo generator.
     Demo(DemoConfig),
@@ -305,7 +360,7 @@ pub enum Model {
 #[serde(deny_unknown_fields)]
 pub struct RouteModel {
     #[serde(default)]
-    pub upstreams: Vec<Model>,
+    pub upstreams: Vec<Section>,
     #[serde(default = "rounds")]
     pub rounds: u32,
     #[serde(default = "breaker_failures")]

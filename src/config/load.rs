@@ -62,6 +62,30 @@ impl Loader {
             .map_err(|_| self.wrong(key, format!("{} is not text", path.display())))
     }
 
+    /// What the variable holds that the configuration names here.
+    fn variable(&self, key: &str, name: &str) -> Result<String, ConfigError> {
+        let first = name.bytes().next().unwrap_or_default();
+        let is_name = (first.is_ascii_alphabetic() || first == b'_')
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_name {
+            // It is not repeated: this may be the secret itself.
+            return Err(self.wrong(
+                key,
+                "expected the name of an environment variable, such as UPSTREAM_API_KEY; a secret \
+                 itself does not stand here",
+            ));
+        }
+        std::env::var(name).map_err(|error| {
+            let what = match error {
+                std::env::VarError::NotPresent => "is not set",
+                std::env::VarError::NotUnicode(_) => "is not text",
+            };
+            self.wrong(key, format!("the variable {name} {what}"))
+        })
+    }
+
     pub(super) fn load(&self, file: File) -> Result<Config, ConfigError> {
         self.check(&file)?;
         let mut keys = Vec::new();
@@ -235,12 +259,7 @@ impl Loader {
             found.push(KeyMaterial::Secret(secret.as_bytes().to_vec()));
         }
         if let Some(name) = &entry.secret_env {
-            let secret = std::env::var(name).map_err(|_| {
-                self.wrong(
-                    format!("{path}.secret_env"),
-                    format!("the variable {name} is not set"),
-                )
-            })?;
+            let secret = self.variable(&format!("{path}.secret_env"), name)?;
             found.push(KeyMaterial::Secret(secret.into_bytes()));
         }
         if let Some(file) = &entry.secret_file {

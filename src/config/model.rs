@@ -1,6 +1,7 @@
 //! What runs behind each public model name, checked.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::generator::MaxTokensField;
 use crate::generator::command::CommandConfig;
@@ -36,22 +37,81 @@ impl ModelConfig {
     }
 }
 
-/// For people: the kind, and where it is.
+/// For people: the kind, where it is, where its key is from, what bounds it has.
 impl fmt::Display for ModelConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Demo(_) => formatter.write_str("demo"),
             Self::Command(command) => write!(formatter, "command {}", command.program),
-            Self::OpenAi(server) => write!(formatter, "openai {}", server.upstream.url),
-            Self::Anthropic(server) => write!(formatter, "anthropic {}", server.upstream.url),
+            Self::OpenAi(server) => write!(formatter, "openai {server}"),
+            Self::Anthropic(server) => {
+                formatter.write_str("anthropic ")?;
+                describe(formatter, &server.upstream, &server.key)
+            }
             Self::Route(route) => {
-                formatter.write_str("route")?;
-                for (at, upstream) in route.upstreams.iter().enumerate() {
-                    let comma = if at == 0 { "" } else { "," };
-                    write!(formatter, "{comma} {}", upstream.model)?;
+                let RouteConfig { rounds, breaker } = &route.route;
+                let rest = humantime::format_duration(breaker.rest);
+                let failures = breaker.failures;
+                write!(
+                    formatter,
+                    "route, {rounds} rounds, {rest} of rest after {failures} failures in a row"
+                )?;
+                for upstream in &route.upstreams {
+                    write!(formatter, "\n            {}", upstream.model)?;
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+/// For people, as [`ModelConfig`].
+impl fmt::Display for OpenAiConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(formatter, &self.upstream, &self.key)
+    }
+}
+
+fn describe(
+    formatter: &mut fmt::Formatter<'_>,
+    upstream: &UpstreamConfig,
+    key: &KeySource,
+) -> fmt::Result {
+    write!(formatter, "{} ({key}", upstream.url)?;
+    let times = &upstream.timeouts;
+    for (what, time) in [
+        ("connect", Some(upstream.connect_timeout)),
+        ("first token", times.first_token),
+        ("idle", times.idle),
+        ("total", times.total),
+    ] {
+        if let Some(time) = time {
+            write!(formatter, ", {what} {}", humantime::format_duration(time))?;
+        }
+    }
+    formatter.write_str(")")
+}
+
+/// Where the key of a server is from. Never the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// It has none.
+    None,
+    /// A variable.
+    Variable(String),
+    /// A file.
+    File(PathBuf),
+    /// It stands among the configured headers.
+    Headers,
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => formatter.write_str("no key"),
+            Self::Variable(name) => write!(formatter, "key from the variable {name}"),
+            Self::File(path) => write!(formatter, "key from the file {}", path.display()),
+            Self::Headers => formatter.write_str("key in `headers`"),
         }
     }
 }
@@ -79,6 +139,8 @@ pub struct NamedModel {
 pub struct OpenAiConfig {
     /// Where it is.
     pub upstream: UpstreamConfig,
+    /// Where its key is from.
+    pub key: KeySource,
     /// Its own name for the model; the public one if absent.
     pub model: Option<String>,
     /// What it calls the most tokens of an answer; as the client does if absent.
@@ -90,6 +152,8 @@ pub struct OpenAiConfig {
 pub struct AnthropicConfig {
     /// Where it is.
     pub upstream: UpstreamConfig,
+    /// Where its key is from.
+    pub key: KeySource,
     /// Its own name for the model; the public one if absent.
     pub model: Option<String>,
     /// The most tokens of an answer to a request that does not say.

@@ -4,6 +4,8 @@
 use figment::Error;
 use figment::error::{Actual, Kind};
 
+use super::file::Kind as Generator;
+
 /// Describes each of the errors on a line of its own.
 pub(super) fn describe(errors: &Error) -> String {
     let lines: Vec<String> = errors
@@ -27,7 +29,47 @@ fn line(error: &Error) -> String {
         },
     };
     let key = error.path.join(".");
-    let what = match &error.kind {
+    let refused = match error.path.first().map(String::as_str) {
+        Some("upstream") => &["model", "max_tokens"][..],
+        _ => &[],
+    };
+    join(&origin, &key, &what(&error.kind, &key, refused))
+}
+
+/// Describes what is wrong in a section of a model.
+pub(super) fn describe_section(
+    origin: &str,
+    section: &str,
+    generator: Option<Generator>,
+    errors: Box<Error>,
+) -> String {
+    let refused = match generator {
+        Some(Generator::OpenAi) => &["max_tokens"][..],
+        Some(Generator::Anthropic) => &["max_tokens_field"],
+        _ => &[],
+    };
+    let line = |error: Error| {
+        let mut path = vec![section.to_owned()];
+        path.extend(error.path);
+        let key = path.join(".");
+        join(origin, &key, &what(&error.kind, &key, refused))
+    };
+    let lines: Vec<String> = (*errors).into_iter().map(line).collect();
+    lines.join("\n")
+}
+
+fn join(origin: &str, key: &str, what: &str) -> String {
+    if key.is_empty() {
+        format!("{origin}: {what}")
+    } else {
+        format!("{origin}: `{key}`: {what}")
+    }
+}
+
+/// What is wrong at a key. `refused` are the settings that the section has in its shape (it shares
+/// that with others) and refuses.
+fn what(kind: &Kind, key: &str, refused: &[&str]) -> String {
+    match kind {
         // A syntax error: its first and last lines, without the line of the file between them.
         Kind::Message(message) if key.is_empty() => {
             let mut lines = message.lines();
@@ -37,10 +79,22 @@ fn line(error: &Error) -> String {
                 .map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"))
         }
         Kind::Message(message) => message.clone(),
+        Kind::InvalidType(Actual::Map, expected) if expected == "a sequence" => {
+            format!("expected a list of sections: write [[{key}]], with double brackets")
+        }
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            let expected = match expected.as_str() {
+                "a duration" => "a time with its unit, such as \"10s\" or \"250ms\"",
+                other => other,
+            };
             format!("expected {expected}, found {}", kind_of(found))
         }
         Kind::UnknownField(name, known) => {
+            let known: Vec<&str> = known
+                .iter()
+                .copied()
+                .filter(|known| !refused.contains(known))
+                .collect();
             format!(
                 "there is no setting {name:?} here; there are {}",
                 known.join(", ")
@@ -49,11 +103,6 @@ fn line(error: &Error) -> String {
         Kind::MissingField(name) => format!("{name} is missing"),
         Kind::UnknownVariant(_, known) => format!("expected one of {}", known.join(", ")),
         other => other.to_string(),
-    };
-    if key.is_empty() {
-        format!("{origin}: {what}")
-    } else {
-        format!("{origin}: `{key}`: {what}")
     }
 }
 

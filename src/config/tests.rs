@@ -35,7 +35,8 @@ fn uncommented(keep_examples: bool) -> String {
 fn the_example_tells_the_defaults() {
     let mut file = parse(&uncommented(false));
     let demo = file.models.remove("demo");
-    assert_eq!(demo, Some(Model::Demo(DemoConfig::default())));
+    let demo = demo.unwrap().model().unwrap();
+    assert_eq!(demo, Model::Demo(DemoConfig::default()));
     let plans = std::mem::take(&mut file.limits.plans);
     assert!(plans.contains_key(&file.limits.default_plan));
     let defaults = File::default();

@@ -1,5 +1,7 @@
 //! What every backend of [`StreamLog`] must do: generic checks, run by each backend's own tests.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::time::Duration;
@@ -49,7 +51,7 @@ pub(super) fn done() -> Terminal {
     }
 }
 
-fn failed() -> Terminal {
+pub(super) fn failed() -> Terminal {
     Terminal::Error {
         error: Failure::new(FailureCode::IdleTimeout, "quiet"),
         usage: Usage::default(),
@@ -117,8 +119,8 @@ pub(super) async fn all(log: &dyn StreamLog) {
     streams_belong_to_their_owner(log).await;
     control_is_told_once(log).await;
     each_visit_is_told(log).await;
-    idempotency_keys_find_their_stream(log).await;
-    a_void_stream_gives_up_its_key(log).await;
+    keys::find_their_stream(log).await;
+    keys::are_given_up_by_void_streams(log).await;
     lists_are_newest_first(log).await;
     removal_is_at_once_and_followers_are_told(log).await;
 }
@@ -317,85 +319,6 @@ async fn each_visit_is_told(log: &dyn StreamLog) {
     }
     let again = poll_fn(|context| writer.poll_control(context)).now_or_never();
     assert_eq!(again, None, "and each is told once");
-}
-
-async fn idempotency_keys_find_their_stream(log: &dyn StreamLog) {
-    let (ann, ben) = (owner("ann"), owner("ben"));
-    let first = new_stream(&ann, Some(("k", 1)));
-    let id = first.id;
-    let created = log.create(first).await.unwrap();
-    let again = log.create(new_stream(&ann, Some(("k", 1)))).await.unwrap();
-    assert!(matches!(again, Created::Existing(existing) if existing == id));
-    let reused = log.create(new_stream(&ann, Some(("k", 2)))).await;
-    assert_eq!(reused.err(), Some(LogError::KeyReused));
-    let others = log.create(new_stream(&ben, Some(("k", 2)))).await.unwrap();
-    assert!(
-        matches!(others, Created::New(_)),
-        "keys are told apart by owner"
-    );
-    let key = |byte| IdempotencyKey {
-        key: "k".into(),
-        fingerprint: [byte; 32],
-    };
-    assert_eq!(log.find(&ann, &key(1)).await, Ok(Some(id)));
-    assert_eq!(log.find(&ann, &key(2)).await, Err(LogError::KeyReused));
-    log.remove(Access::Owner(&ann), id).await.unwrap();
-    assert_eq!(log.find(&ann, &key(1)).await, Ok(None));
-    drop(created);
-}
-
-/// A failure that may pass, before the first token, is not the answer to every repetition; what a
-/// reader may have a part of is, and so is what fails each time.
-async fn a_void_stream_gives_up_its_key(log: &dyn StreamLog) {
-    let owner = owner("void");
-    let key = |key: &str| IdempotencyKey {
-        key: key.into(),
-        fingerprint: [1; 32],
-    };
-    let refused = Terminal::Error {
-        error: Failure::new(FailureCode::UpstreamRefused, "no"),
-        usage: Usage::default(),
-    };
-    for (name, texts, end, is_kept) in [
-        ("void", &[][..], failed(), false),
-        ("begun", &["a"], failed(), true),
-        ("refused", &[], refused, true),
-        ("done", &[], done(), true),
-    ] {
-        let new = new_stream(&owner, Some((name, 1)));
-        let id = new.id;
-        let Ok(Created::New(mut writer)) = log.create(new).await else {
-            panic!("{name}: expected a new stream");
-        };
-        write(&mut writer, texts).await.unwrap();
-        assert_eq!(log.find(&owner, &key(name)).await, Ok(Some(id)), "{name}");
-        close(&mut writer, &end).await.unwrap();
-        let found = log.find(&owner, &key(name)).await;
-        assert_eq!(found, Ok(is_kept.then_some(id)), "{name}");
-        let description = log.describe(Access::Owner(&owner), id).await.unwrap();
-        assert_eq!(description.is_void(), !is_kept, "{name}");
-        // What was given up is free for any request, and is then the new stream's.
-        let again = new_stream(&owner, Some((name, 2)));
-        let second = again.id;
-        match log.create(again).await {
-            Ok(Created::New(_writer)) if !is_kept => {
-                let reused = log.find(&owner, &key(name)).await;
-                assert_eq!(reused, Err(LogError::KeyReused), "{name}");
-            }
-            Err(LogError::KeyReused) if is_kept => continue,
-            _ => panic!("{name}"),
-        }
-        // It lost its writer without a token, which may pass too; its key is found no more.
-        assert_eq!(log.find(&owner, &key(name)).await, Ok(None), "{name}");
-        let new = new_stream(&owner, Some((name, 1)));
-        let third = new.id;
-        let _writer = log.create(new).await.unwrap();
-        for gone in [id, second] {
-            log.remove(Access::Owner(&owner), gone).await.unwrap();
-        }
-        let found = log.find(&owner, &key(name)).await;
-        assert_eq!(found, Ok(Some(third)), "forgetting the others leaves it");
-    }
 }
 
 async fn lists_are_newest_first(log: &dyn StreamLog) {

@@ -674,6 +674,21 @@ fn an_upstream_that_cannot_be_asked_for_its_models_is_said_to_be_so() {
     assert_eq!(list["data"][0]["id"], "demo", "ours are there");
 }
 
+/// Its refusal is of our question, and nothing that the client could mend.
+#[test]
+fn an_upstream_that_has_no_list_of_models_is_not_the_clients_fault() {
+    let upstream = Upstream::start(|_, exchange| {
+        exchange.answer("404 Not Found", "", "{\"detail\": \"Not Found\"}");
+        Then::Close
+    });
+    let server = Server::with(&format!("upstream.base_url = \"{}\"\n", upstream.url()));
+    let body = json!({"model": "small", "prompt": "x"});
+    let response = server.post("/v1/streams").json(&body).send();
+    assert_eq!(response.status, 502);
+    assert_eq!(response.header("x-should-retry"), Some("false"));
+    assert_eq!(response.code(), "upstream_error");
+}
+
 /// Names that are not there are looked up before anything is admitted, so all callers of all workers
 /// share one question.
 #[test]

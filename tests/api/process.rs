@@ -179,11 +179,20 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         let (code, _, stderr) = output(
             tailrace(directory.path())
                 .args(["check", "--config"])
-                .arg(&path),
+                .arg(&path)
+                .env("EMPTY_KEY", " ")
+                .env("FULL_KEY", "a-secret"),
         );
         assert_eq!(code, 2, "{text}");
         stderr
     };
+    std::fs::write(directory.path().join("two-lines"), "a-secret\nb\n").unwrap();
+    std::fs::write(directory.path().join("empty"), "\n").unwrap();
+    let offered = check("[models.m]\ngenerator = \"openai\"\nx = 1");
+    assert!(
+        offered.contains("max_tokens_field") && !offered.contains("max_tokens,"),
+        "{offered}"
+    );
     for (text, words) in [
         (
             "workers = \"many\"",
@@ -251,6 +260,66 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
             &["tailrace.toml", "upstream.model", "[models.NAME]"],
         ),
         (
+            "[models.m]\nbase_url = \"http://a/\"",
+            &["tailrace.toml", "models.m", "generator is missing"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\nfirst_token_timeout = \"5\"",
+            &["models.m.first_token_timeout", "\"10s\""],
+        ),
+        (
+            "[models.m]\ngenerator = \"route\"\n[[models.m.upstreams]]\ngenerator = \"demo\"\n[[models.m.upstreams]]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\nfirst_token_timeout = 5",
+            &["models.m.upstreams[1].first_token_timeout", "\"10s\""],
+        ),
+        (
+            "[models.m]\ngenerator = \"route\"\n[[models.m.upstreams]]\ngenerator = \"openai\"\nbase_ulr = \"http://a/\"",
+            &["`models.m.upstreams[0].base_ulr`", "base_url"],
+        ),
+        (
+            "[models.m]\ngenerator = \"route\"\n[[models.m.upstreams]]\ngenerator = \"magic\"",
+            &["`models.m.upstreams[0].generator`", "demo, command"],
+        ),
+        (
+            "[models.m]\ngenerator = \"route\"\n[models.m.upstreams]\ngenerator = \"demo\"",
+            &["`models.m.upstreams`", "[[models.m.upstreams]]"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/v1/chat/completions\"",
+            &["models.m.base_url", "expected http://a/v1,"],
+        ),
+        (
+            "[upstream]\nbase_url = \"http://a/v1/chat/completions/\"",
+            &["upstream.base_url", "expected http://a/v1,"],
+        ),
+        (
+            "[models.m]\ngenerator = \"anthropic\"\nbase_url = \"https://a/v1/messages\"",
+            &["models.m.base_url", "expected https://a,"],
+        ),
+        (
+            "[models.m]\ngenerator = \"anthropic\"",
+            &["`models.m`", "api_key_env", "api.anthropic.com"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\nheaders = { host = \"b\" }",
+            &["models.m.headers", "host", "Transfer-Encoding"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\napi_key_env = \"FULL_KEY\"\nheaders = { authorization = \"b\" }",
+            &["models.m.headers", "authorization", "api_key_env"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\napi_key_env = \"EMPTY_KEY\"",
+            &["models.m.api_key_env", "EMPTY_KEY", "no key"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\napi_key_file = \"two-lines\"",
+            &["models.m.api_key_file", "one line"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\napi_key_file = \"empty\"",
+            &["models.m.api_key_file", "empty", "no key"],
+        ),
+        (
             "default_model = \"x\"",
             &["tailrace.toml", "default_model", "x"],
         ),
@@ -313,6 +382,14 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
             &["tailrace.toml", "line 2"][..],
         ),
         (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\napi_key_env = \"sk-a-secret\"",
+            &["models.m.api_key_env", "name of an environment variable"],
+        ),
+        (
+            "[models.m]\ngenerator = \"openai\"\nbase_url = \"http://a/\"\napi_key_file = \"two-lines\"",
+            &["models.m.api_key_file"],
+        ),
+        (
             "[[auth.keys]]\nsecret = [\"a-secret-list\"]",
             &["auth.keys.0.secret", "a list"],
         ),
@@ -349,6 +426,41 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         "{}",
         bind.2
     );
+}
+
+#[test]
+fn a_check_says_what_the_models_are_and_no_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tailrace.toml");
+    let text = "[models.m]\ngenerator = \"route\"\nrounds = 3\n[[models.m.upstreams]]\ngenerator = \"openai\"\nbase_url = \"http://a/v1\"\napi_key_env = \"KEY\"\nfirst_token_timeout = \"10s\"\n[[models.m.upstreams]]\ngenerator = \"anthropic\"\napi_key_file = \"claude.key\"\n";
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(directory.path().join("claude.key"), "a-secret\n").unwrap();
+    let (code, stdout, stderr) = output(
+        tailrace(directory.path())
+            .args(["check", "--upstream", "http://b/v1", "--config"])
+            .arg(&path)
+            .env("KEY", "a-secret"),
+    );
+    assert_eq!(code, 0, "{stderr}");
+    for words in [
+        "3 rounds",
+        "openai http://a/v1 (key from the variable KEY, connect 5s, first token 10s)",
+        "anthropic https://api.anthropic.com (key from the file claude.key",
+        "all of http://b/v1 (no key",
+    ] {
+        assert!(stdout.contains(words), "{words:?} in {stdout}");
+    }
+    assert!(!stdout.contains("a-secret"), "{stdout}");
+}
+
+#[test]
+fn a_server_with_an_upstream_names_it_at_its_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = tailrace(directory.path());
+    command.args(["serve", "--upstream", "http://127.0.0.1:9/v1"]);
+    let program = Program::start(command);
+    let log = program.log.lock().unwrap().clone();
+    assert!(log.contains("http://127.0.0.1:9/v1"), "{log}");
 }
 
 #[test]

@@ -147,10 +147,19 @@ impl From<UnknownModel> for ApiError {
         match error {
             UnknownModel::Name(_) => Self::new(Code::ModelNotFound, detail).param("model"),
             UnknownModel::Unnamed => Self::field("model", detail),
-            UnknownModel::Unasked(cause) => Self {
-                detail,
-                ..cause.into()
-            },
+            UnknownModel::Unasked(cause) => {
+                let error = Self::from(cause);
+                // It was our request for its list that was refused, not the client's.
+                let code = match error.code {
+                    Code::UpstreamRefused => Code::UpstreamError,
+                    code => code,
+                };
+                Self {
+                    code,
+                    detail,
+                    ..error
+                }
+            }
         }
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{LEAST_TIME, Loader};
-use crate::config::file::{CommandModel, Model, RouteModel};
-use crate::config::{ConfigError, ModelConfig, NamedModel, RouteModelConfig};
+use crate::config::file::{CommandModel, Model, RouteModel, Section};
+use crate::config::{ConfigError, ModelConfig, NamedModel, RouteModelConfig, shape};
 use crate::generator::command::CommandConfig;
 use crate::generator::route::{BreakerConfig, RouteConfig};
 
 impl Loader {
     /// The model in the section `models.<name>`.
-    pub(super) fn model(&self, name: &str, model: &Model) -> Result<ModelConfig, ConfigError> {
+    pub(super) fn model(&self, name: &str, settings: &Section) -> Result<ModelConfig, ConfigError> {
         if name.is_empty() || name.len() > 128 || !name.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(self.wrong(
@@ -20,10 +20,19 @@ impl Loader {
             ));
         }
         let section = format!("models.{name}");
-        match model {
-            Model::Route(route) => self.route(&section, route),
-            model => self.generator(&section, model),
+        match self.shape(&section, settings)? {
+            Model::Route(route) => self.route(&section, &route),
+            model => self.generator(&section, &model),
         }
+    }
+
+    /// What the section says, in the shape of its kind.
+    fn shape(&self, section: &str, settings: &Section) -> Result<Model, ConfigError> {
+        settings.model().map_err(|error| {
+            let kind = settings.kind().ok();
+            let described = shape::describe_section(&self.origin, section, kind, error);
+            ConfigError::Shape(described)
+        })
     }
 
     /// What answers by itself.
@@ -80,8 +89,9 @@ impl Loader {
         }
         self.time(&key("breaker_rest"), route.breaker_rest, LEAST_TIME)?;
         let mut upstreams: Vec<NamedModel> = Vec::new();
-        for (at, model) in route.upstreams.iter().enumerate() {
-            let model = self.generator(&key(&format!("upstreams[{at}]")), model)?;
+        for (at, settings) in route.upstreams.iter().enumerate() {
+            let section = key(&format!("upstreams[{at}]"));
+            let model = self.generator(&section, &self.shape(&section, settings)?)?;
             let name = model.log_name();
             let same = upstreams
                 .iter()
