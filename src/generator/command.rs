@@ -387,7 +387,7 @@ mod tests {
                 r#"{"error":{"message":"no","retryable":true}}"#,
                 Output::Auto
             ),
-            Err(GeneratorError::retryable("no"))
+            Err(GeneratorError::retryable("no").because("the model's program said so"))
         );
     }
 }
