@@ -81,24 +81,20 @@ fn rate_limited() -> GeneratorError {
 
 /// Sent again, the request meets the same key.
 fn credentials_refused() -> GeneratorError {
-    GeneratorError {
-        retryable: false,
-        ..GeneratorError::new(
-            FailureCode::UpstreamError,
-            "the upstream refuses this server's credentials or account",
-        )
-    }
+    GeneratorError::new(
+        FailureCode::UpstreamError,
+        "the upstream refuses this server's credentials or account",
+    )
+    .ours_to_mend()
 }
 
 /// What is configured is not there. Another upstream may have it.
 fn missing() -> GeneratorError {
-    GeneratorError {
-        retryable: false,
-        ..GeneratorError::new(
-            FailureCode::UpstreamError,
-            "the upstream does not know this model or path",
-        )
-    }
+    GeneratorError::new(
+        FailureCode::UpstreamError,
+        "the upstream does not know this model or path",
+    )
+    .ours_to_mend()
 }
 
 /// The request is not one that this upstream serves; it says so itself. What it says may repeat the
