@@ -231,7 +231,7 @@ fn each_failure_has_one_line_with_its_cause() {
             },
             "WARN",
             "upstream_error",
-            "an error in the stream with code 503, about the server",
+            "an error in the stream with status 503, about the server",
         ),
         (
             Exchange::reset,

@@ -46,8 +46,9 @@ pub(in crate::generator) async fn refused(answer: &mut Answer) -> GeneratorError
 /// What an error means that comes instead of the rest of a stream. The same is passed on of it.
 pub(in crate::generator) fn reported(error: &Value) -> GeneratorError {
     let about = About::error(error);
-    let cause = match error.get("code").and_then(Value::as_u64) {
-        Some(code) => format!("an error in the stream with code {code}, {about}"),
+    let code = error.get("code").and_then(Value::as_u64);
+    let cause = match code.filter(|code| (100..600).contains(code)) {
+        Some(status) => format!("an error in the stream with status {status}, {about}"),
         None => format!("an error in the stream, {about}"),
     };
     let failed = |message| GeneratorError::new(FailureCode::UpstreamError, message);
