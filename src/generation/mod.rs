@@ -3,6 +3,17 @@
 //! A producer belongs to its stream, not to the connection that asked for it: it holds the permit
 //! until the terminal entry is written, whoever comes or goes meanwhile.
 
+/// A log line at `error` if somebody must set something right, else at `warn`.
+macro_rules! complain {
+    ($is_ours:expr, $($line:tt)+) => {
+        if $is_ours {
+            tracing::error!($($line)+);
+        } else {
+            tracing::warn!($($line)+);
+        }
+    };
+}
+
 mod models;
 mod producer;
 mod snapshot;

@@ -93,13 +93,12 @@ impl CommandGenerator {
         }
         match command.spawn() {
             Ok(child) => Ok(Program::new(child)),
-            Err(error) => Err(GeneratorError {
-                code: FailureCode::GeneratorError,
-                message: "the model's program could not be started".to_owned(),
-                retryable: false,
-                retry_after: None,
-                cause: Some(format!("cannot start {}: {error}", self.config.program).into()),
-            }),
+            Err(error) => {
+                let cause = format!("cannot start {}: {error}", self.config.program);
+                let message = "the model's program could not be started";
+                let error = GeneratorError::new(FailureCode::GeneratorError, message);
+                Err(error.because(cause).ours_to_mend())
+            }
         }
     }
 }
@@ -286,13 +285,11 @@ fn parse(mut line: String, output: Output) -> Result<Delta, GeneratorError> {
                 });
             }
             Ok(Line::Error { error }) => {
-                return Err(GeneratorError {
-                    code: FailureCode::GeneratorError,
-                    message: error.message,
+                let failure = GeneratorError {
                     retryable: error.retryable,
-                    retry_after: None,
-                    cause: Some("the model's program said so".into()),
-                });
+                    ..GeneratorError::new(FailureCode::GeneratorError, error.message)
+                };
+                return Err(failure.because("the model's program said so"));
             }
             Err(_) if output == Output::Json || is_meant_as_delta(&line) => {
                 return Err(not_a_delta());
@@ -387,7 +384,7 @@ mod tests {
                 r#"{"error":{"message":"no","retryable":true}}"#,
                 Output::Auto
             ),
-            Err(GeneratorError::retryable("no"))
+            Err(GeneratorError::retryable("no").because("the model's program said so"))
         );
     }
 }

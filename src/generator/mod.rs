@@ -173,6 +173,8 @@ pub struct GeneratorError {
     /// What an operator needs to know and a client must not, such as a status or an address. It goes
     /// to the log, so it must not hold secrets either, nor anything that stood in a prompt.
     pub cause: Option<Box<str>>,
+    /// Whether somebody must set something right here, a key or a path for example.
+    pub is_ours_to_mend: bool,
 }
 
 impl GeneratorError {
@@ -185,6 +187,7 @@ impl GeneratorError {
             retryable: code.retryable(),
             retry_after: None,
             cause: None,
+            is_ours_to_mend: false,
         }
     }
 
@@ -204,11 +207,14 @@ impl GeneratorError {
         self.cause.as_deref().unwrap_or(&self.message)
     }
 
-    /// Whether somebody must set something right here, a key for example: failures of this kind may
-    /// pass, and this one does not.
+    /// The same failure, which does not pass before somebody sets something right here.
     #[must_use]
-    pub const fn is_ours_to_mend(&self) -> bool {
-        self.code.retryable() && !self.retryable
+    pub fn ours_to_mend(self) -> Self {
+        Self {
+            retryable: false,
+            is_ours_to_mend: true,
+            ..self
+        }
     }
 
     /// A failure that may pass.

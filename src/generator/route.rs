@@ -236,7 +236,7 @@ impl Failures {
         match (self.last, self.last_limit) {
             (Some(error), _) => error,
             (None, Some(error)) if !self.is_other => error,
-            (None, None) if !self.is_other => all_rest(
+            (None, None) if self.rest.is_some() && !self.is_other => all_rest(
                 FailureCode::UpstreamRateLimited,
                 "every upstream of this model turns requests away for now",
             ),

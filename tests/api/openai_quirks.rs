@@ -317,6 +317,7 @@ fn refusals_about_billing_proxies_and_keys_tell_no_secrets() {
     for (status, body) in [
         ("402 Payment Required", body),
         ("407 Proxy Authentication Required", body),
+        ("404 Not Found", body),
         ("400 Bad Request", bad_key),
     ] {
         let upstream = Upstream::start(move |_, exchange| {
@@ -331,6 +332,10 @@ fn refusals_about_billing_proxies_and_keys_tell_no_secrets() {
         assert_eq!(error["code"], "upstream_error", "{status}");
         assert_eq!(error["retryable"], false, "{status}");
         assert!(!error["message"].as_str().unwrap().contains("geheim"));
+        let messages = json!([{"role": "user", "content": "x"}]);
+        let request = server.post("/v1/chat/completions");
+        let request = request.json(&json!({"model": "up", "messages": messages}));
+        assert_eq!(request.send().status, 502, "{status}");
     }
 }
 

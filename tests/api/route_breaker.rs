@@ -174,10 +174,11 @@ fn who_leaves_a_trial_lets_the_next_request_try() {
 fn when_all_are_rate_limited_so_is_the_model() {
     let limited: Script = |e| e.answer("429 Wait", "Retry-After: 30\r\n", "");
     let failing: Script = |e| e.answer("500 Oh", "", "");
+    let failed = [(502, "upstream_error"), (502, "upstream_unavailable")];
     let table = [
         ([limited, limited], [(429, "upstream_rate_limited"); 2]),
-        ([failing, limited], [(502, "upstream_failed"); 2]),
-        ([limited, failing], [(502, "upstream_failed"); 2]),
+        ([failing, limited], failed),
+        ([limited, failing], failed),
     ];
     for (at, (scripts, expected)) in table.into_iter().enumerate() {
         let [first, second] = scripts.map(upstream);

@@ -153,6 +153,27 @@ fn it_says_when_all_rest_and_when_one_is_back() {
     assert_eq!(back[0]["upstream.name"], name);
 }
 
+/// Whoever has answered is the one that was cut.
+#[test]
+fn it_says_whose_answer_was_cut() {
+    let first = upstream(|e| e.answer("500 Oh", "", ""));
+    let second = upstream(|e| {
+        e.raw(EVENTS);
+        e.text("geheim");
+    });
+    let (program, _directory) = program(&config("", &[openai(&first), openai(&second)]));
+    let ended = prompt(&program);
+    let name = second.address.to_string();
+    assert!(tried(&ended)[1].starts_with(&format!("{name}: answered after ")));
+    assert_eq!(ended["stream.outcome"], "upstream_incomplete");
+    let [line] = &lines(&program, "A generation failed")[..] else {
+        panic!("one line")
+    };
+    assert_eq!(line["upstream.name"], name);
+    assert_eq!(line["failure.cause"], "the connection was closed");
+    no_secrets(&program);
+}
+
 /// Without a route too.
 #[test]
 fn each_failure_has_one_line_with_its_cause() {
@@ -210,7 +231,7 @@ fn each_failure_has_one_line_with_its_cause() {
             },
             "WARN",
             "upstream_error",
-            "an error in the stream with code 503, about the server",
+            "an error in the stream with status 503, about the server",
         ),
         (
             Exchange::reset,

@@ -105,7 +105,8 @@ impl PassedThrough {
                 Ok(names)
             }
             Err(error) => {
-                tracing::warn!(
+                complain!(
+                    error.is_ours_to_mend,
                     upstream.name = self.server.upstream(),
                     failure.code = error.code.as_str(),
                     failure.cause = error.reason(),

@@ -5,23 +5,12 @@ use super::Job;
 use crate::generator::{Attempt, GeneratorError, Outcome};
 use crate::stream::Failure;
 
-/// A line at `error` if somebody must set something right, else at `warn`.
-macro_rules! log {
-    ($is_ours:expr, $($line:tt)+) => {
-        if $is_ours {
-            tracing::error!($($line)+);
-        } else {
-            tracing::warn!($($line)+);
-        }
-    };
-}
-
 impl Job {
     /// Keeps what came of an upstream for the stream's own line, and says at once if it failed.
     pub(super) fn tried(&mut self, attempt: Attempt) {
         if let Some(error) = attempt.failure() {
-            log!(
-                error.is_ours_to_mend(),
+            complain!(
+                error.is_ours_to_mend,
                 request.id = %self.request_id,
                 stream.id = %self.id,
                 stream.model = %self.model,
@@ -37,8 +26,8 @@ impl Job {
     /// Says how the stream failed, and why, as far as readers are not told.
     pub(super) fn report_failure(&self, failure: &Failure) {
         let error = self.error.as_ref();
-        log!(
-            error.is_some_and(GeneratorError::is_ours_to_mend),
+        complain!(
+            error.is_some_and(|error| error.is_ours_to_mend),
             request.id = %self.request_id,
             stream.id = %self.id,
             stream.model = %self.model,

@@ -46,8 +46,9 @@ pub(in crate::generator) async fn refused(answer: &mut Answer) -> GeneratorError
 /// What an error means that comes instead of the rest of a stream. The same is passed on of it.
 pub(in crate::generator) fn reported(error: &Value) -> GeneratorError {
     let about = About::error(error);
-    let cause = match error.get("code").and_then(Value::as_u64) {
-        Some(code) => format!("an error in the stream with code {code}, {about}"),
+    let code = error.get("code").and_then(Value::as_u64);
+    let cause = match code.filter(|code| (100..600).contains(code)) {
+        Some(status) => format!("an error in the stream with status {status}, {about}"),
         None => format!("an error in the stream, {about}"),
     };
     let failed = |message| GeneratorError::new(FailureCode::UpstreamError, message);
@@ -81,24 +82,20 @@ fn rate_limited() -> GeneratorError {
 
 /// Sent again, the request meets the same key.
 fn credentials_refused() -> GeneratorError {
-    GeneratorError {
-        retryable: false,
-        ..GeneratorError::new(
-            FailureCode::UpstreamError,
-            "the upstream refuses this server's credentials or account",
-        )
-    }
+    GeneratorError::new(
+        FailureCode::UpstreamError,
+        "the upstream refuses this server's credentials or account",
+    )
+    .ours_to_mend()
 }
 
 /// What is configured is not there. Another upstream may have it.
 fn missing() -> GeneratorError {
-    GeneratorError {
-        retryable: false,
-        ..GeneratorError::new(
-            FailureCode::UpstreamError,
-            "the upstream does not know this model or path",
-        )
-    }
+    GeneratorError::new(
+        FailureCode::UpstreamError,
+        "the upstream does not know this model or path",
+    )
+    .ours_to_mend()
 }
 
 /// The request is not one that this upstream serves; it says so itself. What it says may repeat the

@@ -203,12 +203,14 @@ fn every_stop_reason() {
         };
         assert_eq!(read(&[reason(said)]), [Ok(finish)], "{said}");
     }
-    let unsaid = read(&[json!({"type": "message_stop"})]);
+    let said = delta(0, json!({"type": "text_delta", "text": "x"}));
+    let unsaid = json!({"type": "message_stop"});
     let finish = Delta::Finish {
         reason: FinishReason::Stop,
         usage: None,
     };
-    assert_eq!(unsaid, [Ok(finish)]);
+    assert_eq!(read(&[said, unsaid.clone()])[1..], [Ok(finish)]);
+    assert!(read(&[unsaid])[0].is_err(), "nothing at all was said");
 }
 
 /// Servers that are like Anthropic's may not stream a tool's input, or not end its block.
@@ -247,7 +249,7 @@ fn errors_have_codes() {
         ("something_new", FailureCode::UpstreamError, true),
         ("rate_limit_error", FailureCode::UpstreamRateLimited, true),
         ("invalid_request_error", FailureCode::UpstreamRefused, false),
-        ("not_found_error", FailureCode::UpstreamRefused, false),
+        ("not_found_error", FailureCode::UpstreamError, false),
         ("authentication_error", FailureCode::UpstreamError, false),
     ] {
         let event = json!({"type": "error", "error": {"type": kind, "message": "said"}});
