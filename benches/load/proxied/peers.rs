@@ -18,7 +18,7 @@ use crate::tied;
 /// How long a peer may take until it answers. Python ones need a while.
 const READY: Duration = Duration::from_secs(120);
 
-/// What a peer is given as bearer token; LiteLLM insists on a long one.
+/// What a peer is given as bearer token; `LiteLLM` insists on a long one.
 const KEY: &str = "sk-0f6b1c7e5d2a4b8392c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9";
 
 /// What is compared.

@@ -38,6 +38,7 @@ pub enum Code {
     UpstreamRateLimited,
     UpstreamTimeout,
     Overloaded,
+    StoreUnavailable,
     ServerStopping,
 }
 
@@ -85,6 +86,7 @@ impl Code {
         Self::UpstreamRateLimited,
         Self::UpstreamTimeout,
         Self::Overloaded,
+        Self::StoreUnavailable,
         Self::ServerStopping,
     ];
 
@@ -195,6 +197,12 @@ impl Code {
             ),
             Self::UpstreamTimeout => ("upstream_timeout", 504, "The model took too long", true),
             Self::Overloaded => ("overloaded", 503, "The server is full", true),
+            Self::StoreUnavailable => (
+                "store_unavailable",
+                503,
+                "The store of streams cannot be reached",
+                true,
+            ),
             Self::ServerStopping => ("server_stopping", 503, "The server is stopping", true),
         };
         Meaning {
