@@ -48,7 +48,7 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The sizes and times of a [`RedisLog`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RedisConfig {
     /// `redis://` or `rediss://`, with user, password and database.
     pub url: String,
@@ -67,6 +67,15 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
+    /// Where it is, without user and password.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
+        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+        let end = address.find(['?', '#']).unwrap_or(address.len());
+        format!("{scheme}://{}", &address[..end])
+    }
+
     fn remembered(&self) -> Duration {
         self.retention + REMEMBERED
     }

@@ -29,6 +29,7 @@ mod http10;
 mod limits;
 mod openai;
 mod process;
+mod redis;
 mod resume;
 mod server;
 mod sse;
