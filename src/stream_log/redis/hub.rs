@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
+use super::link::CONNECT_TIMEOUT;
 use crate::stream::StreamId;
 
 /// How many requests may wait for the connection.
@@ -38,16 +39,16 @@ pub(super) enum Request {
 pub(super) async fn run(log: Weak<Inner>, mut requests: mpsc::Receiver<Request>) {
     let mut streams = HashMap::new();
     while let Some(inner) = log.upgrade() {
-        let listening = listen(&inner, &streams).await;
+        let listening = timeout(CONNECT_TIMEOUT, listen(&inner, &streams)).await;
         drop(inner);
         match listening {
-            Ok((sink, messages)) => {
+            Ok(Ok((sink, messages))) => {
                 let over = serve(&log, &mut requests, &mut streams, sink, messages).await;
                 if over.is_none() {
                     return;
                 }
             }
-            Err(_) => sleep(PAUSE).await,
+            Ok(Err(_)) | Err(_) => sleep(PAUSE).await,
         }
         // Whoever waits for an acknowledgement goes on without one, and looks each second.
         while let Ok(request) = requests.try_recv() {

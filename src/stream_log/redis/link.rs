@@ -21,7 +21,7 @@ use crate::stream_log::LogError;
 const CONNECTIONS: usize = 2;
 
 /// How long a connection may take to be made, and an answer to come.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The first pause before another try, and the longest.
