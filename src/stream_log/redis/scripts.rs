@@ -30,7 +30,7 @@ impl Scripts {
         let script = |body: &str| Script::new(&format!("{NOW}{body}"));
         Self {
             create: script(CREATE),
-            append: script(APPEND),
+            append: Script::new(APPEND),
             renew: script(RENEW),
             attend: script(ATTEND),
             cancel: script(CANCEL),
@@ -63,7 +63,7 @@ return 1
 ";
 
 /// 1 stream id, 2 fence, 3 first and 4 last sequence number, 5 payload, 6 terminal or nothing, 7 lease
-/// in ms, 8 most life in ms, 9 retention in ms, 10 how long an ended stream is remembered in ms,
+/// in ms, or 0 if it was renewed a moment ago, 8 most life in ms, 9 retention in ms, 10 how long an ended stream is remembered in ms,
 /// 11 channel of readers. Answers what became of it, the last sequence number, the cancel flag.
 ///
 /// It never makes a stream that is missing: what was deleted or has expired stays so.
@@ -78,9 +78,12 @@ if last + 1 ~= tonumber(ARGV[3]) then return {'gap', last, cancel} end
 redis.call('XADD', KEYS[2], ARGV[4] .. '-1', 'b', ARGV[5])
 if ARGV[6] == '' then
   redis.call('HSET', KEYS[1], 'last', ARGV[4])
-  redis.call('ZADD', KEYS[3], now + ARGV[7], ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], ARGV[8])
-  redis.call('PEXPIRE', KEYS[2], ARGV[8])
+  if ARGV[7] ~= '0' then
+    local time = redis.call('TIME')
+    redis.call('ZADD', KEYS[3], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[7], ARGV[1])
+    redis.call('PEXPIRE', KEYS[1], ARGV[8])
+    redis.call('PEXPIRE', KEYS[2], ARGV[8])
+  end
 else
   redis.call('HSET', KEYS[1], 'last', ARGV[4], 'state', 'ended', 'terminal', ARGV[6])
   redis.call('ZREM', KEYS[3], ARGV[1])

@@ -83,8 +83,12 @@ async fn write(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
             if batch.is_empty() {
                 break;
             }
-            let is_end = send(mirror, log, &batch).await?;
-            renewed = Instant::now();
+            // Each token need not renew the lease; a tenth of it is often enough.
+            let renews = renewed.elapsed() >= log.config.lease / 10;
+            let is_end = send(mirror, log, &batch, renews).await?;
+            if renews {
+                renewed = Instant::now();
+            }
             {
                 let mut outbox = mirror.outbox();
                 outbox.sending = 0;
@@ -112,13 +116,13 @@ async fn guard(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
 }
 
 /// Appends what follows what is in the mirror, and then adds it there. Answers whether it was the end.
-async fn send(mirror: &Mirror, log: &Inner, batch: &Batch) -> Result<bool, Stop> {
+async fn send(mirror: &Mirror, log: &Inner, batch: &Batch, renews: bool) -> Result<bool, Stop> {
     let first = mirror.open.next_seq();
     let terminal = batch
         .entries()
         .next_back()
         .and_then(|last| Entry::terminal(&last));
-    while let Some(last) = append(mirror, log, batch, first).await? {
+    while let Some(last) = append(mirror, log, batch, first, renews).await? {
         heal(mirror, log, last).await?;
     }
     let mut state = mirror.open.state();
@@ -148,7 +152,7 @@ async fn heal(mirror: &Mirror, log: &Inner, mut last: u64) -> Result<(), Stop> {
             .state()
             .entries
             .copy(last + 1, &mut batch, HEAL_BYTES);
-        last = match append(mirror, log, &batch, last + 1).await? {
+        last = match append(mirror, log, &batch, last + 1, true).await? {
             Some(last) => last,
             None => batch.next_seq() - 1,
         };
@@ -161,6 +165,7 @@ async fn append(
     log: &Inner,
     batch: &Batch,
     first: u64,
+    renews: bool,
 ) -> Result<Option<u64>, Stop> {
     let terminal = batch
         .entries()
@@ -173,7 +178,7 @@ async fn append(
         .arg(first + batch.len() as u64 - 1)
         .arg(encoding::encode(batch))
         .arg(terminal.map_or("", |last| last.payload))
-        .arg(millis(log.config.lease))
+        .arg(if renews { millis(log.config.lease) } else { 0 })
         .arg(millis(log.config.most_life))
         .arg(millis(log.config.retention))
         .arg(millis(log.config.remembered()))
