@@ -33,6 +33,7 @@ use crate::limit::local::LocalLimiter;
 use crate::shutdown::{self, Phases};
 use crate::stream_log::StreamLog;
 use crate::stream_log::memory::MemoryLog;
+use crate::stream_log::redis::RedisLog;
 use crate::telemetry;
 
 /// Connections that wait to be accepted.
@@ -46,7 +47,8 @@ pub struct App {
     server: Server,
     address: SocketAddr,
     api: web::Data<Api>,
-    log: MemoryLog,
+    /// The embedded log, if it is that, to be swept.
+    log: Option<MemoryLog>,
     limiter: Arc<LocalLimiter>,
     phases: Phases,
     drain_timeout: Duration,
@@ -69,10 +71,19 @@ impl App {
     pub fn build(config: &Config) -> anyhow::Result<Self> {
         let address = listen_address(config)?;
         let phases = Phases::default();
-        let log = MemoryLog::new(config.memory());
+        let memory = MemoryLog::new(config.memory());
+        let (log, embedded): (Arc<dyn StreamLog>, _) = match &config.redis {
+            None => (Arc::new(memory.clone()), Some(memory)),
+            Some(redis) => (Arc::new(RedisLog::new(redis.clone())?), None),
+        };
+        if embedded.is_none() && config.file.auth.ticket_secret_file.is_none() {
+            tracing::warn!(
+                "Without auth.ticket_secret_file, tickets are good on the node that made them only"
+            );
+        }
         let limiter = Arc::new(LocalLimiter::new(config.limits()));
         let generations = GenerationService::new(
-            Arc::new(log.clone()) as Arc<dyn StreamLog>,
+            log,
             models(config)?,
             config.generation(),
             phases.stopping.clone(),
@@ -97,7 +108,7 @@ impl App {
             server,
             address,
             api,
-            log,
+            log: embedded,
             limiter,
             phases,
             drain_timeout: config.file.drain_timeout,
@@ -117,7 +128,7 @@ impl App {
     pub async fn run(self, mut stop_asked: impl AsyncFnMut()) -> anyhow::Result<Stopped> {
         let handle = self.server.handle();
         let mut server = actix_web::rt::spawn(self.server);
-        let sweeping = sweep(&self.log, &self.limiter, &self.api.failures);
+        let sweeping = sweep(self.log.as_ref(), &self.limiter, &self.api.failures);
         let draining = async {
             stop_asked().await;
             let generations = &self.api.generations;
@@ -148,12 +159,14 @@ impl App {
 }
 
 /// Forgets what need not be remembered, for ever.
-async fn sweep(log: &MemoryLog, limiter: &LocalLimiter, failures: &AuthFailures) {
+async fn sweep(log: Option<&MemoryLog>, limiter: &LocalLimiter, failures: &AuthFailures) {
     let mut second = interval(Duration::from_secs(1));
     let mut seconds = 0_u64;
     loop {
         second.tick().await;
-        log.sweep(Instant::now());
+        if let Some(log) = log {
+            log.sweep(Instant::now());
+        }
         seconds += 1;
         if seconds.is_multiple_of(60) {
             limiter.sweep();

@@ -33,6 +33,7 @@ use crate::generation::GenerationConfig;
 use crate::limit::Plan;
 use crate::limit::local::LimitConfig;
 use crate::stream_log::memory::MemoryConfig;
+use crate::stream_log::redis::RedisConfig;
 
 /// Variables with our prefix that are not settings of the file.
 const NOT_SETTINGS: [&str; 1] = ["config"];
@@ -104,6 +105,8 @@ pub struct Config {
     pub tls: Option<(Vec<u8>, Vec<u8>)>,
     /// Signs tickets.
     pub ticket_secret: Vec<u8>,
+    /// The store of streams, if it is Redis.
+    pub redis: Option<RedisConfig>,
     /// The models, with what their generators need.
     pub models: BTreeMap<String, ModelConfig>,
     /// The server whose models are all ours.

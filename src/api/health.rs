@@ -18,7 +18,7 @@ pub(super) async fn livez() -> HttpResponse {
     get, path = "/readyz", tag = "operations", operation_id = "readyz", security(()),
     responses(
         (status = 200, description = "It does", content_type = "text/plain", body = String),
-        (status = 503, description = "It is draining", content_type = "text/plain", body = String),
+        (status = 503, description = "It is draining, or cannot reach the store of streams", content_type = "text/plain", body = String),
     ),
 )]
 pub(super) async fn readyz(api: web::Data<Api>) -> HttpResponse {
@@ -26,6 +26,11 @@ pub(super) async fn readyz(api: web::Data<Api>) -> HttpResponse {
         return HttpResponse::ServiceUnavailable()
             .content_type("text/plain")
             .body("draining\n");
+    }
+    if !api.generations.is_ready() {
+        return HttpResponse::ServiceUnavailable()
+            .content_type("text/plain")
+            .body("redis is away\n");
     }
     HttpResponse::Ok()
         .content_type("text/plain")

@@ -15,10 +15,18 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         "http"
     };
     println!("listen    {scheme}://{}", file.bind);
-    println!(
-        "store     memory, {} at most, {} for one stream",
-        file.memory.max_bytes, file.memory.max_stream_bytes
-    );
+    match &config.redis {
+        None => println!(
+            "store     memory, {} at most, {} for one stream",
+            file.memory.max_bytes, file.memory.max_stream_bytes
+        ),
+        Some(redis) => println!(
+            "store     {} (not asked), keys {}*, {} for one stream",
+            redis.address(),
+            redis.prefix,
+            file.memory.max_stream_bytes
+        ),
+    }
     for (name, model) in &config.models {
         let default = if Some(name.as_str()) == config.default_model() {
             " (default)"

@@ -40,7 +40,9 @@ pub struct File {
     pub auth: AuthSection,
     pub limits: LimitSection,
     pub generation: GenerationSection,
+    pub store: Store,
     pub memory: MemorySection,
+    pub redis: RedisSection,
     pub models: BTreeMap<String, Section>,
 }
 
@@ -62,7 +64,9 @@ impl Default for File {
             auth: AuthSection::default(),
             limits: LimitSection::default(),
             generation: GenerationSection::default(),
+            store: Store::Memory,
             memory: MemorySection::default(),
+            redis: RedisSection::default(),
             models: BTreeMap::new(),
         }
     }
@@ -284,6 +288,45 @@ impl Default for MemorySection {
             max_bytes: ByteSize::mib(512),
             max_stream_bytes: ByteSize::mib(16),
         }
+    }
+}
+
+/// Where streams are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// In this process.
+    Memory,
+    /// In Redis, for several nodes.
+    Redis,
+}
+
+/// Which Redis, if any.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedisSection {
+    pub url: Option<String>,
+    pub url_env: Option<String>,
+    pub prefix: String,
+}
+
+impl Default for RedisSection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_env: None,
+            prefix: "tailrace:".to_owned(),
+        }
+    }
+}
+
+/// Without the URL, which may hold a password.
+impl std::fmt::Debug for RedisSection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("RedisSection")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,7 @@
 //! checks what a type cannot.
 
 mod model;
+mod store;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -121,6 +122,7 @@ impl Loader {
                 secret
             }
         };
+        let redis = self.redis(&file)?;
         let mut models = BTreeMap::new();
         for (name, model) in &file.models {
             models.insert(name.clone(), self.model(name, model)?);
@@ -144,6 +146,7 @@ impl Loader {
             development,
             tls,
             ticket_secret,
+            redis,
             models,
             upstream,
         })

@@ -115,6 +115,12 @@ impl GenerationService {
         }
     }
 
+    /// Whether generations can be logged just now, as far as is known.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.log.is_ready()
+    }
+
     /// The tasks that generate.
     #[must_use]
     pub const fn producers(&self) -> &TaskTracker {

@@ -163,7 +163,8 @@ impl Batch {
         self.marks.shrink_to_fit();
     }
 
-    fn push(&mut self, kind: Kind, payload: &str) {
+    /// Adds an entry as it is: for a log that reads back what it was given.
+    pub fn push(&mut self, kind: Kind, payload: &str) {
         // Many streams grow at once: each keeps an eighth in reserve, and not as much again.
         let (bytes, entries) = (self.payloads.len(), self.marks.len());
         if self.payloads.capacity() - bytes < payload.len() {

@@ -109,29 +109,30 @@ async fn control(writer: &mut Writer) -> Control {
     tokio::time::timeout(DEADLINE, told).await.unwrap()
 }
 
-/// Runs every check on a log that was just made.
-pub(super) async fn all(log: &dyn StreamLog) {
-    ids_are_contiguous_and_the_terminal_is_last(log).await;
-    a_follower_waits_and_is_woken(log).await;
-    any_cursor_resumes(log).await;
-    nothing_follows_the_terminal(log).await;
-    a_dropped_writer_closes_its_stream(log).await;
-    streams_belong_to_their_owner(log).await;
-    control_is_told_once(log).await;
-    each_visit_is_told(log).await;
-    keys::find_their_stream(log).await;
-    keys::are_given_up_by_void_streams(log).await;
-    lists_are_newest_first(log).await;
-    removal_is_at_once_and_followers_are_told(log).await;
+/// Runs every check on a log that was just made: what is written through `log` is read, found and
+/// touched through `other`, which may be the same one, or another node's.
+pub(super) async fn all(log: &dyn StreamLog, other: &dyn StreamLog) {
+    ids_are_contiguous_and_the_terminal_is_last(log, other).await;
+    a_follower_waits_and_is_woken(log, other).await;
+    any_cursor_resumes(log, other).await;
+    nothing_follows_the_terminal(log, other).await;
+    a_dropped_writer_closes_its_stream(log, other).await;
+    streams_belong_to_their_owner(log, other).await;
+    control_is_told_once(log, other).await;
+    each_visit_is_told(log, other).await;
+    keys::find_their_stream(log, other).await;
+    keys::are_given_up_by_void_streams(log, other).await;
+    lists_are_newest_first(log, other).await;
+    removal_is_at_once_and_followers_are_told(log, other).await;
 }
 
-async fn ids_are_contiguous_and_the_terminal_is_last(log: &dyn StreamLog) {
+async fn ids_are_contiguous_and_the_terminal_is_last(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("ids");
     let (id, mut writer) = create(log, &owner).await;
     write(&mut writer, &["a", "b"]).await.unwrap();
     write(&mut writer, &["c"]).await.unwrap();
     close(&mut writer, &done()).await.unwrap();
-    let mut follower = log
+    let mut follower = other
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
@@ -140,19 +141,20 @@ async fn ids_are_contiguous_and_the_terminal_is_last(log: &dyn StreamLog) {
     assert_eq!(kinds[0], Kind::Start);
     assert_eq!(kinds[4], Kind::Done);
     assert_eq!(text, "abc");
-    let description = log.describe(Access::Owner(&owner), id).await.unwrap();
+    let description = other.describe(Access::Owner(&owner), id).await.unwrap();
     assert_eq!(description.last_seq, 4);
     assert_eq!(description.terminal, Some(done()));
     assert_eq!(description.metadata["note"], "mine");
 }
 
-async fn a_follower_waits_and_is_woken(log: &dyn StreamLog) {
+async fn a_follower_waits_and_is_woken(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("waits");
     let (id, mut writer) = create(log, &owner).await;
     let mut followers = Vec::new();
     for _ in 0..3 {
         followers.push(
-            log.follow(Access::Owner(&owner), id, None, Presence::Connected)
+            other
+                .follow(Access::Owner(&owner), id, None, Presence::Connected)
                 .await
                 .unwrap(),
         );
@@ -173,7 +175,7 @@ async fn a_follower_waits_and_is_woken(log: &dyn StreamLog) {
     }
 }
 
-async fn any_cursor_resumes(log: &dyn StreamLog) {
+async fn any_cursor_resumes(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("resumes");
     let (id, mut writer) = create(log, &owner).await;
     for at in 0..100 {
@@ -182,44 +184,44 @@ async fn any_cursor_resumes(log: &dyn StreamLog) {
     close(&mut writer, &done()).await.unwrap();
     for after in 0..=101 {
         let access = Access::Owner(&owner);
-        let mut follower = log
+        let mut follower = other
             .follow(access, id, Some(after), Presence::Connected)
             .await
             .unwrap();
         let (seqs, _, _) = drain(&mut follower).await;
         assert_eq!(seqs, (after + 1..=101).collect::<Vec<u64>>());
-        let batch = log.read(access, id, Some(after), 1 << 20).await.unwrap();
+        let batch = other.read(access, id, Some(after), 1 << 20).await.unwrap();
         assert_eq!(batch.len(), seqs.len());
     }
-    let beyond = log
+    let beyond = other
         .follow(Access::Owner(&owner), id, Some(102), Presence::Connected)
         .await;
     assert_eq!(beyond.err(), Some(LogError::BeyondEnd));
 }
 
-async fn nothing_follows_the_terminal(log: &dyn StreamLog) {
+async fn nothing_follows_the_terminal(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("terminal");
     let (id, mut writer) = create(log, &owner).await;
     close(&mut writer, &done()).await.unwrap();
     assert_eq!(write(&mut writer, &["late"]).await, Err(LogError::Closed));
     assert_eq!(close(&mut writer, &failed()).await, Err(LogError::Closed));
     drop(writer);
-    let description = log.describe(Access::Owner(&owner), id).await.unwrap();
+    let description = other.describe(Access::Owner(&owner), id).await.unwrap();
     assert_eq!(description.terminal, Some(done()));
 }
 
-async fn a_dropped_writer_closes_its_stream(log: &dyn StreamLog) {
+async fn a_dropped_writer_closes_its_stream(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("dropped");
     let (id, mut writer) = create(log, &owner).await;
     write(&mut writer, &["a"]).await.unwrap();
     drop(writer);
-    let mut follower = log
+    let mut follower = other
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
     let (_, kinds, text) = drain(&mut follower).await;
     assert_eq!((kinds.last(), text.as_str()), (Some(&Kind::Error), "a"));
-    let terminal = log
+    let terminal = other
         .describe(Access::Owner(&owner), id)
         .await
         .unwrap()
@@ -227,40 +229,47 @@ async fn a_dropped_writer_closes_its_stream(log: &dyn StreamLog) {
     assert_eq!(terminal.unwrap().outcome(), "producer_lost");
 }
 
-async fn streams_belong_to_their_owner(log: &dyn StreamLog) {
-    let (mine, other) = (owner("mine"), owner("other"));
+async fn streams_belong_to_their_owner(log: &dyn StreamLog, other: &dyn StreamLog) {
+    let (mine, theirs) = (owner("mine"), owner("other"));
     let same_subject = Owner {
         issuer: "elsewhere".into(),
         ..mine.clone()
     };
     let (id, _writer) = create(log, &mine).await;
-    for stranger in [&other, &same_subject] {
+    for stranger in [&theirs, &same_subject] {
         let access = Access::Owner(stranger);
         assert_eq!(
-            log.follow(access, id, None, Presence::Connected)
+            other
+                .follow(access, id, None, Presence::Connected)
                 .await
                 .err(),
             Some(LogError::Foreign)
         );
         assert_eq!(
-            log.read(access, id, None, 1).await.err(),
+            other.read(access, id, None, 1).await.err(),
             Some(LogError::Foreign)
         );
         assert_eq!(
-            log.describe(access, id).await.err(),
+            other.describe(access, id).await.err(),
             Some(LogError::Foreign)
         );
-        assert_eq!(log.cancel(access, id).await, Err(LogError::Foreign));
-        assert_eq!(log.remove(access, id).await, Err(LogError::Foreign));
-        assert!(log.list(stranger, None, None, 10).await.unwrap().is_empty());
+        assert_eq!(other.cancel(access, id).await, Err(LogError::Foreign));
+        assert_eq!(other.remove(access, id).await, Err(LogError::Foreign));
+        assert!(
+            other
+                .list(stranger, None, None, 10)
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
-    assert!(log.describe(Access::Operator, id).await.is_ok());
+    assert!(other.describe(Access::Operator, id).await.is_ok());
     let unknown = StreamId::generate();
-    let missing = log.describe(Access::Owner(&mine), unknown).await.err();
+    let missing = other.describe(Access::Owner(&mine), unknown).await.err();
     assert_eq!(missing, Some(LogError::Missing));
 }
 
-async fn control_is_told_once(log: &dyn StreamLog) {
+async fn control_is_told_once(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("control");
     let (id, mut writer) = create(log, &owner).await;
     let quiet =
@@ -270,11 +279,11 @@ async fn control_is_told_once(log: &dyn StreamLog) {
         None,
         "nobody has left a stream that nobody has read"
     );
-    let first = log
+    let first = other
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
-    let second = log
+    let second = other
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
@@ -286,28 +295,28 @@ async fn control_is_told_once(log: &dyn StreamLog) {
         control(&mut writer).await,
         Control::Deserted(Presence::Connected)
     );
-    let third = log
+    let third = other
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
     assert_eq!(control(&mut writer).await, Control::Attended);
     assert_eq!(writer.readers(), 3);
-    log.cancel(Access::Owner(&owner), id).await.unwrap();
-    log.cancel(Access::Owner(&owner), id).await.unwrap();
+    other.cancel(Access::Owner(&owner), id).await.unwrap();
+    other.cancel(Access::Owner(&owner), id).await.unwrap();
     assert_eq!(control(&mut writer).await, Control::Cancel);
     assert_eq!(quiet(&mut writer), None);
     close(&mut writer, &done()).await.unwrap();
-    log.cancel(Access::Owner(&owner), id).await.unwrap();
+    other.cancel(Access::Owner(&owner), id).await.unwrap();
     drop(third);
 }
 
 /// A reader that comes and leaves between two looks of the writer has been there: whoever polls
 /// does so each time, and is not away for as long as it has polled.
-async fn each_visit_is_told(log: &dyn StreamLog) {
+async fn each_visit_is_told(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("visits");
     let (id, mut writer) = create(log, &owner).await;
     for _ in 0..3 {
-        let visit = log.follow(Access::Owner(&owner), id, None, Presence::Polling);
+        let visit = other.follow(Access::Owner(&owner), id, None, Presence::Polling);
         drop(visit.await.unwrap());
         loop {
             let told = control(&mut writer).await;
@@ -321,7 +330,7 @@ async fn each_visit_is_told(log: &dyn StreamLog) {
     assert_eq!(again, None, "and each is told once");
 }
 
-async fn lists_are_newest_first(log: &dyn StreamLog) {
+async fn lists_are_newest_first(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("lists");
     let mut ids = Vec::new();
     let mut writers = Vec::new();
@@ -334,7 +343,7 @@ async fn lists_are_newest_first(log: &dyn StreamLog) {
     let listed = |status, after, limit| {
         let owner = owner.clone();
         async move {
-            let found = log.list(&owner, status, after, limit).await.unwrap();
+            let found = other.list(&owner, status, after, limit).await.unwrap();
             found.into_iter().map(|found| found.id).collect::<Vec<_>>()
         }
     };
@@ -345,18 +354,18 @@ async fn lists_are_newest_first(log: &dyn StreamLog) {
     assert_eq!(listed(Some(Status::Running), None, 10).await.len(), 4);
 }
 
-async fn removal_is_at_once_and_followers_are_told(log: &dyn StreamLog) {
+async fn removal_is_at_once_and_followers_are_told(log: &dyn StreamLog, other: &dyn StreamLog) {
     let owner = owner("removal");
     let (id, mut writer) = create(log, &owner).await;
-    let mut follower = log
+    let mut follower = other
         .follow(Access::Owner(&owner), id, None, Presence::Connected)
         .await
         .unwrap();
-    log.remove(Access::Owner(&owner), id).await.unwrap();
-    let gone = log.describe(Access::Owner(&owner), id).await.err();
+    other.remove(Access::Owner(&owner), id).await.unwrap();
+    let gone = other.describe(Access::Owner(&owner), id).await.err();
     assert_eq!(gone, Some(LogError::Missing));
     assert_eq!(
-        log.remove(Access::Owner(&owner), id).await,
+        other.remove(Access::Owner(&owner), id).await,
         Err(LogError::Missing)
     );
     loop {

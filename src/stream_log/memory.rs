@@ -8,9 +8,6 @@
 //! A live stream is never evicted.
 
 mod cell;
-mod open;
-mod segments;
-mod waiting;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;

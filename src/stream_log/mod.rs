@@ -15,6 +15,8 @@
 mod conformance;
 mod handles;
 pub mod memory;
+mod open;
+pub mod redis;
 
 pub use handles::{Follower, OpenStream, Place, Writer};
 
@@ -110,6 +112,11 @@ pub trait StreamLog: Send + Sync {
         access: Access<'a>,
         id: StreamId,
     ) -> BoxFuture<'a, Result<(), LogError>>;
+
+    /// Whether streams can be created just now, as far as is known.
+    fn is_ready(&self) -> bool {
+        true
+    }
 }
 
 /// What a producer is told while it works.
@@ -260,4 +267,7 @@ pub enum LogError {
     /// The stream has ended; nothing can be added.
     #[error("the stream has ended")]
     Closed,
+    /// What keeps the streams cannot be reached.
+    #[error("the log cannot be reached")]
+    Unavailable,
 }

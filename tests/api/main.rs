@@ -33,6 +33,7 @@ mod native_tools;
 mod openai;
 mod openai_quirks;
 mod process;
+mod redis;
 mod resume;
 mod route;
 mod route_breaker;

@@ -16,7 +16,7 @@ use crate::sse::Events;
 pub const SECRET: &str = "a secret of at least thirty-two bytes, for tests";
 
 /// Defaults for tests: one worker, an unpaced demo, a wide plan.
-const BASE: &str = r#"
+pub const BASE: &str = r#"
 bind = "127.0.0.1:0"
 workers = 1
 drain_timeout = "200ms"

@@ -47,6 +47,7 @@ pub enum Code {
     QuotaExceeded,
     ProducerLost,
     Overloaded,
+    StoreUnavailable,
     ServerStopping,
 }
 
@@ -103,6 +104,7 @@ impl Code {
         Self::QuotaExceeded,
         Self::ProducerLost,
         Self::Overloaded,
+        Self::StoreUnavailable,
         Self::ServerStopping,
     ];
 
@@ -252,6 +254,12 @@ impl Code {
                 true,
             ),
             Self::Overloaded => ("overloaded", 503, "The server is full", true),
+            Self::StoreUnavailable => (
+                "store_unavailable",
+                503,
+                "The store of streams cannot be reached",
+                true,
+            ),
             Self::ServerStopping => ("server_stopping", 503, "The server is stopping", true),
         };
         Meaning {

@@ -82,6 +82,11 @@ impl From<LogError> for ApiError {
             .param("Idempotency-Key"),
             LogError::Full => Self::new(Code::Overloaded, "the log is full of live streams")
                 .retry_after(Duration::from_secs(5)),
+            LogError::Unavailable => Self::new(
+                Code::StoreUnavailable,
+                "the store of streams cannot be reached just now",
+            )
+            .retry_after(Duration::from_secs(2)),
             LogError::TooLarge | LogError::Closed => Self::internal(),
         }
     }

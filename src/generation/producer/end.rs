@@ -78,6 +78,10 @@ pub(super) fn log_failed(error: &LogError) -> End {
             FailureCode::StreamTooLarge,
             "the stream has reached the size limit of this server",
         ),
+        LogError::Unavailable => End::failed(
+            FailureCode::Overloaded,
+            "the store of streams cannot be reached just now",
+        ),
         _ => End::failed(FailureCode::InternalError, "the stream could not be logged"),
     }
 }

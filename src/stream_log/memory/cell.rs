@@ -1,123 +1,50 @@
-//! One stream in memory: its entries, how it ended, and who waits for what.
+//! One stream in memory: an open stream that counts its bytes and knows its log.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
 use super::Shared;
-use super::segments::Segments;
-use super::waiting::{Followers, Waiting};
-use crate::stream::{Batch, Entry, Owner, Start, StreamId, Terminal};
-use crate::stream_log::{Control, Description, LogError, NewStream, Presence, Status, is_void};
+use crate::stream::{Batch, Entry, Owner, Start, Terminal};
+use crate::stream_log::open::{Open, producer_lost};
+use crate::stream_log::{
+    Control, Description, LogError, NewStream, OpenStream, Place, Status, is_void,
+};
 
 /// What a stream takes beside its entries: the cell, its places in the index, its owner's name.
 const OVERHEAD_BYTES: usize = 1024;
 
-/// One stream. Its lock is held for the time of copying a batch, never across an await.
-///
-/// What each token touches lies together, here and in [`State`]: a line of memory that is not in the
-/// processor's cache costs more than all that is done with it.
+/// One stream. What each token touches comes first.
 #[repr(C)]
 pub(super) struct Cell {
-    /// Whether there may be something that the writer has not been told, so that it looks without
-    /// the lock.
-    news: AtomicBool,
-    /// The sequence number of the next entry, so that followers look without the lock.
-    published: AtomicU64,
-    shared: Arc<Shared>,
-    state: Mutex<State>,
+    open: Open<Arc<Shared>>,
     about: Box<NewStream>,
     /// This cell, for a log that need not keep it.
     this: Weak<Cell>,
 }
 
-/// What changes; in this order.
-#[repr(C)]
-pub(super) struct State {
-    pub(super) evicted: bool,
-    pub(super) cancelled: bool,
-    pub(super) told_cancelled: bool,
-    pub(super) terminal: Option<Box<Terminal>>,
-    /// What the stream takes in memory.
-    bytes: usize,
-    pub(super) followers: Followers,
-    pub(super) entries: Segments,
-    pub(super) followers_ever: u64,
-    pub(super) last_to_leave: Presence,
-    /// What the writer was told last, and of a leaving, how many followers there had been.
-    pub(super) told_attendance: Option<(Control, u64)>,
-    pub(super) writer: Waiting,
-}
-
 impl Cell {
-    /// Whether there may be something to tell the writer.
-    pub(super) fn has_news(&self) -> bool {
-        self.news.load(Ordering::Acquire)
-    }
-
-    /// The writer has been told all that the locked state has, and will be woken for more.
-    pub(super) fn all_is_told(&self, _locked: &State) {
-        self.news.store(false, Ordering::Release);
-    }
-
-    /// There is something to tell the writer.
-    pub(super) fn wake_writer(&self, state: &mut State) {
-        self.news.store(true, Ordering::Release);
-        state.writer.wake();
-    }
-
-    /// The sequence number of the next entry.
-    pub(super) fn published(&self) -> u64 {
-        self.published.load(Ordering::Acquire)
-    }
-
-    /// A place for one more follower.
-    pub(super) fn join(&self) -> usize {
-        let mut state = self.state();
-        state.followers_ever += 1;
-        if state.followers.is_empty() {
-            self.wake_writer(&mut state);
-        }
-        state.followers.insert()
-    }
-
     pub(super) fn new(new: NewStream, shared: Arc<Shared>) -> Arc<Self> {
         let metadata: usize = new.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
-        let mut state = State {
-            evicted: false,
-            cancelled: false,
-            told_cancelled: false,
-            terminal: None,
-            bytes: OVERHEAD_BYTES + metadata,
-            followers: Followers::default(),
-            entries: Segments::default(),
-            followers_ever: 0,
-            last_to_leave: Presence::Connected,
-            told_attendance: None,
-            writer: Waiting::default(),
-        };
         let mut start = Batch::default();
         start.push_start(&Start {
             stream: new.id,
             model: new.model.clone(),
             created: new.created,
         });
-        state.bytes += state.entries.add(&start);
-        // Only counted: the caller holds the index and has just made room.
-        shared.bytes.fetch_add(state.bytes, Ordering::Relaxed);
-        Arc::new_cyclic(|this| Self {
-            news: AtomicBool::new(true),
-            published: AtomicU64::new(state.entries.next_seq()),
-            shared,
-            this: Weak::clone(this),
-            state: Mutex::new(state),
-            about: Box::new(new),
+        Arc::new_cyclic(|this| {
+            let open = Open::new(shared, &start, OVERHEAD_BYTES + metadata);
+            // Only counted: the caller holds the index and has just made room.
+            let bytes = open.state().bytes;
+            open.backend.bytes.fetch_add(bytes, Ordering::Relaxed);
+            Self {
+                open,
+                about: Box::new(new),
+                this: Weak::clone(this),
+            }
         })
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn owner(&self) -> &Owner {
@@ -129,21 +56,17 @@ impl Cell {
     }
 
     pub(super) fn status(&self) -> Status {
-        match self.state().terminal.as_deref() {
-            None => Status::Running,
-            Some(Terminal::Done { .. }) => Status::Done,
-            Some(Terminal::Error { .. }) => Status::Error,
-        }
+        self.open.status()
     }
 
     /// Whether the stream has given up its key.
     pub(super) fn is_void(&self) -> bool {
-        let state = self.state();
+        let state = self.open.state();
         is_void(state.entries.next_seq() - 1, state.terminal.as_deref())
     }
 
     pub(super) fn describe(&self) -> Description {
-        let state = self.state();
+        let state = self.open.state();
         Description {
             id: self.about.id,
             model: self.about.model.clone(),
@@ -156,9 +79,14 @@ impl Cell {
 
     pub(super) fn check_cursor(&self, after: Option<u64>) -> Result<(), LogError> {
         match after {
-            Some(seq) if seq >= self.state().entries.next_seq() => Err(LogError::BeyondEnd),
+            Some(seq) if seq >= self.open.next_seq() => Err(LogError::BeyondEnd),
             _ => Ok(()),
         }
+    }
+
+    /// A place for one more follower.
+    pub(super) fn join(&self) -> usize {
+        self.open.join()
     }
 
     pub(super) fn copy(
@@ -167,86 +95,113 @@ impl Cell {
         into: &mut Batch,
         max_bytes: usize,
     ) -> Result<(), LogError> {
-        let state = self.state();
-        if state.evicted {
-            return Err(LogError::Expired);
+        let state = self.open.state();
+        if let Some(lost) = &state.lost {
+            return Err(lost.clone());
         }
         state.entries.copy(from, into, max_bytes);
         Ok(())
     }
 
     pub(super) fn cancel(&self) {
-        let mut state = self.state();
-        if state.terminal.is_none() {
-            state.cancelled = true;
-            self.wake_writer(&mut state);
-        }
+        self.open.cancel();
     }
 
     /// Gives back the memory of a stream that has ended and is no longer in the log, whoever still
     /// reads it.
     pub(super) fn evict(&self) {
-        let mut state = self.state();
+        let mut state = self.open.state();
         state.entries.clear();
-        state.evicted = true;
-        // No follower's place: each looks again, with the lock.
-        self.published.store(u64::MAX, Ordering::Release);
-        state.followers.wake();
-        self.shared.shrink(std::mem::take(&mut state.bytes));
+        self.open.lose(&mut state, LogError::Expired);
+        self.open.backend.shrink(std::mem::take(&mut state.bytes));
     }
 
     /// Adds entries to a live stream; all of them or none.
-    pub(super) fn append(&self, batch: &mut Batch) -> Result<(), LogError> {
+    fn append(&self, batch: &mut Batch) -> Result<(), LogError> {
         let terminal = batch
             .entries()
             .next_back()
             .and_then(|last| Entry::terminal(&last));
         let bytes = batch.bytes();
+        let shared = &self.open.backend;
         // Outside of the stream's lock, since it may evict other streams. An end always has room.
-        if !self.shared.reserve(bytes) && terminal.is_none() {
-            self.shared.shrink(bytes);
+        if !shared.reserve(bytes) && terminal.is_none() {
+            shared.shrink(bytes);
             return Err(LogError::Full);
         }
         let added = self.add(batch, terminal.as_ref());
         if added.is_err() {
-            self.shared.shrink(bytes);
+            shared.shrink(bytes);
         }
         added?;
         batch.reset(0);
         if terminal.is_some() {
-            self.shared.ended(self.about.id, &self.this, Instant::now());
+            shared.ended(self.about.id, &self.this, Instant::now());
         }
         Ok(())
     }
 
     fn add(&self, batch: &Batch, terminal: Option<&Terminal>) -> Result<(), LogError> {
-        let mut state = self.state();
-        if state.terminal.is_some() || state.evicted {
+        let mut state = self.open.state();
+        if state.terminal.is_some() || state.lost.is_some() {
             return Err(LogError::Closed);
         }
-        let limit = self.shared.config.max_stream_bytes;
+        let limit = self.open.backend.config.max_stream_bytes;
         if terminal.is_none() && state.bytes + batch.bytes() > limit {
             return Err(LogError::TooLarge);
         }
-        state.bytes += state.entries.add(batch);
-        self.published
-            .store(state.entries.next_seq(), Ordering::Release);
-        if let Some(terminal) = terminal {
-            state.terminal = Some(Box::new(terminal.clone()));
-            state.entries.shrink_to_fit();
-        }
-        state.followers.wake();
+        self.open
+            .add(&mut state, batch, batch.first_seq(), terminal);
         Ok(())
     }
+}
 
-    pub(super) fn id(&self) -> StreamId {
-        self.about.id
+impl OpenStream for Cell {
+    fn poll_flush(&self, _: &mut Context<'_>, pending: &mut Batch) -> Poll<Result<(), LogError>> {
+        if pending.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.append(pending))
+    }
+
+    fn poll_control(&self, context: &mut Context<'_>) -> Poll<Control> {
+        self.open.poll_control(context)
+    }
+
+    fn readers(&self) -> u64 {
+        self.open.readers()
+    }
+
+    fn lose_writer(&self) {
+        self.open.forget_writer();
+        if self.status() != Status::Running {
+            return;
+        }
+        let mut last = Batch::default();
+        last.push_terminal(&producer_lost());
+        if self.append(&mut last).is_ok() {
+            tracing::error!(stream.id = %self.about.id, "A stream's producer went away without closing it");
+        }
+    }
+
+    fn poll_read(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+        batch: &mut Batch,
+        max_bytes: usize,
+    ) -> Poll<Result<bool, LogError>> {
+        self.open.poll_read(place, context, batch, max_bytes)
+    }
+
+    fn leave(&self, place: &Place) {
+        self.open.leave(place);
     }
 }
 
 impl Drop for Cell {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.shared.shrink(state.bytes);
+        let bytes = *self.open.bytes_mut();
+        self.open.backend.shrink(bytes);
     }
 }

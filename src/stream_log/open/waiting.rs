@@ -1,4 +1,4 @@
-//! Who waits for a stream in memory: its writer and its followers.
+//! Who waits for an open stream: its writer and its followers.
 
 use std::task::{Context, Waker};
 
@@ -6,14 +6,14 @@ use slab::Slab;
 
 /// Somebody who may wait. The waker is kept when it is used: the same task waits again and again.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(in crate::stream_log) struct Waiting {
     waker: Option<Waker>,
     waits: bool,
 }
 
 impl Waiting {
     /// The task of this context waits.
-    pub(super) fn wait(&mut self, context: &Context<'_>) {
+    pub(in crate::stream_log) fn wait(&mut self, context: &Context<'_>) {
         match &mut self.waker {
             Some(waker) => waker.clone_from(context.waker()),
             None => self.waker = Some(context.waker().clone()),
@@ -22,7 +22,7 @@ impl Waiting {
     }
 
     /// Wakes whoever waits.
-    pub(super) fn wake(&mut self) {
+    pub(in crate::stream_log) fn wake(&mut self) {
         if std::mem::take(&mut self.waits)
             && let Some(waker) = &self.waker
         {
@@ -33,18 +33,18 @@ impl Waiting {
 
 /// The followers of a stream. Nearly always there is one: it lies beside the stream's state.
 #[derive(Default)]
-pub(super) struct Followers {
+pub(in crate::stream_log) struct Followers {
     first: Option<Waiting>,
     others: Option<Box<Slab<Waiting>>>,
 }
 
 impl Followers {
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(in crate::stream_log) const fn is_empty(&self) -> bool {
         self.first.is_none() && self.others.is_none()
     }
 
     /// A slot for one more.
-    pub(super) fn insert(&mut self) -> usize {
+    pub(in crate::stream_log) fn insert(&mut self) -> usize {
         if self.first.is_none() {
             self.first = Some(Waiting::default());
             return 0;
@@ -55,14 +55,14 @@ impl Followers {
             + 1
     }
 
-    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut Waiting> {
+    pub(in crate::stream_log) fn get_mut(&mut self, slot: usize) -> Option<&mut Waiting> {
         match slot.checked_sub(1) {
             None => self.first.as_mut(),
             Some(slot) => self.others.as_mut()?.get_mut(slot),
         }
     }
 
-    pub(super) fn remove(&mut self, slot: usize) {
+    pub(in crate::stream_log) fn remove(&mut self, slot: usize) {
         let Some(slot) = slot.checked_sub(1) else {
             self.first = None;
             return;
@@ -76,7 +76,7 @@ impl Followers {
     }
 
     /// Wakes all that wait.
-    pub(super) fn wake(&mut self) {
+    pub(in crate::stream_log) fn wake(&mut self) {
         if let Some(first) = &mut self.first {
             first.wake();
         }

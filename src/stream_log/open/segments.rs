@@ -1,4 +1,4 @@
-//! The entries of a stream in memory, in pieces, so that a growing stream is never copied.
+//! The entries of an open stream, in pieces, so that a growing stream is never copied.
 
 use crate::stream::Batch;
 
@@ -7,7 +7,7 @@ const SEGMENT_BYTES: usize = 4096;
 
 /// The entries of one stream, numbered from 0.
 #[derive(Default)]
-pub(super) struct Segments {
+pub(in crate::stream_log) struct Segments {
     full: Vec<Batch>,
     /// The segment that grows. It is not one of a list, since every token touches it.
     tail: Batch,
@@ -15,15 +15,19 @@ pub(super) struct Segments {
 
 impl Segments {
     /// The sequence number after the last entry.
-    pub(super) fn next_seq(&self) -> u64 {
+    pub(in crate::stream_log) fn next_seq(&self) -> u64 {
         self.tail.next_seq()
     }
 
     /// Adds all entries of the batch, whatever their numbers there; answers how many bytes more are
     /// held.
-    pub(super) fn add(&mut self, batch: &Batch) -> usize {
+    pub(in crate::stream_log) fn add(&mut self, batch: &Batch) -> usize {
+        self.add_from(batch, batch.first_seq())
+    }
+
+    /// Adds the entries of the batch whose numbers there are `from` and more.
+    pub(in crate::stream_log) fn add_from(&mut self, batch: &Batch, mut from: u64) -> usize {
         let mut bytes = 0;
-        let mut from = batch.first_seq();
         while from < batch.next_seq() {
             let before = self.tail.bytes();
             let taken = self.tail.extend_from(batch, from, SEGMENT_BYTES);
@@ -40,7 +44,7 @@ impl Segments {
     }
 
     /// Replaces what is in `into` with up to `max_bytes` of entries from `from` on.
-    pub(super) fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
+    pub(in crate::stream_log) fn copy(&self, from: u64, into: &mut Batch, max_bytes: usize) {
         into.reset(from);
         if from < self.tail.first_seq() {
             let at = self
@@ -59,13 +63,13 @@ impl Segments {
     }
 
     /// Gives back memory that no entry uses.
-    pub(super) fn shrink_to_fit(&mut self) {
+    pub(in crate::stream_log) fn shrink_to_fit(&mut self) {
         self.full.shrink_to_fit();
         self.tail.shrink_to_fit();
     }
 
     /// Forgets the entries but not how many there were.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::stream_log) fn clear(&mut self) {
         self.full = Vec::new();
         self.tail = Batch::starting_at(self.next_seq());
     }

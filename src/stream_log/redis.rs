@@ -1,0 +1,313 @@
+//! The log of several nodes: every stream in Redis 7 or newer, any of them served by any node.
+//!
+//! A stream that is written or read on a node has one mirror there (`mirror.rs`), which readers read.
+//! What is written goes to Redis first (`writing.rs`) and is then in the mirror; what others write is
+//! fetched (`following.rs`) when a message says that there is something, or after a second. `scripts.rs`
+//! has what Redis does in one step, `keys.rs` what is where, `reaper.rs` ends what nobody writes any more.
+
+mod encoding;
+mod following;
+mod hub;
+mod index;
+mod keys;
+mod link;
+mod mirror;
+mod reading;
+mod reaper;
+mod record;
+mod scripts;
+mod writing;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use redis::{Client, Script, ScriptInvocation};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::keys::Keys;
+use self::link::{Ask, Link};
+use self::mirror::Mirror;
+use self::record::Record;
+use self::scripts::Scripts;
+use super::{
+    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Presence, Status,
+    StreamLog,
+};
+use crate::stream::{Batch, Owner, StreamId};
+
+/// How long a request may wait for Redis; what has been generated waits for longer.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// For how much longer than its entries an ended stream is remembered, so that its owner hears that it
+/// has expired.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// The sizes and times of a [`RedisLog`].
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// `redis://` or `rediss://`, with user, password and database.
+    pub url: String,
+    /// What the names of all keys begin with.
+    pub prefix: String,
+    /// How long a stream is kept after its terminal entry.
+    pub retention: Duration,
+    /// Bytes that one stream may take.
+    pub max_stream_bytes: usize,
+    /// How long a writer that says nothing is believed to live.
+    pub lease: Duration,
+    /// How long what was generated waits for a Redis that is away.
+    pub patience: Duration,
+    /// How long a stream can be live.
+    pub most_life: Duration,
+}
+
+impl RedisConfig {
+    /// Where it is, without user and password.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
+        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+        let end = address.find(['?', '#']).unwrap_or(address.len());
+        format!("{scheme}://{}", &address[..end])
+    }
+
+    fn remembered(&self) -> Duration {
+        self.retention + REMEMBERED
+    }
+}
+
+/// A log that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisLogError {
+    /// The URL is not one of Redis. Its text is not repeated: it may hold the password.
+    #[error("expected a URL such as redis://user:password@host:6379/0, or rediss:// for TLS")]
+    Url,
+    /// The operating system gave no thread.
+    #[error("cannot start the thread that talks to Redis: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The backend of [`StreamLog`] for several nodes. It connects when it must, and again.
+pub struct RedisLog {
+    inner: Arc<Inner>,
+    /// Ends the thread, and with it what this node has under way.
+    _stop: DropGuard,
+}
+
+struct Inner {
+    config: RedisConfig,
+    keys: Keys,
+    /// Names this node, in this run.
+    node: String,
+    scripts: Scripts,
+    link: Link,
+    hub: mpsc::Sender<hub::Request>,
+    mirrors: Mutex<HashMap<StreamId, Weak<Mirror>>>,
+    tasks: TaskTracker,
+    runtime: tokio::runtime::Handle,
+}
+
+impl RedisLog {
+    /// A log on this Redis, which need not be there yet.
+    ///
+    /// # Errors
+    /// The URL is none, or there can be no thread.
+    pub fn new(config: RedisConfig) -> Result<Self, RedisLogError> {
+        let client = Client::open(config.url.as_str()).map_err(|_| RedisLogError::Url)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        std::thread::Builder::new()
+            .name("redis-log".to_owned())
+            .spawn(move || runtime.block_on(stopped.cancelled()))?;
+        let (hub, requests) = mpsc::channel(hub::QUEUE);
+        let inner = Arc::new(Inner {
+            keys: Keys::new(config.prefix.clone()),
+            config,
+            node: uuid::Uuid::new_v4().simple().to_string(),
+            scripts: Scripts::new(),
+            link: Link::new(client, handle.clone()),
+            hub,
+            mirrors: Mutex::default(),
+            tasks: TaskTracker::new(),
+            runtime: handle,
+        });
+        inner.spawn(hub::run(Arc::downgrade(&inner), requests));
+        inner.spawn(reaper::run(Arc::downgrade(&inner)));
+        Ok(Self {
+            inner,
+            _stop: stop.drop_guard(),
+        })
+    }
+}
+
+/// Checks what [`RedisLog::new`] would refuse of a URL.
+///
+/// # Errors
+/// It would.
+pub fn check_url(url: &str) -> Result<(), RedisLogError> {
+    Client::open(url)
+        .map(|_| ())
+        .map_err(|_| RedisLogError::Url)
+}
+
+impl Inner {
+    /// Runs a task on the log's own thread.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    fn mirrors(&self) -> MutexGuard<'_, HashMap<StreamId, Weak<Mirror>>> {
+        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mirror(&self, id: StreamId) -> Option<Arc<Mirror>> {
+        self.mirrors().get(&id)?.upgrade()
+    }
+
+    /// The stream's mirror here, which may be new and know nothing.
+    fn mirror_or_new(self: &Arc<Self>, id: StreamId) -> Arc<Mirror> {
+        let fresh = Mirror::new(id, &Batch::default(), self);
+        // Nothing is dropped while the table is locked: dropping a mirror locks it.
+        let mut mirrors = self.mirrors();
+        if let Some(mirror) = mirrors.get(&id).and_then(Weak::upgrade) {
+            if mirror.open.state().lost.is_none() {
+                drop(mirrors);
+                return mirror;
+            }
+            mirrors.insert(id, Arc::downgrade(&fresh));
+            drop(mirrors);
+            return fresh;
+        }
+        mirrors.insert(id, Arc::downgrade(&fresh));
+        fresh
+    }
+
+    /// Forgets a mirror that is gone, unless another has taken its place.
+    fn forget(&self, id: StreamId, gone: &Weak<Mirror>) {
+        let mut mirrors = self.mirrors();
+        if mirrors.get(&id).is_some_and(|held| held.ptr_eq(gone)) {
+            mirrors.remove(&id);
+        }
+    }
+
+    /// Messages may have been lost.
+    fn wake_all(&self) {
+        let mirrors: Vec<_> = self.mirrors().values().filter_map(Weak::upgrade).collect();
+        for mirror in mirrors {
+            mirror.look();
+        }
+    }
+
+    /// A script with the keys of a stream, and its id as the first argument.
+    fn on_stream<'a>(&self, script: &'a Script, id: StreamId) -> ScriptInvocation<'a> {
+        let mut script = script.prepare_invoke();
+        script
+            .key(self.keys.meta(id))
+            .key(self.keys.entries(id))
+            .key(self.keys.leases(keys::partition(id)))
+            .key(self.keys.readers(id))
+            .arg(id.to_string());
+        script
+    }
+
+    /// What Redis knows of a stream, whoever asks.
+    async fn record(&self, id: StreamId) -> Result<Record, LogError> {
+        let mut script = self.scripts.describe.prepare_invoke();
+        script.key(self.keys.meta(id)).key(self.keys.entries(id));
+        for field in record::FIELDS {
+            script.arg(field);
+        }
+        self.link.ask(REQUEST_PATIENCE, Ask::Script(&script)).await
+    }
+
+    /// What Redis knows of a stream that the caller may touch.
+    async fn find_record(&self, access: Access<'_>, id: StreamId) -> Result<Record, LogError> {
+        let record = self.record(id).await?;
+        record.check(access)?;
+        Ok(record)
+    }
+}
+
+impl StreamLog for RedisLog {
+    fn create(&self, new: NewStream) -> BoxFuture<'_, Result<Created, LogError>> {
+        self.inner.create(new).boxed()
+    }
+
+    fn follow<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+        after: Option<u64>,
+        presence: Presence,
+    ) -> BoxFuture<'a, Result<Follower, LogError>> {
+        self.inner.follow(access, id, after, presence).boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+        after: Option<u64>,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Batch, LogError>> {
+        self.inner.read(access, id, after, max_bytes).boxed()
+    }
+
+    fn describe<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+    ) -> BoxFuture<'a, Result<Description, LogError>> {
+        async move { Ok(self.inner.find_record(access, id).await?.describe(id)) }.boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a Owner,
+        status: Option<Status>,
+        after: Option<StreamId>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Description>, LogError>> {
+        self.inner.list(owner, status, after, limit).boxed()
+    }
+
+    fn find<'a>(
+        &'a self,
+        owner: &'a Owner,
+        key: &'a IdempotencyKey,
+    ) -> BoxFuture<'a, Result<Option<StreamId>, LogError>> {
+        self.inner.find(owner, key).boxed()
+    }
+
+    fn cancel<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        self.inner.cancel(access, id).boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        access: Access<'a>,
+        id: StreamId,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        self.inner.remove(access, id).boxed()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.inner.link.up_for().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! A stream of Redis that is written or read on this node: its entries as far as they are known
+//! here, and what is on its way.
+//!
+//! Readers read the mirror, so that a token costs each of them no more than in the memory log, and
+//! Redis nothing. What is written here is in the mirror once Redis has it; what is written elsewhere,
+//! once it was fetched. One task of the log's own thread does either, for as long as it is needed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use tokio::sync::Notify;
+
+use super::{Inner, following, writing};
+use crate::stream::{Batch, Entry, StreamId};
+use crate::stream_log::open::{Open, Waiting, producer_lost};
+use crate::stream_log::{Control, LogError, OpenStream, Place, Status};
+
+/// What a stream takes beside its entries.
+const OVERHEAD_BYTES: usize = 2048;
+
+/// How much a writer may have on its way, in bytes, before it waits.
+const MOST_UNACKNOWLEDGED: usize = 64 * 1024;
+
+/// One stream on this node.
+pub(super) struct Mirror {
+    pub(super) open: Open<()>,
+    pub(super) id: StreamId,
+    pub(super) log: Weak<Inner>,
+    /// Wakes the stream's task.
+    pub(super) wake: Notify,
+    /// Set when Redis may have news, as opposed to us.
+    looks: AtomicBool,
+    outbox: Mutex<Outbox>,
+    this: Weak<Mirror>,
+}
+
+/// What the writer has given us, and how that goes.
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// What goes with the next append.
+    pub(super) queue: Batch,
+    /// Bytes of the append under way.
+    pub(super) sending: usize,
+    /// The terminal entry was given.
+    pub(super) closing: bool,
+    /// The terminal entry is in Redis.
+    pub(super) closed: bool,
+    /// Nothing more will be taken.
+    pub(super) failed: Option<LogError>,
+    /// The writer, if it waits for room or for the end.
+    pub(super) waits: Waiting,
+    /// Whether a task looks after the stream.
+    pub(super) is_tended: bool,
+    /// How many readers that came here Redis knows of.
+    pub(super) reported: u64,
+}
+
+impl Mirror {
+    /// A stream that is written here, after its start entry was; or one that is read, of which
+    /// nothing is known yet.
+    pub(super) fn new(id: StreamId, start: &Batch, log: &Arc<Inner>) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            open: Open::new((), start, OVERHEAD_BYTES),
+            id,
+            log: Arc::downgrade(log),
+            wake: Notify::new(),
+            looks: AtomicBool::new(false),
+            outbox: Mutex::default(),
+            this: Weak::clone(this),
+        })
+    }
+
+    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Redis may have news.
+    pub(super) fn look(&self) {
+        self.looks.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Whether Redis may have news that nobody has looked at.
+    pub(super) fn must_look(&self) -> bool {
+        self.looks.swap(false, Ordering::AcqRel)
+    }
+
+    /// Sees that a task writes the stream.
+    pub(super) fn write(self: &Arc<Self>, log: &Arc<Inner>) {
+        self.outbox().is_tended = true;
+        log.spawn(writing::run(Arc::clone(self)));
+    }
+
+    /// Sees that a task fetches the stream, unless one looks after it or all is here.
+    pub(super) fn fetch(self: &Arc<Self>, log: &Arc<Inner>) {
+        let complete = self.open.status() != Status::Running;
+        let mut outbox = self.outbox();
+        if !complete && !outbox.is_tended {
+            outbox.is_tended = true;
+            log.spawn(following::run(Arc::clone(self)));
+        }
+    }
+
+    /// Leaves the stream untended if nobody reads it and Redis knows: whoever comes after this finds it
+    /// so, and sees to it.
+    pub(super) fn is_deserted(&self) -> bool {
+        let mut outbox = self.outbox();
+        let state = self.open.state();
+        let deserted = !state.is_followed() && state.visits().0 == outbox.reported;
+        outbox.is_tended = !deserted;
+        deserted
+    }
+
+    /// Adds what is not here yet of a batch with its real numbers. Answers whether there was a gap.
+    pub(super) fn merge(&self, batch: &Batch) -> bool {
+        let mut state = self.open.state();
+        let next = state.entries.next_seq();
+        if batch.first_seq() > next {
+            return true;
+        }
+        if batch.next_seq() > next && state.terminal.is_none() {
+            let terminal = batch
+                .entries()
+                .next_back()
+                .and_then(|last| Entry::terminal(&last));
+            self.open.add(&mut state, batch, next, terminal.as_ref());
+        }
+        false
+    }
+
+    /// What is not here will not come.
+    pub(super) fn lose(&self, error: LogError) {
+        let mut state = self.open.state();
+        if state.terminal.is_none() {
+            self.open.lose(&mut state, error);
+        }
+    }
+
+    /// The writer must hear that nothing more is taken.
+    pub(super) fn fail_writer(&self, error: LogError) {
+        let mut outbox = self.outbox();
+        outbox.failed.get_or_insert(error);
+        outbox.queue.reset(0);
+        outbox.waits.wake();
+        drop(outbox);
+        self.open.wake_writer(&mut self.open.state());
+    }
+}
+
+impl OpenStream for Mirror {
+    fn poll_flush(
+        &self,
+        context: &mut Context<'_>,
+        pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>> {
+        let mut outbox = self.outbox();
+        if let Some(failed) = &outbox.failed {
+            return Poll::Ready(Err(failed.clone()));
+        }
+        if pending.is_empty() {
+            if outbox.closing && !outbox.closed {
+                outbox.waits.wait(context);
+                return Poll::Pending;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if outbox.closing {
+            return Poll::Ready(Err(LogError::Closed));
+        }
+        let is_end = pending
+            .entries()
+            .next_back()
+            .is_some_and(|last| last.kind.is_terminal());
+        let unacknowledged = outbox.queue.bytes() + outbox.sending;
+        if !is_end {
+            let limit = self
+                .log
+                .upgrade()
+                .map_or(0, |log| log.config.max_stream_bytes);
+            if self.open.state().bytes + unacknowledged + pending.bytes() > limit {
+                return Poll::Ready(Err(LogError::TooLarge));
+            }
+            if unacknowledged > MOST_UNACKNOWLEDGED {
+                outbox.waits.wait(context);
+                return Poll::Pending;
+            }
+        }
+        if outbox.queue.is_empty() {
+            std::mem::swap(&mut outbox.queue, pending);
+        } else {
+            outbox
+                .queue
+                .extend_from(pending, pending.first_seq(), usize::MAX);
+        }
+        pending.reset(0);
+        outbox.closing = is_end;
+        self.wake.notify_one();
+        if is_end {
+            outbox.waits.wait(context);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_control(&self, context: &mut Context<'_>) -> Poll<Control> {
+        self.open.poll_control(context)
+    }
+
+    fn readers(&self) -> u64 {
+        self.open.readers()
+    }
+
+    fn lose_writer(&self) {
+        self.open.forget_writer();
+        let mut outbox = self.outbox();
+        outbox.waits = Waiting::default();
+        if outbox.closing || outbox.failed.is_some() {
+            return;
+        }
+        outbox.closing = true;
+        outbox.queue.push_terminal(&producer_lost());
+        self.wake.notify_one();
+        tracing::error!(stream.id = %self.id, "A stream's producer went away without closing it");
+    }
+
+    fn poll_read(
+        &self,
+        place: &mut Place,
+        context: &mut Context<'_>,
+        batch: &mut Batch,
+        max_bytes: usize,
+    ) -> Poll<Result<bool, LogError>> {
+        self.open.poll_read(place, context, batch, max_bytes)
+    }
+
+    fn leave(&self, place: &Place) {
+        if self.open.leave(place) {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        if let Some(log) = self.log.upgrade() {
+            log.forget(self.id, &self.this);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Follows, reads and cancels a stream for whoever may.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::link::Ask;
+use super::{Inner, REQUEST_PATIENCE, following};
+use crate::stream::{Batch, StreamId};
+use crate::stream_log::{Access, Follower, LogError, Presence};
+
+/// How long a reader may be ahead of a live stream, which has lost entries and gets them again.
+const AHEAD: Duration = Duration::from_secs(2);
+
+impl Inner {
+    pub(super) async fn follow(
+        self: &Arc<Self>,
+        access: Access<'_>,
+        id: StreamId,
+        after: Option<u64>,
+        presence: Presence,
+    ) -> Result<Follower, LogError> {
+        let started = Instant::now();
+        let mirror = self.mirror_or_new(id);
+        loop {
+            let record = self.find_record(access, id).await?;
+            let known = record.last().max(mirror.open.next_seq().saturating_sub(1));
+            if after.is_none_or(|after| after <= known) {
+                break;
+            }
+            if record.has_ended() || started.elapsed() > AHEAD {
+                return Err(LogError::BeyondEnd);
+            }
+            sleep(AHEAD / 20).await;
+        }
+        let slot = mirror.open.join();
+        mirror.fetch(self);
+        mirror.wake.notify_one();
+        let next = after.map_or(0, |seq| seq + 1);
+        Ok(Follower::new(mirror, slot, next, presence))
+    }
+
+    pub(super) async fn read(
+        &self,
+        access: Access<'_>,
+        id: StreamId,
+        after: Option<u64>,
+        max_bytes: usize,
+    ) -> Result<Batch, LogError> {
+        let last = self.find_record(access, id).await?.last();
+        let next = after.map_or(0, |seq| seq + 1);
+        let mut batch = Batch::starting_at(next);
+        if let Some(mirror) = self.mirror(id)
+            && mirror.open.next_seq() > next
+        {
+            mirror
+                .open
+                .state()
+                .entries
+                .copy(next, &mut batch, max_bytes);
+            return Ok(batch);
+        }
+        if after.is_some_and(|after| after > last) {
+            return Err(LogError::BeyondEnd);
+        }
+        for read in following::range(self, id, next).await? {
+            let from = batch.next_seq();
+            if read.first_seq() > from {
+                break;
+            }
+            batch.extend_from(&read, from, max_bytes);
+            if batch.next_seq() < read.next_seq() {
+                break;
+            }
+        }
+        Ok(batch)
+    }
+
+    pub(super) async fn cancel(&self, access: Access<'_>, id: StreamId) -> Result<(), LogError> {
+        if self.find_record(access, id).await?.has_ended() {
+            return Ok(());
+        }
+        let mut script = self.on_stream(&self.scripts.cancel, id);
+        script.arg(self.keys.control(""));
+        self.link.ask(REQUEST_PATIENCE, Ask::Script(&script)).await
+    }
+}

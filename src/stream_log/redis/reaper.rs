@@ -1,0 +1,64 @@
+//! Ends streams whose writers are gone: their leases have run out. Every node does, and the first one
+//! wins.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::link::Ask;
+use super::writing::millis;
+use super::{Inner, encoding, record};
+use crate::stream::{Batch, StreamId};
+use crate::stream_log::LogError;
+use crate::stream_log::open::producer_lost;
+
+/// How many streams of a partition are ended at once.
+const MOST: usize = 64;
+
+/// Runs until the log is gone.
+pub(super) async fn run(log: Weak<Inner>) {
+    while let Some(inner) = log.upgrade() {
+        for partition in 0..super::keys::PARTITIONS {
+            if reap(&inner, partition).await.is_err() {
+                break;
+            }
+        }
+        // Nodes that were started together do not all ask together.
+        let every = inner.config.lease / 10;
+        drop(inner);
+        sleep(every.mul_f64(rand::random_range(0.5..1.5))).await;
+    }
+}
+
+async fn reap(log: &Inner, partition: u8) -> Result<(), LogError> {
+    let mut due = log.scripts.due.key(log.keys.leases(partition));
+    due.arg(MOST);
+    let due: Vec<String> = log.link.ask(Duration::ZERO, Ask::Script(&due)).await?;
+    // While Redis was away nobody could renew: writers that are still there have a lease's time.
+    if log.link.up_for().is_none_or(|up| up < log.config.lease) {
+        return Ok(());
+    }
+    for id in due.iter().filter_map(|id| id.parse().ok()) {
+        if end(log, id).await? {
+            tracing::warn!(stream.id = %id, "Ended a stream whose producer is gone");
+        }
+    }
+    Ok(())
+}
+
+async fn end(log: &Inner, id: StreamId) -> Result<bool, LogError> {
+    let terminal = producer_lost();
+    let mut batch = Batch::default();
+    batch.push_terminal(&terminal);
+    let mut script = log.on_stream(&log.scripts.reap, id);
+    script
+        .arg(encoding::encode(&batch))
+        .arg(record::terminal_text(&terminal))
+        .arg(millis(log.config.retention))
+        .arg(millis(log.config.remembered()))
+        .arg(log.keys.growth(id))
+        .arg(log.keys.control(""));
+    let ended: u8 = log.link.ask(Duration::ZERO, Ask::Script(&script)).await?;
+    Ok(ended == 1)
+}

@@ -1,0 +1,201 @@
+//! What Redis does in one step. Time is that of Redis, so that no node's clock matters.
+//!
+//! The hash of a stream has: `owner`, `model`, `created`, `metadata` as they were given; `state` (`live`
+//! or `ended`) and `terminal`; `last`, the last sequence number; `fence`, which a writer must know;
+//! `node`, whose control channel the writer listens to; `cancel`; `removed`; `ever` and `left`, how many
+//! readers came on other nodes and how the last to leave was there; `key` and `reserved`, the
+//! idempotency key and what is stored there.
+//!
+//! Keys, where a script has them, in this order: 1 the hash, 2 the entries, 3 the leases, 4 the readers.
+
+use redis::Script;
+
+/// All scripts, hashed once.
+pub(super) struct Scripts {
+    pub(super) create: Script,
+    pub(super) append: Script,
+    pub(super) renew: Script,
+    pub(super) attend: Script,
+    pub(super) cancel: Script,
+    pub(super) remove: Script,
+    pub(super) due: Script,
+    pub(super) reap: Script,
+    pub(super) describe: Script,
+    pub(super) index: Script,
+    pub(super) release: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        let script = |body: &str| Script::new(&format!("{NOW}{body}"));
+        Self {
+            create: script(CREATE),
+            append: Script::new(APPEND),
+            renew: script(RENEW),
+            attend: script(ATTEND),
+            cancel: script(CANCEL),
+            remove: script(REMOVE),
+            due: script(DUE),
+            reap: script(REAP),
+            describe: Script::new(DESCRIBE),
+            index: Script::new(INDEX),
+            release: Script::new(RELEASE),
+        }
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+const NOW: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+";
+
+/// 1 stream id, 2 payload of the start entry, 3 lease in ms, 4 most life in ms, then fields and
+/// values of the hash. Answers 1, or 0 if there is such a stream.
+const CREATE: &str = r"
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'live', 'last', 0, 'fence', 1, 'cancel', 0, 'ever', 0, unpack(ARGV, 5))
+redis.call('XADD', KEYS[2], '0-1', 'b', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
+return 1
+";
+
+/// 1 stream id, 2 fence, 3 first and 4 last sequence number, 5 payload, 6 terminal or nothing, 7 lease
+/// in ms, or 0 if it was renewed a moment ago, 8 most life in ms, 9 retention in ms, 10 how long an ended stream is remembered in ms,
+/// 11 channel of readers. Answers what became of it, the last sequence number, the cancel flag.
+///
+/// It never makes a stream that is missing: what was deleted or has expired stays so.
+const APPEND: &str = r"
+local m = redis.call('HMGET', KEYS[1], 'fence', 'last', 'state', 'cancel', 'removed')
+if not m[1] then return {'missing', -1, 1} end
+local last, cancel = tonumber(m[2]), tonumber(m[4])
+if m[1] ~= ARGV[2] then return {'fenced', last, cancel} end
+if last >= tonumber(ARGV[4]) then return {'duplicate', last, cancel} end
+if m[3] ~= 'live' then return {'closed', last, cancel} end
+if last + 1 ~= tonumber(ARGV[3]) then return {'gap', last, cancel} end
+redis.call('XADD', KEYS[2], ARGV[4] .. '-1', 'b', ARGV[5])
+if ARGV[6] == '' then
+  redis.call('HSET', KEYS[1], 'last', ARGV[4])
+  if ARGV[7] ~= '0' then
+    local time = redis.call('TIME')
+    redis.call('ZADD', KEYS[3], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[7], ARGV[1])
+    redis.call('PEXPIRE', KEYS[1], ARGV[8])
+    redis.call('PEXPIRE', KEYS[2], ARGV[8])
+  end
+else
+  redis.call('HSET', KEYS[1], 'last', ARGV[4], 'state', 'ended', 'terminal', ARGV[6])
+  redis.call('ZREM', KEYS[3], ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[10])
+  redis.call('PEXPIRE', KEYS[2], m[5] and math.min(ARGV[9], 60000) or ARGV[9])
+end
+redis.call('PUBLISH', ARGV[11], '')
+return {'appended', tonumber(ARGV[4]), cancel}
+";
+
+/// 1 stream id, 2 fence, 3 lease in ms, 4 most life in ms. Renews a writer's lease. Answers how it
+/// stands, the last sequence number, the cancel flag (also of what was removed), how many readers
+/// came on other nodes, whether one is there, how the last to leave was.
+const RENEW: &str = r"
+local m = redis.call('HMGET', KEYS[1], 'fence', 'last', 'state', 'cancel', 'removed', 'ever', 'left')
+if not m[1] then return {'missing', -1, 1, 0, 0, ''} end
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
+local status = 'live'
+if m[1] ~= ARGV[2] then status = 'fenced' elseif m[3] ~= 'live' then status = 'closed' else
+  redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+end
+local cancel = m[5] and 1 or tonumber(m[4])
+return {status, tonumber(m[2]), cancel, tonumber(m[6]), redis.call('EXISTS', KEYS[4]), m[7] or ''}
+";
+
+/// 1 stream id, 2 node, 3 how many readers came there since the last time, 4 whether one is there, 5 how
+/// the last to leave was, 6 for how long in ms, 7 prefix of control channels. Answers how the stream
+/// stands and the last sequence number.
+const ATTEND: &str = r"
+local m = redis.call('HMGET', KEYS[1], 'state', 'last', 'node')
+if not m[1] then return {'missing', -1} end
+if m[1] ~= 'live' then return {'closed', tonumber(m[2])} end
+local changed = tonumber(ARGV[3]) > 0
+if changed then redis.call('HINCRBY', KEYS[1], 'ever', ARGV[3]) end
+if ARGV[4] == '1' then
+  changed = redis.call('ZADD', KEYS[4], now + ARGV[6], ARGV[2]) == 1 or changed
+  redis.call('PEXPIRE', KEYS[4], ARGV[6])
+else
+  changed = redis.call('ZREM', KEYS[4], ARGV[2]) == 1 or changed
+  if changed then redis.call('HSET', KEYS[1], 'left', ARGV[5]) end
+end
+if changed then redis.call('PUBLISH', ARGV[7] .. m[3], ARGV[1]) end
+return {'live', tonumber(m[2])}
+";
+
+/// 1 stream id, 2 prefix of control channels.
+const CANCEL: &str = r"
+local m = redis.call('HMGET', KEYS[1], 'state', 'node')
+if m[1] ~= 'live' then return 0 end
+redis.call('HSET', KEYS[1], 'cancel', 1)
+redis.call('PUBLISH', ARGV[2] .. m[2], ARGV[1])
+return 1
+";
+
+/// 1 stream id, 2 prefix of control channels. A live stream is kept, unseen, until its writer ends it,
+/// for those who read it now. Answers 1, or 0 if there is none.
+const REMOVE: &str = r"
+local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'removed')
+if not m[1] or m[3] then return 0 end
+if m[1] == 'live' then
+  redis.call('HSET', KEYS[1], 'removed', 1, 'cancel', 1)
+  redis.call('PUBLISH', ARGV[2] .. m[2], ARGV[1])
+else
+  redis.call('UNLINK', KEYS[1], KEYS[2])
+end
+return 1
+";
+
+/// Key 1 the leases; 1 how many. The streams whose lease has ended.
+const DUE: &str = r"
+return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+";
+
+/// 1 stream id, 2 payload of the terminal entry, 3 terminal, 4 retention in ms, 5 how long an ended
+/// stream is remembered in ms, 6 channel of readers, 7 prefix of control channels. Ends a stream whose
+/// lease has ended, after which its writer knows the wrong fence. Answers whether it did.
+const REAP: &str = r"
+local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
+if not score or tonumber(score) > now then return 0 end
+redis.call('ZREM', KEYS[3], ARGV[1])
+local m = redis.call('HMGET', KEYS[1], 'state', 'last', 'node')
+if m[1] ~= 'live' then return 0 end
+local seq = string.format('%.0f', m[2] + 1)
+redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('XADD', KEYS[2], seq .. '-1', 'b', ARGV[2])
+redis.call('HSET', KEYS[1], 'last', seq, 'state', 'ended', 'terminal', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+redis.call('PUBLISH', ARGV[6], '')
+redis.call('PUBLISH', ARGV[7] .. m[3], ARGV[1])
+return 1
+";
+
+/// The fields to read. Answers them, and whether there are entries.
+const DESCRIBE: &str = r"
+local m = redis.call('HMGET', KEYS[1], unpack(ARGV))
+m[#ARGV + 1] = redis.call('EXISTS', KEYS[2])
+return m
+";
+
+/// Key 1 an owner's streams; 1 stream id, 2 the id before which all are forgotten, 3 for how long they
+/// are kept in ms.
+const INDEX: &str = r"
+redis.call('ZADD', KEYS[1], 0, ARGV[1])
+redis.call('ZREMRANGEBYLEX', KEYS[1], '-', '(' .. ARGV[2])
+return redis.call('PEXPIRE', KEYS[1], ARGV[3])
+";
+
+/// Key 1 an idempotency key; 1 what is stored there, if it is to go.
+const RELEASE: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+";

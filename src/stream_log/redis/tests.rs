@@ -1,0 +1,331 @@
+//! The Redis log's own promises, on a real Redis: several nodes, and what may go wrong between them.
+
+use std::future::poll_fn;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use redis::Connection;
+use tokio::time::sleep;
+
+use super::*;
+use crate::stream::Kind;
+use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
+use crate::stream_log::{Control, Writer};
+
+/// A Redis of our own, gone with the test.
+struct Server {
+    child: Child,
+    port: u16,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let directory = tempfile::tempdir().unwrap();
+        let child = Self::spawn(port, directory.path());
+        let server = Self {
+            child,
+            port,
+            directory,
+        };
+        server.wait();
+        server
+    }
+
+    fn spawn(port: u16, directory: &std::path::Path) -> Child {
+        Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args([
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "always",
+            ])
+            .current_dir(directory)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed: apt-get install redis-server")
+    }
+
+    fn wait(&self) {
+        for _ in 0..500 {
+            let answers = self.try_connect().is_some_and(|mut connection| {
+                redis::cmd("PING").query::<String>(&mut connection).is_ok()
+            });
+            if answers {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("Redis did not start");
+    }
+
+    fn try_connect(&self) -> Option<Connection> {
+        Client::open(self.url()).unwrap().get_connection().ok()
+    }
+
+    fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query(&mut self.try_connect().unwrap()).unwrap()
+    }
+
+    fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Self::spawn(self.port, self.directory.path());
+        self.wait();
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    fn log(&self) -> RedisLog {
+        self.log_with(Duration::from_millis(1500))
+    }
+
+    fn log_with(&self, lease: Duration) -> RedisLog {
+        RedisLog::new(RedisConfig {
+            url: self.url(),
+            prefix: "t:".to_owned(),
+            retention: Duration::from_secs(600),
+            max_stream_bytes: 1 << 20,
+            lease,
+            patience: Duration::from_secs(5),
+            most_life: Duration::from_secs(3600),
+        })
+        .unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn follow(log: &RedisLog, id: StreamId) -> Follower {
+    let owner = owner("o");
+    let follower = log.follow(Access::Owner(&owner), id, None, Presence::Connected);
+    follower.await.unwrap()
+}
+
+/// How a stream ended, once it has.
+async fn outcome(log: &RedisLog, id: StreamId) -> &'static str {
+    for _ in 0..1000 {
+        let description = log.describe(Access::Operator, id).await.unwrap();
+        if let Some(terminal) = description.terminal {
+            return terminal.outcome();
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the stream did not end");
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    let server = Server::start();
+    let log = server.log();
+    conformance::all(&log, &log).await;
+}
+
+#[tokio::test]
+async fn two_nodes_conform() {
+    let server = Server::start();
+    conformance::all(&server.log(), &server.log()).await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_node_died_is_ended_by_another() {
+    let server = Server::start();
+    let (a, b) = (server.log(), server.log());
+    let (id, mut writer) = create(&a, &owner("o")).await;
+    write(&mut writer, &["before"]).await.unwrap();
+    let mut follower = follow(&b, id).await;
+    sleep(Duration::from_millis(100)).await;
+    drop(a);
+    let (seqs, kinds, text) = drain(&mut follower).await;
+    assert_eq!((seqs, text.as_str()), (vec![0, 1, 2], "before"));
+    assert_eq!(kinds.last(), Some(&Kind::Error));
+    assert_eq!(outcome(&b, id).await, "producer_lost");
+    drop(writer);
+}
+
+#[tokio::test]
+async fn a_writer_that_was_away_for_longer_than_its_lease_is_fenced() {
+    let server = Server::start();
+    // The writer's node believes in so long a lease that it does not renew the one that is cut here.
+    let a = server.log_with(Duration::from_secs(600));
+    let b = server.log_with(Duration::from_millis(300));
+    let (id, mut writer) = create(&a, &owner("o")).await;
+    write(&mut writer, &["seen"]).await.unwrap();
+    let mut here = follow(&a, id).await;
+    sleep(Duration::from_millis(100)).await;
+    let _: u8 = server.ask(&[
+        "ZADD",
+        &a.inner.keys.leases(keys::partition(id)),
+        "XX",
+        "CH",
+        "1",
+        &id.to_string(),
+    ]);
+    assert_eq!(outcome(&b, id).await, "producer_lost");
+    let mut late = Err(LogError::Missing);
+    for _ in 0..100 {
+        late = write(&mut writer, &["never"]).await;
+        if late.is_err() {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(late, Err(LogError::Closed));
+    let (_, kinds, text) = drain(&mut here).await;
+    assert_eq!((kinds.last(), text.as_str()), (Some(&Kind::Error), "seen"));
+}
+
+#[tokio::test]
+async fn scripts_are_loaded_again() {
+    let server = Server::start();
+    let log = server.log();
+    let (id, mut writer) = create(&log, &owner("o")).await;
+    let _: String = server.ask(&["SCRIPT", "FLUSH"]);
+    write(&mut writer, &["a"]).await.unwrap();
+    let _: String = server.ask(&["SCRIPT", "FLUSH"]);
+    close(&mut writer, &done()).await.unwrap();
+    assert_eq!(outcome(&log, id).await, "stop");
+}
+
+/// Writes through the faults that `fault` makes, and reads on two nodes what was written.
+async fn heals(server: &mut Server, fault: impl Fn(&mut Server, &RedisLog, StreamId)) {
+    let (a, b) = (
+        server.log_with(Duration::from_secs(10)),
+        server.log_with(Duration::from_secs(10)),
+    );
+    let (id, mut writer) = create(&a, &owner("o")).await;
+    let (mut here, mut there) = (follow(&a, id).await, follow(&b, id).await);
+    let mut expected = String::new();
+    for at in 0..60 {
+        let text = format!("{at};");
+        write(&mut writer, &[&text]).await.unwrap();
+        expected.push_str(&text);
+        if at % 20 == 10 {
+            sleep(Duration::from_millis(50)).await;
+            fault(server, &a, id);
+        }
+        sleep(Duration::from_millis(2)).await;
+    }
+    close(&mut writer, &done()).await.unwrap();
+    for follower in [&mut here, &mut there] {
+        let (seqs, kinds, text) = drain(follower).await;
+        assert_eq!(seqs, (0..62).collect::<Vec<u64>>());
+        assert_eq!((kinds.last(), &text), (Some(&Kind::Done), &expected));
+    }
+    let fresh = server.log();
+    let mut anew = follow(&fresh, id).await;
+    assert_eq!(drain(&mut anew).await.2, expected, "Redis has it all");
+}
+
+#[tokio::test]
+async fn cut_connections_lose_nothing() {
+    heals(&mut Server::start(), |server, _, _| {
+        for kind in ["normal", "pubsub"] {
+            let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", kind]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restart_that_keeps_everything_loses_nothing() {
+    heals(&mut Server::start(), |server, _, _| {
+        server.stop();
+        server.start_again();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_failover_lost_is_written_again_under_the_same_numbers() {
+    heals(&mut Server::start(), |server, log, id| {
+        let keys = &log.inner.keys;
+        let tail: Vec<(String, Vec<String>)> =
+            server.ask(&["XREVRANGE", &keys.entries(id), "+", "-", "COUNT", "4"]);
+        for (entry, _) in &tail[..3] {
+            let _: u64 = server.ask(&["XDEL", &keys.entries(id), entry]);
+        }
+        let last = tail[3].0.split('-').next().unwrap();
+        let _: u64 = server.ask(&["HSET", &keys.meta(id), "last", last]);
+        // As a replica has it that missed them; a stream that was only shortened refuses old ids.
+        let _: String = server.ask(&["XSETID", &keys.entries(id), &tail[3].0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_redis_that_stays_away_ends_the_stream_here() {
+    let mut server = Server::start();
+    let log = server.log();
+    let (id, mut writer) = create(&log, &owner("o")).await;
+    let mut follower = follow(&log, id).await;
+    assert!(log.is_ready());
+    server.stop();
+    write(&mut writer, &["a"]).await.unwrap();
+    let told = poll_fn(|context| {
+        while writer.poll_control(context).is_ready() {}
+        writer
+            .poll_flush(context, &mut Batch::default())
+            .map(Result::err)
+    });
+    assert_eq!(told.await, None, "it was taken, not yet acknowledged");
+    let mut batch = Batch::default();
+    let lost = loop {
+        match poll_fn(|context| follower.poll_read(context, &mut batch, 64)).await {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(lost, LogError::Unavailable);
+    assert_eq!(write(&mut writer, &["b"]).await, Err(LogError::Unavailable));
+    assert!(!log.is_ready());
+}
+
+#[tokio::test]
+async fn readers_of_other_nodes_keep_a_stream() {
+    let server = Server::start();
+    let (a, b) = (server.log(), server.log());
+    let (id, mut writer) = create(&a, &owner("o")).await;
+    let follower = follow(&b, id).await;
+    let told = |writer: &mut Writer| {
+        let mut heard = Vec::new();
+        let waker = futures_util::task::noop_waker();
+        let mut context = std::task::Context::from_waker(&waker);
+        while let std::task::Poll::Ready(control) = writer.poll_control(&mut context) {
+            heard.push(control);
+        }
+        heard
+    };
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(told(&mut writer), [Control::Attended]);
+    sleep(Duration::from_secs(7)).await;
+    assert_eq!(told(&mut writer), [], "it has not left");
+    drop(b);
+    drop(follower);
+    sleep(Duration::from_secs(7)).await;
+    assert_eq!(
+        told(&mut writer),
+        [Control::Deserted(Presence::Connected)],
+        "its node is gone"
+    );
+}

@@ -1,0 +1,242 @@
+//! Writes one stream of this node to Redis: one append under way, and what arrives meanwhile goes
+//! with the next.
+//!
+//! An append is repeated until Redis has answered, since a repetition is told from a new one. If
+//! Redis has forgotten what it had acknowledged (a failover), the mirror still has it, under the same
+//! numbers, until a while after the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::link::Ask;
+use super::mirror::Mirror;
+use super::{Inner, encoding};
+use crate::stream::{Batch, Entry};
+use crate::stream_log::{LogError, Presence};
+
+/// The fence of a stream's first writer, which `create` gives.
+const FENCE: u64 = 1;
+
+/// How much is written at once when what was lost is written again, in bytes.
+const HEAL_BYTES: usize = 64 * 1024;
+
+/// When, after the end, it is seen to that Redis still has everything.
+const LOOKS_AFTER_THE_END: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+
+/// Why the stream cannot be written any more.
+enum Stop {
+    /// Somebody else has ended it: the rest is to be read.
+    Ended,
+    /// It is gone, or Redis is.
+    Lost(LogError),
+}
+
+impl From<LogError> for Stop {
+    fn from(error: LogError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// Runs until the stream has ended.
+pub(super) async fn run(mirror: Arc<Mirror>) {
+    let Some(log) = mirror.log.upgrade() else {
+        return;
+    };
+    match write(&mirror, &log).await {
+        Ok(()) => mirror.outbox().is_tended = false,
+        Err(Stop::Ended) => {
+            tracing::warn!(stream.id = %mirror.id, "A stream was ended by another node: its writer was away for too long");
+            mirror.fail_writer(LogError::Closed);
+            mirror.outbox().is_tended = false;
+            mirror.fetch(&log);
+        }
+        Err(Stop::Lost(error)) => {
+            tracing::error!(stream.id = %mirror.id, %error, "A stream can no longer be logged");
+            mirror.outbox().is_tended = false;
+            mirror.fail_writer(error.clone());
+            mirror.lose(error);
+        }
+    }
+}
+
+async fn write(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
+    let every = log.config.lease * 3 / 10;
+    let mut renewed = Instant::now();
+    let mut ever = 0;
+    loop {
+        let due = tokio::select! {
+            () = mirror.wake.notified() => false,
+            () = sleep_until(renewed + every) => true,
+        };
+        if mirror.must_look() || due {
+            renew(mirror, log, &mut ever).await?;
+            renewed = Instant::now();
+        }
+        loop {
+            let batch = {
+                let mut outbox = mirror.outbox();
+                outbox.sending = outbox.queue.bytes();
+                std::mem::take(&mut outbox.queue)
+            };
+            if batch.is_empty() {
+                break;
+            }
+            // Each token need not renew the lease; a tenth of it is often enough.
+            let renews = renewed.elapsed() >= log.config.lease / 10;
+            let is_end = send(mirror, log, &batch, renews).await?;
+            if renews {
+                renewed = Instant::now();
+            }
+            {
+                let mut outbox = mirror.outbox();
+                outbox.sending = 0;
+                outbox.closed = is_end;
+                outbox.waits.wake();
+            }
+            if is_end {
+                return guard(mirror, log, &mut ever).await;
+            }
+        }
+    }
+}
+
+/// Sees to it that what has ended stays whole, for a while.
+async fn guard(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop> {
+    for pause in LOOKS_AFTER_THE_END {
+        sleep(pause).await;
+        match renew(mirror, log, ever).await {
+            Ok(()) => {}
+            // It was told and is here; that it cannot be found later is all that is lost.
+            Err(Stop::Lost(_) | Stop::Ended) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Appends what follows what is in the mirror, and then adds it there. Answers whether it was the end.
+async fn send(mirror: &Mirror, log: &Inner, batch: &Batch, renews: bool) -> Result<bool, Stop> {
+    let first = mirror.open.next_seq();
+    let terminal = batch
+        .entries()
+        .next_back()
+        .and_then(|last| Entry::terminal(&last));
+    while let Some(last) = append(mirror, log, batch, first, renews).await? {
+        heal(mirror, log, last).await?;
+    }
+    let mut state = mirror.open.state();
+    mirror
+        .open
+        .add(&mut state, batch, batch.first_seq(), terminal.as_ref());
+    Ok(terminal.is_some())
+}
+
+/// Appends once more what comes after `last` in the mirror.
+async fn heal(mirror: &Mirror, log: &Inner, mut last: u64) -> Result<(), Stop> {
+    tracing::warn!(
+        stream.id = %mirror.id, stream.last = last,
+        "Redis has lost what it had acknowledged: writing it again"
+    );
+    let mut batch = Batch::default();
+    loop {
+        let next = mirror.open.next_seq();
+        if last + 1 > next {
+            return Err(Stop::Ended);
+        }
+        if last + 1 == next {
+            return Ok(());
+        }
+        mirror
+            .open
+            .state()
+            .entries
+            .copy(last + 1, &mut batch, HEAL_BYTES);
+        last = match append(mirror, log, &batch, last + 1, true).await? {
+            Some(last) => last,
+            None => batch.next_seq() - 1,
+        };
+    }
+}
+
+/// Asks Redis to append. If there is a gap, answers what the last sequence number is.
+async fn append(
+    mirror: &Mirror,
+    log: &Inner,
+    batch: &Batch,
+    first: u64,
+    renews: bool,
+) -> Result<Option<u64>, Stop> {
+    let terminal = batch
+        .entries()
+        .next_back()
+        .filter(|last| last.kind.is_terminal());
+    let mut script = log.on_stream(&log.scripts.append, mirror.id);
+    script
+        .arg(FENCE)
+        .arg(first)
+        .arg(first + batch.len() as u64 - 1)
+        .arg(encoding::encode(batch))
+        .arg(terminal.map_or("", |last| last.payload))
+        .arg(if renews { millis(log.config.lease) } else { 0 })
+        .arg(millis(log.config.most_life))
+        .arg(millis(log.config.retention))
+        .arg(millis(log.config.remembered()))
+        .arg(log.keys.growth(mirror.id));
+    let (answer, last, cancel): (String, i64, u8) = log
+        .link
+        .ask(log.config.patience, Ask::Script(&script))
+        .await?;
+    if cancel == 1 {
+        mirror.open.cancel();
+    }
+    match (answer.as_str(), u64::try_from(last)) {
+        ("appended" | "duplicate", _) => Ok(None),
+        ("gap", Ok(last)) if last < first + batch.len() as u64 => Ok(Some(last)),
+        ("missing", _) => Err(Stop::Lost(LogError::Unavailable)),
+        _ => Err(Stop::Ended),
+    }
+}
+
+/// Renews the lease, and hears what Redis has to say.
+async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop> {
+    let mut script = log.on_stream(&log.scripts.renew, mirror.id);
+    script
+        .arg(FENCE)
+        .arg(millis(log.config.lease))
+        .arg(millis(log.config.most_life));
+    let (status, last, cancel, came, attended, left): (String, i64, u8, u64, u8, String) = log
+        .link
+        .ask(log.config.patience, Ask::Script(&script))
+        .await?;
+    if cancel == 1 {
+        mirror.open.cancel();
+    }
+    let has_ended = mirror.outbox().closed;
+    match status.as_str() {
+        "live" => {}
+        "closed" if has_ended => return Ok(()),
+        "missing" => return Err(Stop::Lost(LogError::Unavailable)),
+        _ => return Err(Stop::Ended),
+    }
+    {
+        let mut state = mirror.open.state();
+        let left = if left == "polling" {
+            Presence::Polling
+        } else {
+            Presence::Connected
+        };
+        state.attend_elsewhere(came.saturating_sub(*ever), attended == 1, left);
+        *ever = came;
+        mirror.open.wake_writer(&mut state);
+    }
+    let next = mirror.open.next_seq();
+    match u64::try_from(last) {
+        Ok(last) if last + 1 < next => heal(mirror, log, last).await,
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
