@@ -5,8 +5,7 @@
 
 mod model;
 
-pub(super) use model::{CommandModel, Kind, Model, RouteModel};
-pub use model::{Section, Upstream};
+pub(super) use model::{CommandModel, Kind, Model, RouteModel, Section, Upstream};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
