@@ -99,6 +99,7 @@ impl EventStream {
                         data: std::str::from_utf8(data).map_err(|_| EventStreamError::NotText)?,
                     });
                     self.name.clear();
+                    self.begun = true;
                     piece = rest;
                     continue;
                 }
@@ -134,7 +135,7 @@ impl EventStream {
     /// The data of an event that is one line, with the blank line after it, and what follows; most
     /// are like that, and need not be copied. `rest` is what follows the line.
     fn whole_event<'a>(&self, line: &'a [u8], rest: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-        if self.has_data || !self.begun || self.after_return {
+        if self.has_data || self.after_return {
             return None;
         }
         let data = line.strip_prefix(b"data: ")?;
