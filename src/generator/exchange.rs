@@ -86,7 +86,6 @@ impl<R: Reader> Stream for Exchange<R> {
                 return Poll::Ready(Some(delta));
             }
             if this.reading.is_over() {
-                this.leave();
                 return Poll::Ready(None);
             }
             ready!(this.poll_more(context));
@@ -143,22 +142,15 @@ impl<R: Reader> Exchange<R> {
     }
 }
 
-impl<R> Exchange<R> {
-    /// Nothing more is wanted of the answer. If it has gone well, its connection may serve others.
-    fn leave(&mut self) {
+impl<R> Drop for Exchange<R> {
+    /// The finish reason is the last that anybody asks for. If all went well until then, the connection
+    /// may serve others; else it is closed.
+    fn drop(&mut self) {
         if let Place::Answering(answer) = std::mem::replace(&mut self.place, Place::Over)
+            && self.reading.is_over()
             && self.reading.has_finish_reason()
         {
             answer.leave();
-        }
-    }
-}
-
-impl<R> Drop for Exchange<R> {
-    /// The last delta is the finish reason, after which nobody asks for more.
-    fn drop(&mut self) {
-        if self.reading.is_over() {
-            self.leave();
         }
     }
 }

@@ -34,6 +34,8 @@ mod openai;
 mod openai_quirks;
 mod process;
 mod redis;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod resume;
 mod route;
 mod route_breaker;

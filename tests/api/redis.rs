@@ -1,72 +1,34 @@
 //! Several nodes on one Redis, which each test starts for itself: any node serves any stream, and
 //! what happens when a node or Redis goes away.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::client::Request;
 use crate::process::{Program, tailrace};
+use crate::redis_server::RedisServer;
 use crate::server::{BASE, Server, prompt, token, wait_for};
 use crate::sse::{check_whole, text};
 
-/// A Redis that keeps what it has over a restart, and the nodes' settings for it.
+/// A Redis, and the nodes' settings for it.
 struct Redis {
-    child: Child,
-    port: u16,
-    directory: tempfile::TempDir,
+    server: RedisServer,
 }
 
 impl Redis {
     fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let directory = tempfile::tempdir().unwrap();
+        let server = RedisServer::start();
         let secret = "a secret of at least thirty-two bytes, for tickets";
-        std::fs::write(directory.path().join("ticket.secret"), secret).unwrap();
-        let child = Self::spawn(port, directory.path());
-        Self {
-            child,
-            port,
-            directory,
-        }
-    }
-
-    fn spawn(port: u16, directory: &Path) -> Child {
-        Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args([
-                "--save",
-                "",
-                "--appendonly",
-                "yes",
-                "--appendfsync",
-                "always",
-            ])
-            .current_dir(directory)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed: scripts/test does it")
-    }
-
-    fn stop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn start_again(&mut self) {
-        self.child = Self::spawn(self.port, self.directory.path());
+        std::fs::write(server.directory.path().join("ticket.secret"), secret).unwrap();
+        Self { server }
     }
 
     fn settings(&self) -> String {
-        let secret = self.directory.path().join("ticket.secret");
+        let secret = self.server.directory.path().join("ticket.secret");
         format!(
-            "store = \"redis\"\nredis.url = \"redis://127.0.0.1:{}/\"\nauth.ticket_secret_file = \"{}\"\n",
-            self.port,
+            "store = \"redis\"\nredis.url = \"{}\"\nauth.ticket_secret_file = \"{}\"\n",
+            self.server.url(),
             secret.display()
         )
     }
@@ -80,9 +42,9 @@ impl Redis {
 
     /// A node in a process of its own, which can be killed.
     fn process(&self) -> Program {
-        let config = self.directory.path().join("tailrace.toml");
+        let config = self.server.directory.path().join("tailrace.toml");
         std::fs::write(&config, format!("{BASE}{}", self.settings())).unwrap();
-        let mut command = tailrace(self.directory.path());
+        let mut command = tailrace(self.server.directory.path());
         command
             .env("TAILRACE_CONFIG", &config)
             .env("TAILRACE_LOG__LEVEL", "info");
@@ -92,13 +54,6 @@ impl Redis {
             (ready.status == 200).then_some(())
         });
         program
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -198,8 +153,6 @@ fn a_killed_node_ends_its_streams_as_producer_lost_on_the_others() {
     let mut there = b.events(&id, None).events();
     there.expect();
     there.expect();
-    // The others only end streams once they have been up for a lease.
-    std::thread::sleep(Duration::from_secs(1));
     a.kill();
     let killed = Instant::now();
     let last = there.rest().pop().unwrap();
@@ -221,7 +174,7 @@ fn readiness_follows_redis_and_a_restart_heals() {
     let id = b.get("/v1/streams").send().json();
     let id = id["streams"][0]["id"].as_str().unwrap().to_owned();
     let there = b.events(&id, None).events();
-    redis.stop();
+    redis.server.stop();
     wait_for(|| (ready(&a) == 503 && ready(&b) == 503).then_some(()));
     assert_eq!(live(&a), 200);
     let away = a.post("/v1/streams").json(&prompt(json!({}))).send();
@@ -229,7 +182,7 @@ fn readiness_follows_redis_and_a_restart_heals() {
         (away.status, away.code().as_str()),
         (503, "store_unavailable")
     );
-    redis.start_again();
+    redis.server.start_again();
     wait_for(|| (ready(&a) == 200 && ready(&b) == 200).then_some(()));
     let (here, there) = (events.rest(), there.rest());
     check_whole(&here);

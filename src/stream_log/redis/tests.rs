@@ -1,8 +1,6 @@
 //! The Redis log's own promises, on a real Redis: several nodes, and what may go wrong between them.
 
 use std::future::poll_fn;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 
 use redis::Connection;
 use tokio::time::sleep;
@@ -12,46 +10,18 @@ use crate::stream::Kind;
 use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
 use crate::stream_log::{Control, Writer};
 
-/// A Redis of our own, gone with the test.
-struct Server {
-    child: Child,
-    port: u16,
-    directory: tempfile::TempDir,
-}
+#[path = "../../../tests/support/redis_server.rs"]
+#[expect(unreachable_pub, reason = "the API tests have it too")]
+mod redis_server;
+
+/// A Redis of our own, and nodes of it.
+struct Server(redis_server::RedisServer);
 
 impl Server {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let directory = tempfile::tempdir().unwrap();
-        let child = Self::spawn(port, directory.path());
-        let server = Self {
-            child,
-            port,
-            directory,
-        };
+        let server = Self(redis_server::RedisServer::start());
         server.wait();
         server
-    }
-
-    fn spawn(port: u16, directory: &std::path::Path) -> Child {
-        Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args([
-                "--save",
-                "",
-                "--appendonly",
-                "yes",
-                "--appendfsync",
-                "always",
-            ])
-            .current_dir(directory)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed: apt-get install redis-server")
     }
 
     fn wait(&self) {
@@ -68,7 +38,7 @@ impl Server {
     }
 
     fn try_connect(&self) -> Option<Connection> {
-        Client::open(self.url()).unwrap().get_connection().ok()
+        Client::open(self.0.url()).unwrap().get_connection().ok()
     }
 
     fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
@@ -77,18 +47,9 @@ impl Server {
         command.query(&mut self.try_connect().unwrap()).unwrap()
     }
 
-    fn stop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
     fn start_again(&mut self) {
-        self.child = Self::spawn(self.port, self.directory.path());
+        self.0.start_again();
         self.wait();
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
     }
 
     fn log(&self) -> RedisLog {
@@ -97,7 +58,7 @@ impl Server {
 
     fn log_with(&self, lease: Duration) -> RedisLog {
         RedisLog::new(RedisConfig {
-            url: self.url(),
+            url: self.0.url(),
             prefix: "t:".to_owned(),
             retention: Duration::from_secs(600),
             max_stream_bytes: 1 << 20,
@@ -106,13 +67,6 @@ impl Server {
             most_life: Duration::from_secs(3600),
         })
         .unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -132,6 +86,17 @@ async fn outcome(log: &RedisLog, id: StreamId) -> &'static str {
         sleep(Duration::from_millis(20)).await;
     }
     panic!("the stream did not end");
+}
+
+/// Waits until Redis has the stream up to this entry.
+async fn logged(log: &RedisLog, id: StreamId, seq: u64) {
+    for _ in 0..1000 {
+        if log.describe(Access::Operator, id).await.unwrap().last_seq >= seq {
+            return;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the entry was not logged");
 }
 
 #[tokio::test]
@@ -154,7 +119,7 @@ async fn a_stream_whose_node_died_is_ended_by_another() {
     let (id, mut writer) = create(&a, &owner("o")).await;
     write(&mut writer, &["before"]).await.unwrap();
     let mut follower = follow(&b, id).await;
-    sleep(Duration::from_millis(100)).await;
+    logged(&b, id, 1).await;
     drop(a);
     let (seqs, kinds, text) = drain(&mut follower).await;
     assert_eq!((seqs, text.as_str()), (vec![0, 1, 2], "before"));
@@ -172,7 +137,7 @@ async fn a_writer_that_was_away_for_longer_than_its_lease_is_fenced() {
     let (id, mut writer) = create(&a, &owner("o")).await;
     write(&mut writer, &["seen"]).await.unwrap();
     let mut here = follow(&a, id).await;
-    sleep(Duration::from_millis(100)).await;
+    logged(&b, id, 1).await;
     let _: u8 = server.ask(&[
         "ZADD",
         &a.inner.keys.leases(keys::partition(id)),
@@ -216,14 +181,15 @@ async fn heals(server: &mut Server, fault: impl Fn(&mut Server, &RedisLog, Strea
     let (id, mut writer) = create(&a, &owner("o")).await;
     let (mut here, mut there) = (follow(&a, id).await, follow(&b, id).await);
     let mut expected = String::new();
-    for at in 0..60 {
+    for at in 0..60_u64 {
         let text = format!("{at};");
         write(&mut writer, &[&text]).await.unwrap();
         expected.push_str(&text);
         if at % 20 == 10 {
-            sleep(Duration::from_millis(50)).await;
+            logged(&b, id, at + 1).await;
             fault(server, &a, id);
         }
+        // The pace of a model, so that what is written is many batches.
         sleep(Duration::from_millis(2)).await;
     }
     close(&mut writer, &done()).await.unwrap();
@@ -250,7 +216,7 @@ async fn cut_connections_lose_nothing() {
 #[tokio::test]
 async fn a_restart_that_keeps_everything_loses_nothing() {
     heals(&mut Server::start(), |server, _, _| {
-        server.stop();
+        server.0.stop();
         server.start_again();
     })
     .await;
@@ -280,7 +246,7 @@ async fn a_redis_that_stays_away_ends_the_stream_here() {
     let (id, mut writer) = create(&log, &owner("o")).await;
     let mut follower = follow(&log, id).await;
     assert!(log.is_ready());
-    server.stop();
+    server.0.stop();
     write(&mut writer, &["a"]).await.unwrap();
     let told = poll_fn(|context| {
         while writer.poll_control(context).is_ready() {}
@@ -307,25 +273,19 @@ async fn readers_of_other_nodes_keep_a_stream() {
     let (a, b) = (server.log(), server.log());
     let (id, mut writer) = create(&a, &owner("o")).await;
     let follower = follow(&b, id).await;
-    let told = |writer: &mut Writer| {
-        let mut heard = Vec::new();
-        let waker = futures_util::task::noop_waker();
-        let mut context = std::task::Context::from_waker(&waker);
-        while let std::task::Poll::Ready(control) = writer.poll_control(&mut context) {
-            heard.push(control);
-        }
-        heard
+    let told = async |writer: &mut Writer, within| {
+        let told = poll_fn(|context| writer.poll_control(context));
+        tokio::time::timeout(within, told).await.ok()
     };
-    sleep(Duration::from_millis(300)).await;
-    assert_eq!(told(&mut writer), [Control::Attended]);
-    sleep(Duration::from_secs(7)).await;
-    assert_eq!(told(&mut writer), [], "it has not left");
+    // Longer than a node is believed to have readers without saying so again.
+    let long = Duration::from_secs(7);
+    assert_eq!(told(&mut writer, long).await, Some(Control::Attended));
+    assert_eq!(told(&mut writer, long).await, None, "it has not left");
     drop(b);
     drop(follower);
-    sleep(Duration::from_secs(7)).await;
     assert_eq!(
-        told(&mut writer),
-        [Control::Deserted(Presence::Connected)],
+        told(&mut writer, long * 2).await,
+        Some(Control::Deserted(Presence::Connected)),
         "its node is gone"
     );
 }
