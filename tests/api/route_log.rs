@@ -146,12 +146,9 @@ fn it_says_when_all_rest_and_when_one_is_back() {
     assert_eq!(failed[0]["upstream.name"], name);
     assert_eq!(failed[1]["upstream.name"], Value::Null, "nobody was asked");
     assert_eq!(failed[1]["failure.code"], "upstream_unavailable");
-    let answered = format!("{name}: answered after ");
-    wait_for(|| {
-        tried(&prompt(&program))[0]
-            .starts_with(&answered)
-            .then_some(())
-    });
+    // Asking again and again would use up the plan's requests.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(tried(&prompt(&program))[0].starts_with(&format!("{name}: answered after ")));
     let back = lines(&program, "An upstream answers again");
     assert_eq!(back.len(), 1);
     assert_eq!(back[0]["upstream.name"], name);
