@@ -86,6 +86,8 @@ pub(super) struct Producer {
     held: Option<Box<Delta>>,
     /// About how many tokens the prompt has.
     prompt_tokens: u64,
+    /// How many deltas came before this process went on with the answer.
+    before: u64,
     /// How many deltas came.
     count: u64,
     /// The digest of the answer's text.
@@ -105,6 +107,12 @@ impl Producer {
     ) -> Self {
         let prompt_tokens = prompt.approximate_tokens();
         let most = prompt.max_tokens.filter(|_| !generator.limits_itself());
+        let mut text = Sha256::new();
+        let mut before = 0;
+        if let Some(answered) = &prompt.answered {
+            text.update(&answered.text);
+            before = answered.tokens.into();
+        }
         let prompt = Arc::new(prompt);
         let cancel = CancellationToken::new();
         let start = AssertUnwindSafe(|| -> Deltas { generator.generate(prompt, cancel.clone()) });
@@ -114,6 +122,7 @@ impl Producer {
         };
         Self {
             prompt_tokens,
+            before,
             most: most.map_or(u64::MAX, u64::from),
             deltas: Some(deltas),
             cancel: cancel.drop_guard(),
@@ -121,8 +130,8 @@ impl Producer {
             permit,
             unlogged: None,
             held: None,
-            count: 0,
-            text: Sha256::new(),
+            count: before,
+            text,
             deadlines: Deadlines::new(job.config),
             stop: job.stopping.watch(),
             job: Box::new(job),
@@ -139,7 +148,8 @@ impl Producer {
             // The generator's work stops first: nothing that it does now can reach a reader.
             this.deltas = None;
             let terminal = this.terminal(end);
-            this.permit.settle_at(terminal.usage().completion_tokens);
+            let tokens = terminal.usage().completion_tokens;
+            this.permit.settle_at(tokens.saturating_sub(this.before));
             let mut pending = this.unlogged.take().unwrap_or_default();
             pending.push_terminal(&terminal);
             let flush = poll_fn(|context| this.writer.poll_flush(context, &mut pending));
@@ -335,7 +345,7 @@ impl Producer {
                 usage: usage.map_or(counted, |usage| match usage.completion_tokens {
                     // Whoever sends text and counts nothing does not count.
                     0 => Usage::new(usage.prompt_tokens, self.count),
-                    _ => usage,
+                    tokens => Usage::new(usage.prompt_tokens, self.before + tokens),
                 }),
                 timing: Timing {
                     first_token_ms: self.deadlines.first_token().map(millis),

@@ -17,7 +17,7 @@ use crate::stream::{Batch, Entry};
 use crate::stream_log::{LogError, Presence};
 
 /// The fence of a stream's first writer, which `create` gives.
-const FENCE: u64 = 1;
+pub(super) const FIRST_FENCE: u64 = 1;
 
 /// How much is written at once when what was lost is written again, in bytes.
 const HEAL_BYTES: usize = 64 * 1024;
@@ -173,7 +173,7 @@ async fn append(
         .filter(|last| last.kind.is_terminal());
     let mut script = log.on_stream(&log.scripts.append, mirror.id);
     script
-        .arg(FENCE)
+        .arg(mirror.outbox().fence)
         .arg(first)
         .arg(first + batch.len() as u64 - 1)
         .arg(encoding::encode(batch))
@@ -200,7 +200,7 @@ async fn append(
 async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop> {
     let mut script = log.on_stream(&log.scripts.renew, mirror.id);
     script
-        .arg(FENCE)
+        .arg(mirror.outbox().fence)
         .arg(millis(log.config.lease))
         .arg(millis(log.config.most_life));
     let (status, last, cancel, came, attended, left): (String, i64, u8, u64, u8, String) =
