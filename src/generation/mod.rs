@@ -37,7 +37,8 @@ use crate::limit::Permit;
 use crate::shutdown::Stopping;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
-    Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog, Writer,
+    Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
+    Writer,
 };
 
 /// The times within which a generation gets its terminal entry.
@@ -188,9 +189,10 @@ impl GenerationService {
                 .as_secs(),
             metadata: prompt.metadata.clone(),
             idempotency,
-            job: self.config.takes_over.then(|| {
-                takeover::job(principal, &prompt, on_disconnect, &request_id)
-            }),
+            job: self
+                .config
+                .takes_over
+                .then(|| takeover::job(principal, &prompt, on_disconnect, &request_id)),
         };
         let id = new.id;
         let writer = match self.log.create(new).await? {

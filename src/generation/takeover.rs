@@ -63,13 +63,8 @@ impl GenerationService {
         }
     }
 
-    async fn go_on(
-        &self,
-        orphan: Orphan,
-        limiter: &dyn RateLimiter,
-    ) -> Result<(), &'static str> {
-        let job: Job =
-            serde_json::from_str(&orphan.job).map_err(|_| "it is of another version")?;
+    async fn go_on(&self, orphan: Orphan, limiter: &dyn RateLimiter) -> Result<(), &'static str> {
+        let job: Job = serde_json::from_str(&orphan.job).map_err(|_| "it is of another version")?;
         let mut prompt = job.prompt;
         prompt.max_tokens_field = job.max_tokens_field;
         prompt.answered = answered(&orphan.entries)?;
@@ -85,7 +80,13 @@ impl GenerationService {
         let principal = Principal::admitted_before(owner, job.plan);
         let permit = limiter.admit(&principal, prompt.max_tokens).await;
         let permit = permit.map_err(|_| "its owner's limits are met")?;
-        let job = self.job(orphan.id, &principal, &prompt, job.on_disconnect, job.request_id);
+        let job = self.job(
+            orphan.id,
+            &principal,
+            &prompt,
+            job.on_disconnect,
+            job.request_id,
+        );
         self.produce(job, prompt, generator.as_ref(), orphan.writer, permit);
         Ok(())
     }

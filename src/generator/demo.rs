@@ -196,7 +196,10 @@ impl Generator for DemoGenerator {
 
     fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas {
         let knobs = self.knobs(&prompt).unwrap_or_else(|_| self.config.clone());
-        let answered = prompt.answered.as_ref().map_or(0, |answered| answered.tokens);
+        let answered = prompt
+            .answered
+            .as_ref()
+            .map_or(0, |answered| answered.tokens);
         // What was given already was in time.
         let now = Instant::now();
         let start = now.checked_sub(knobs.due(answered)).unwrap_or(now);

@@ -34,8 +34,8 @@ use self::mirror::Mirror;
 use self::record::Record;
 use self::scripts::Scripts;
 use super::{
-    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Orphan, Presence, Status,
-    StreamLog,
+    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Orphan, Presence,
+    Status, StreamLog,
 };
 use crate::redis::{Ask, Redis, Refusal};
 use crate::stream::{Batch, Owner, StreamId};

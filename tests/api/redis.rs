@@ -6,72 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::Request;
-use crate::process::{Program, tailrace};
-use crate::redis_server::RedisServer;
-use crate::server::{BASE, Server, prompt, token, wait_for};
+use crate::nodes::{Redis, live, ready};
+use crate::server::{Server, prompt, token, wait_for};
 use crate::sse::{check_whole, text};
-
-/// A Redis, and the nodes' settings for it.
-struct Redis {
-    server: RedisServer,
-}
-
-impl Redis {
-    fn start() -> Self {
-        let server = RedisServer::start();
-        let secret = "a secret of at least thirty-two bytes, for tickets";
-        std::fs::write(server.directory.path().join("ticket.secret"), secret).unwrap();
-        Self { server }
-    }
-
-    fn settings(&self) -> String {
-        let secret = self.server.directory.path().join("ticket.secret");
-        format!(
-            "store = \"redis\"\nredis.url = \"{}\"\nauth.ticket_secret_file = \"{}\"\n",
-            self.server.url(),
-            secret.display()
-        )
-    }
-
-    /// A node in this process.
-    fn node(&self) -> Server {
-        self.node_with("")
-    }
-
-    fn node_with(&self, more: &str) -> Server {
-        let server = Server::with(&format!("{}{more}", self.settings()));
-        wait_for(|| (ready(&server) == 200).then_some(()));
-        server
-    }
-
-    /// A node in a process of its own, which can be killed.
-    fn process(&self) -> Program {
-        self.process_with("")
-    }
-
-    fn process_with(&self, more: &str) -> Program {
-        let config = self.server.directory.path().join("tailrace.toml");
-        std::fs::write(&config, format!("{BASE}{}{more}", self.settings())).unwrap();
-        let mut command = tailrace(self.server.directory.path());
-        command
-            .env("TAILRACE_CONFIG", &config)
-            .env("TAILRACE_LOG__LEVEL", "info");
-        let program = Program::start(command);
-        wait_for(|| {
-            let ready = Request::new(program.address, "GET", "/readyz").send();
-            (ready.status == 200).then_some(())
-        });
-        program
-    }
-}
-
-fn ready(server: &Server) -> u16 {
-    server.request("GET", "/readyz").send().status
-}
-
-fn live(server: &Server) -> u16 {
-    server.request("GET", "/livez").send().status
-}
 
 #[test]
 fn a_stream_is_followed_on_another_node_from_any_cursor() {
@@ -196,34 +133,4 @@ fn readiness_follows_redis_and_a_restart_heals() {
     check_whole(&here);
     check_whole(&there);
     assert_eq!(text(&here), text(&there));
-}
-
-/// The models of a node that takes over.
-const TAKES_OVER: &str = "generation.takeover = \"continue\"\n";
-
-#[test]
-fn another_node_goes_on_with_the_stream_of_a_killed_one() {
-    let redis = Redis::start();
-    let knobs = json!({"tokens": 300, "tokens_per_second": 20});
-    let whole = Server::start().create(json!({"tokens": 300, "tokens_per_second": 0}));
-    let whole = text(&whole.rest());
-    let mut a = redis.process_with(TAKES_OVER);
-    let b = redis.node_with(TAKES_OVER);
-    let request = Request::new(a.address, "POST", "/v1/streams").bearer(&token("ann"));
-    let mut events = request.json(&prompt(knobs)).send().events();
-    let id = events.expect().data["stream"].as_str().unwrap().to_owned();
-    let there = b.events(&id, None).events();
-    for _ in 0..20 {
-        events.expect();
-    }
-    a.kill();
-    let killed = Instant::now();
-    let there = there.rest();
-    check_whole(&there);
-    assert_eq!(text(&there), whole);
-    let end = &there.last().unwrap().data;
-    assert_eq!(end["type"], "done");
-    assert_eq!(end["usage"]["completion_tokens"], 300);
-    assert!(killed.elapsed() > Duration::from_secs(5), "it went on elsewhere");
-    assert_eq!(b.ended(&id)["text"], whole.as_str());
 }

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -46,6 +46,8 @@ pub(super) struct Outbox {
     pub(super) closing: bool,
     /// The terminal entry is in Redis.
     pub(super) closed: bool,
+    /// The writer leaves the stream to another node.
+    pub(super) handing_over: HandOver,
     /// Nothing more will be taken.
     pub(super) failed: Option<LogError>,
     /// The writer, if it waits for room or for the end.
@@ -58,6 +60,16 @@ pub(super) struct Outbox {
     pub(super) is_tended: bool,
     /// How many readers that came here Redis knows of.
     pub(super) reported: u64,
+}
+
+/// Whether a writer leaves its stream to another node.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum HandOver {
+    #[default]
+    No,
+    Asked,
+    Refused,
+    Done,
 }
 
 /// A stream that another node wrote is to be written here, once all of it is here.
@@ -246,6 +258,34 @@ impl OpenStream for Mirror {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_hand_over(
+        &self,
+        context: &mut Context<'_>,
+        pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>> {
+        if !pending.is_empty() {
+            ready!(self.poll_flush(context, pending))?;
+        }
+        let mut outbox = self.outbox();
+        match outbox.handing_over {
+            HandOver::No if outbox.failed.is_some() || outbox.closing => {
+                Poll::Ready(Err(LogError::Closed))
+            }
+            HandOver::No => {
+                outbox.handing_over = HandOver::Asked;
+                outbox.waits.wait(context);
+                self.wake.notify_one();
+                Poll::Pending
+            }
+            HandOver::Asked => {
+                outbox.waits.wait(context);
+                Poll::Pending
+            }
+            HandOver::Refused => Poll::Ready(Err(LogError::Unavailable)),
+            HandOver::Done => Poll::Ready(Ok(())),
+        }
+    }
+
     fn poll_control(&self, context: &mut Context<'_>) -> Poll<Control> {
         self.open.poll_control(context)
     }
@@ -258,7 +298,8 @@ impl OpenStream for Mirror {
         self.open.forget_writer();
         let mut outbox = self.outbox();
         outbox.waits = Waiting::default();
-        if outbox.closing || outbox.failed.is_some() {
+        let is_left = outbox.handing_over == HandOver::Done;
+        if outbox.closing || outbox.failed.is_some() || is_left {
             return;
         }
         outbox.closing = true;

@@ -56,7 +56,11 @@ impl Inner {
         let mirror = self.mirror_or_new(id);
         let writer = mirror.succeed(self, fence, last).await?;
         let mut entries = Batch::default();
-        mirror.open.state().entries.copy(0, &mut entries, usize::MAX);
+        mirror
+            .open
+            .state()
+            .entries
+            .copy(0, &mut entries, usize::MAX);
         tracing::warn!(stream.id = %id, stream.last = last, "Goes on with a stream whose producer is gone");
         Ok(Some(Orphan {
             id,

@@ -21,6 +21,7 @@ pub(super) struct Scripts {
     pub(super) due: Script,
     pub(super) reap: Script,
     pub(super) claim: Script,
+    pub(super) leave: Script,
     pub(super) describe: Script,
     pub(super) index: Script,
     pub(super) release: Script,
@@ -39,6 +40,7 @@ impl Scripts {
             due: script(DUE),
             reap: script(REAP),
             claim: script(CLAIM),
+            leave: script(LEAVE),
             describe: Script::new(DESCRIBE),
             index: Script::new(INDEX),
             release: Script::new(RELEASE),
@@ -183,6 +185,15 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('PUBLISH', ARGV[6], '')
 redis.call('PUBLISH', ARGV[7] .. m[3], ARGV[1])
+return 1
+";
+
+/// 1 stream id, 2 fence. Ends the lease of a writer that leaves its stream to another node. Answers 1, or
+/// 0 if it is not the writer.
+const LEAVE: &str = r"
+local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'job')
+if m[1] ~= ARGV[2] or m[2] ~= 'live' or not m[3] then return 0 end
+redis.call('ZADD', KEYS[3], now, ARGV[1])
 return 1
 ";
 
