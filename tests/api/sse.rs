@@ -9,6 +9,12 @@ use crate::client::{Body, Response};
 pub use crate::event::Event;
 use crate::event::parse_block;
 
+impl Event {
+    pub fn is_terminal(&self) -> bool {
+        self.kind == "done" || self.kind == "error"
+    }
+}
+
 /// The events of one response.
 pub struct Events {
     pub stream: String,

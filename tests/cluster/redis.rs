@@ -69,19 +69,23 @@ impl Pair {
     /// Promotes a replica that misses what was written in the last `missing`, `away` after the primary
     /// is gone. Answers how many bytes of writes are lost.
     pub async fn fail_over(&mut self, missing: Duration, away: Duration) -> u64 {
+        // It may have been started again meanwhile.
+        self.replicate().await;
         self.replication.hold(true);
         sleep(missing).await;
         self.proxy.refuse(true);
         self.proxy.reset();
+        self.replication.refuse(true);
+        self.replication.reset();
         let written = offset(&self.primary, "master_repl_offset").await;
         self.primary.stop();
-        self.replication.reset();
         self.replication.hold(false);
         let kept = offset(&self.replica, "slave_repl_offset").await;
         ask::<()>(&self.replica, "REPLICAOF NO ONE").await;
         self.proxy.point_to(port(&self.replica));
         sleep(away).await;
         self.proxy.refuse(false);
+        self.replication.refuse(false);
         self.primary = std::mem::replace(&mut self.replica, RedisServer::start());
         self.replicate().await;
         written - kept

@@ -1,7 +1,6 @@
 //! What readers, the workload and the faults share: the clock, the entrances, the counts.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -45,7 +44,6 @@ pub struct Counts {
     pub intrusions: Cell<u64>,
     /// How often no node at all took a new stream.
     pub turned_away: Cell<u64>,
-    pub terminals: RefCell<BTreeMap<String, u64>>,
 }
 
 /// One more.

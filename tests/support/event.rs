@@ -10,12 +10,6 @@ pub struct Event {
     pub data: Value,
 }
 
-impl Event {
-    pub fn is_terminal(&self) -> bool {
-        self.kind == "done" || self.kind == "error"
-    }
-}
-
 /// Parses the lines of an event; the first one of a response says how soon to come back.
 pub fn parse_block(block: &str, first: bool) -> Event {
     let mut lines = block.split('\n');
