@@ -30,6 +30,7 @@ use crate::generator::route::RouteGenerator;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
+use crate::redis::Redis;
 use crate::shutdown::{self, Phases};
 use crate::stream_log::StreamLog;
 use crate::stream_log::memory::MemoryLog;
@@ -74,7 +75,10 @@ impl App {
         let memory = MemoryLog::new(config.memory());
         let (log, embedded): (Arc<dyn StreamLog>, _) = match &config.redis {
             None => (Arc::new(memory.clone()), Some(memory)),
-            Some(redis) => (Arc::new(RedisLog::new(redis.clone())?), None),
+            Some(redis) => {
+                let redis = Redis::new(redis)?;
+                (Arc::new(RedisLog::new(redis, config.redis_log())), None)
+            }
         };
         if embedded.is_none() && config.file.auth.ticket_secret_file.is_none() {
             tracing::warn!(

@@ -32,8 +32,8 @@ use crate::auth::{JwtConfig, KeyConfig};
 use crate::generation::GenerationConfig;
 use crate::limit::Plan;
 use crate::limit::local::LimitConfig;
+use crate::redis::RedisConfig;
 use crate::stream_log::memory::MemoryConfig;
-use crate::stream_log::redis::RedisConfig;
 
 /// Variables with our prefix that are not settings of the file.
 const NOT_SETTINGS: [&str; 1] = ["config"];

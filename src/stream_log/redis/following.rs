@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::hub::Request;
-use super::link::Ask;
 use super::mirror::Mirror;
 use super::writing::millis;
 use super::{Inner, encoding};
+use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
 use crate::stream_log::{LogError, Presence, Status};
 
@@ -124,10 +124,7 @@ pub(super) async fn range(log: &Inner, id: StreamId, next: u64) -> Result<Vec<Ba
         .arg("+")
         .arg("COUNT")
         .arg(STEP);
-    let read: Vec<StoredEntry> = log
-        .link
-        .ask(log.config.patience, Ask::Command(&command))
-        .await?;
+    let read: Vec<StoredEntry> = log.ask(log.config.patience, Ask::Command(&command)).await?;
     let mut batches = Vec::with_capacity(read.len());
     for (name, fields) in read {
         let last = name.split_once('-').and_then(|(last, _)| last.parse().ok());
@@ -160,9 +157,6 @@ async fn attend(
         })
         .arg(millis(ATTENDANCE))
         .arg(log.keys.control(""));
-    let (status, last): (String, i64) = log
-        .link
-        .ask(log.config.patience, Ask::Script(&script))
-        .await?;
+    let (status, last): (String, i64) = log.ask(log.config.patience, Ask::Script(&script)).await?;
     Ok((status, u64::try_from(last).unwrap_or_default()))
 }

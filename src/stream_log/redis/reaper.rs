@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::link::Ask;
 use super::writing::millis;
 use super::{Inner, encoding, record};
+use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
 use crate::stream_log::LogError;
 use crate::stream_log::open::producer_lost;
@@ -34,9 +34,9 @@ pub(super) async fn run(log: Weak<Inner>) {
 async fn reap(log: &Inner, partition: u8) -> Result<(), LogError> {
     let mut due = log.scripts.due.key(log.keys.leases(partition));
     due.arg(MOST);
-    let due: Vec<String> = log.link.ask(Duration::ZERO, Ask::Script(&due)).await?;
+    let due: Vec<String> = log.ask(Duration::ZERO, Ask::Script(&due)).await?;
     // While Redis was away nobody could renew: writers that are still there have a lease's time.
-    if log.link.up_for().is_none_or(|up| up < log.config.lease) {
+    if log.redis.up_for().is_none_or(|up| up < log.config.lease) {
         return Ok(());
     }
     for id in due.iter().filter_map(|id| id.parse().ok()) {
@@ -59,6 +59,6 @@ async fn end(log: &Inner, id: StreamId) -> Result<bool, LogError> {
         .arg(millis(log.config.remembered()))
         .arg(log.keys.growth(id))
         .arg(log.keys.control(""));
-    let ended: u8 = log.link.ask(Duration::ZERO, Ask::Script(&script)).await?;
+    let ended: u8 = log.ask(Duration::ZERO, Ask::Script(&script)).await?;
     Ok(ended == 1)
 }

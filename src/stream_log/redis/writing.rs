@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::link::Ask;
 use super::mirror::Mirror;
 use super::{Inner, encoding};
+use crate::redis::Ask;
 use crate::stream::{Batch, Entry};
 use crate::stream_log::{LogError, Presence};
 
@@ -183,10 +183,8 @@ async fn append(
         .arg(millis(log.config.retention))
         .arg(millis(log.config.remembered()))
         .arg(log.keys.growth(mirror.id));
-    let (answer, last, cancel): (String, i64, u8) = log
-        .link
-        .ask(log.config.patience, Ask::Script(&script))
-        .await?;
+    let (answer, last, cancel): (String, i64, u8) =
+        log.ask(log.config.patience, Ask::Script(&script)).await?;
     if cancel == 1 {
         mirror.open.cancel();
     }
@@ -205,10 +203,8 @@ async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
         .arg(FENCE)
         .arg(millis(log.config.lease))
         .arg(millis(log.config.most_life));
-    let (status, last, cancel, came, attended, left): (String, i64, u8, u64, u8, String) = log
-        .link
-        .ask(log.config.patience, Ask::Script(&script))
-        .await?;
+    let (status, last, cancel, came, attended, left): (String, i64, u8, u64, u8, String) =
+        log.ask(log.config.patience, Ask::Script(&script)).await?;
     if cancel == 1 {
         mirror.open.cancel();
     }
