@@ -26,6 +26,7 @@ pub use subscription::Subscription;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
@@ -185,36 +186,48 @@ impl GenerationService {
             metadata: prompt.metadata.clone(),
             idempotency,
         };
-        let id = new.id;
-        let writer = match self.log.create(new).await? {
-            Created::Existing(id) => return Ok(id),
-            Created::New(writer) => writer,
-        };
         let abandon_after = match on_disconnect {
             OnDisconnect::Default => Some(self.config.abandon_after),
             OnDisconnect::Continue => None,
             OnDisconnect::Cancel => Some(Duration::ZERO),
         };
-        let producer = Producer::new(
-            producer::Job {
-                id,
-                owner: principal.owner().clone(),
-                request_id,
-                model: prompt.model.clone(),
-                upstream: generator.upstream().map(str::to_owned),
-                tried: Vec::new(),
-                error: None,
-                config: self.config,
-                abandon_after,
-                stopping: self.stopping.clone(),
-            },
-            prompt,
-            generator.as_ref(),
-            writer,
-            permit,
-        );
-        self.producers.spawn_local(producer.run());
-        Ok(id)
+        let job = producer::Job {
+            id: new.id,
+            owner: principal.owner().clone(),
+            request_id,
+            model: prompt.model.clone(),
+            upstream: generator.upstream().map(str::to_owned),
+            tried: Vec::new(),
+            error: None,
+            config: self.config,
+            abandon_after,
+            stopping: self.stopping.clone(),
+        };
+        let log = Arc::clone(&self.log);
+        let producers = self.producers.clone();
+        let (answer, answered) = oneshot::channel();
+        // Whoever asked may leave while the log makes the stream. What is made then has a producer all
+        // the same: the request that is sent again with its key finds a stream that grows.
+        self.producers.spawn_local(async move {
+            let (id, owner) = (new.id, new.owner.clone());
+            let created = match log.create(new).await {
+                Ok(Created::Existing(id)) => Ok(id),
+                Ok(Created::New(writer)) => {
+                    let producer = Producer::new(job, prompt, &*generator, writer, permit);
+                    producers.spawn_local(producer.run());
+                    Ok(id)
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(Ok(id)) = answer.send(created) {
+                // It is as if they had come and left.
+                let access = Access::Owner(&owner);
+                let _visit = log.follow(access, id, None, Presence::Connected).await;
+            }
+        });
+        // A task that ends without an answer has panicked.
+        let created = answered.await.unwrap_or(Err(LogError::Unavailable));
+        Ok(created?)
     }
 
     /// The stream that this principal started with this idempotency key.

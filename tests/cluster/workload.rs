@@ -44,12 +44,17 @@ struct Plan {
 }
 
 async fn plan(number: usize, load: Load, chance: &mut StdRng) -> Plan {
-    let pace = chance.random_range(10..=30_u64);
     let takes = chance.random_range(load.takes.0..=load.takes.1);
-    let tokens = (takes * pace / 1000).max(1);
+    // In tokens per 1000 s. Most have the pace of a model; some say something every few seconds.
+    let pace = if chance.random_bool(0.9) {
+        chance.random_range(10_000..=30_000)
+    } else {
+        chance.random_range(300..=1_000)
+    };
+    let tokens = (takes * pace / 1_000_000).max(1);
     let mut knobs = BTreeMap::from([
         ("demo.tokens".to_owned(), tokens.to_string()),
-        ("demo.tokens_per_second".to_owned(), pace.to_string()),
+        ("demo.tokens_per_second".to_owned(), (pace as f64 / 1000.0).to_string()),
     ]);
     let mut set = |knob: &str, value: String| _ = knobs.insert(format!("demo.{knob}"), value);
     if chance.random_bool(0.2) {
@@ -91,7 +96,7 @@ async fn plan(number: usize, load: Load, chance: &mut StdRng) -> Plan {
         subject: chance.random_range(0..SUBJECTS),
         body,
         fails,
-        takes: DemoConfig::default().first_token_delay_ms + expected.len() as u64 * 1000 / pace,
+        takes: DemoConfig::default().first_token_delay_ms + expected.len() as u64 * 1_000_000 / pace,
         expected,
     }
 }
