@@ -24,6 +24,8 @@ mod connections;
 mod cors;
 mod create;
 mod endings;
+#[path = "../support/event.rs"]
+mod event;
 mod follow;
 mod http10;
 mod http_client;
@@ -47,5 +49,7 @@ mod sse;
 mod takeover;
 mod tls;
 mod tls_upstream;
+#[path = "../support/token.rs"]
+mod token;
 mod upstream;
 mod upstream_timeouts;
