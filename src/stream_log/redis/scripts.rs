@@ -8,7 +8,7 @@
 //!
 //! Keys, where a script has them, in this order: 1 the hash, 2 the entries, 3 the leases, 4 the readers.
 
-use redis::Script;
+use crate::redis::Script;
 
 /// All scripts, hashed once.
 pub(super) struct Scripts {

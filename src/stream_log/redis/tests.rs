@@ -58,7 +58,7 @@ impl Server {
     }
 
     fn log_with(&self, lease: Duration) -> RedisLog {
-        let redis = RedisConfig { url: self.0.url() };
+        let redis = RedisConfig::at(self.0.url());
         let config = RedisLogConfig {
             prefix: "t:".to_owned(),
             retention: Duration::from_secs(600),
