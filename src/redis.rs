@@ -46,6 +46,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a Redis without memory is asked again: what is full stays so for longer than a lease.
+const FULL_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How often one question may be sent on at once.
 const REDIRECTIONS: usize = 5;
 
@@ -232,6 +235,10 @@ impl Redis {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error.into(),
                 Err(fault) => fault,
+            };
+            let patience = match fault.kind {
+                Kind::Full => patience.min(FULL_PATIENCE),
+                _ => patience,
             };
             if !fault.may_pass() || started.elapsed() + pause > patience {
                 // The log has a line for what this is a part of.

@@ -14,6 +14,8 @@ use crate::redis::Script;
 pub(super) struct Scripts {
     pub(super) create: Script,
     pub(super) append: Script,
+    /// The same for what has a terminal entry.
+    pub(super) close: Script,
     pub(super) renew: Script,
     pub(super) attend: Script,
     pub(super) cancel: Script,
@@ -28,21 +30,27 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         let script = |body: &str| Script::new(&format!("{NOW}{body}"));
+        let always = |body: &str| Script::new(&format!("{ALWAYS}{NOW}{body}"));
         Self {
             create: script(CREATE),
             append: Script::new(APPEND),
-            renew: script(RENEW),
-            attend: script(ATTEND),
-            cancel: script(CANCEL),
-            remove: script(REMOVE),
+            close: Script::new(&format!("{ALWAYS}{APPEND}")),
+            renew: always(RENEW),
+            attend: always(ATTEND),
+            cancel: always(CANCEL),
+            remove: always(REMOVE),
             due: script(DUE),
-            reap: script(REAP),
+            reap: always(REAP),
             describe: Script::new(DESCRIBE),
             index: Script::new(INDEX),
             release: Script::new(RELEASE),
         }
     }
 }
+
+/// The first line of what is done although Redis has no memory left: what keeps streams and ends them
+/// takes next to none.
+const ALWAYS: &str = "#!lua flags=allow-oom\n";
 
 /// Milliseconds since the Unix epoch.
 const NOW: &str = r"
