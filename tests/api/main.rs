@@ -34,6 +34,12 @@ mod openai;
 mod openai_quirks;
 mod process;
 mod redis;
+mod redis_cluster;
+#[path = "../support/redis_group.rs"]
+mod redis_group;
+mod redis_faults;
+mod redis_tls;
+mod redis_sentinel;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod resume;

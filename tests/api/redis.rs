@@ -1,6 +1,7 @@
 //! Several nodes on one Redis, which each test starts for itself: any node serves any stream, and
 //! what happens when a node or Redis goes away.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -42,19 +43,24 @@ impl Redis {
 
     /// A node in a process of its own, which can be killed.
     fn process(&self) -> Program {
-        let config = self.server.directory.path().join("tailrace.toml");
-        std::fs::write(&config, format!("{BASE}{}", self.settings())).unwrap();
-        let mut command = tailrace(self.server.directory.path());
-        command
-            .env("TAILRACE_CONFIG", &config)
-            .env("TAILRACE_LOG__LEVEL", "info");
-        let program = Program::start(command);
+        let program = process(self.server.directory.path(), &self.settings());
         wait_for(|| {
             let ready = Request::new(program.address, "GET", "/readyz").send();
             (ready.status == 200).then_some(())
         });
         program
     }
+}
+
+/// A node in a process of its own with these settings, ready or not.
+pub fn process(directory: &Path, settings: &str) -> Program {
+    let config = directory.join("tailrace.toml");
+    std::fs::write(&config, format!("{BASE}{settings}")).unwrap();
+    let mut command = tailrace(directory);
+    command
+        .env("TAILRACE_CONFIG", &config)
+        .env("TAILRACE_LOG__LEVEL", "info");
+    Program::start(command)
 }
 
 fn ready(server: &Server) -> u16 {
