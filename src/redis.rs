@@ -31,8 +31,8 @@ use self::sentinel::Sentinels;
 
 pub use self::address::Address;
 pub use self::config::{Login, Place, RedisConfig, RedisSetupError, SentinelConfig};
-pub use self::tls::TlsConfig;
 pub(crate) use self::script::{Script, ScriptInvocation};
+pub use self::tls::TlsConfig;
 
 /// Where Redis listens unless it was told otherwise, and its sentinels.
 pub(crate) const PORT: u16 = 6379;

@@ -17,12 +17,12 @@ impl Address {
     pub fn parse(text: &str, default_port: u16) -> Option<Self> {
         let (host, port) = match text.rsplit_once(':') {
             None => (text, default_port),
-            Some((host, _)) if host.starts_with('[') && text.ends_with(']') => {
-                (text, default_port)
-            }
+            Some((host, _)) if host.starts_with('[') && text.ends_with(']') => (text, default_port),
             Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0)?),
         };
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         let host = bare.unwrap_or(host);
         // An empty host is that of whoever was asked; a URL is not an address.
         let is_host = host

@@ -128,34 +128,40 @@ impl From<ParsingError> for Fault {
 }
 
 fn kind(error: &RedisError, text: &str) -> Kind {
-    if let ErrorKind::Server(kind) = error.kind() {
-        let redirect = |kind: fn(Address) -> Kind| {
-            let address = error.redirect_node().map(|(address, _)| address);
-            let address = address.and_then(|address| Address::parse(address, super::PORT));
-            address.map_or(Kind::Starting, kind)
-        };
-        return match kind {
-            ServerErrorKind::NoScript => Kind::NoScript,
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown => Kind::Starting,
-            ServerErrorKind::ReadOnly => Kind::ReadOnly,
-            ServerErrorKind::NoPerm => Kind::Permission,
-            ServerErrorKind::Moved => redirect(Kind::Moved),
-            ServerErrorKind::Ask => redirect(Kind::Ask),
-            _ => Kind::Other,
-        };
-    }
+    let redirect = |kind: fn(Address) -> Kind| {
+        let address = error.redirect_node().map(|(address, _)| address);
+        let address = address.and_then(|address| Address::parse(address, super::PORT));
+        address.map_or(Kind::Starting, kind)
+    };
+    let says = |words: &str| text.contains(words);
     match (error.kind(), error.code()) {
+        (ErrorKind::Server(ServerErrorKind::NoScript), _) => Kind::NoScript,
+        (ErrorKind::Server(ServerErrorKind::Moved), _) => redirect(Kind::Moved),
+        (ErrorKind::Server(ServerErrorKind::Ask), _) => redirect(Kind::Ask),
+        (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => Kind::ReadOnly,
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => Kind::Permission,
+        (
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown,
+            ),
+            _,
+        )
+        // It waits for replicas or for its disk, or runs somebody's long script.
+        | (_, Some("NOREPLICAS" | "MISCONF" | "BUSY")) => Kind::Starting,
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => Kind::Login,
         (_, Some("OOM")) => Kind::Full,
         (_, Some("WRONGTYPE")) => Kind::WrongType,
-        // A replica that is not to answer for its master, or one that wants more replicas or disk.
-        (_, Some("NOREPLICAS" | "MISCONF" | "BUSY" | "UNBLOCKED")) => Kind::Starting,
-        _ if text.contains("ACL failure in script") => Kind::Permission,
-        // TLS says so in no other way.
-        _ if text.contains("certificate") => Kind::Untrusted,
+        // As Redis 7.0 says it of what a script does, and as later ones do.
+        (ErrorKind::Server(_), _)
+            if says("The user executing the script") || says("ACL failure in script") =>
+        {
+            Kind::Permission
+        }
+        // TLS says so in no other way: of a certificate that is wrong, and of one that it wants.
+        _ if error.is_io_error() && (says("certificate") || says("Certificate")) => Kind::Untrusted,
         _ if error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() => {
             Kind::Away
         }

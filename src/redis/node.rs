@@ -157,7 +157,10 @@ impl Node {
             return Err(fault.clone());
         }
         let made = self.connect().await;
-        slot.failed = made.as_ref().err().map(|fault| (Instant::now(), fault.clone()));
+        slot.failed = made
+            .as_ref()
+            .err()
+            .map(|fault| (Instant::now(), fault.clone()));
         let made = (self.connected.fetch_add(1, Ordering::Relaxed), made?);
         slot.connection = Some(made.clone());
         Ok(made)

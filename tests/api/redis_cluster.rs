@@ -71,7 +71,11 @@ fn a_master_that_dies_is_nothing_to_the_streams_of_others() {
         let promoted = |line: &str| line.contains(&port) && line.contains("master");
         nodes.lines().any(promoted).then_some(())
     });
-    assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
+    assert!(
+        killed.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        killed.elapsed()
+    );
     for reader in readers {
         let (at, here, there, longest) = reader.join().unwrap();
         check_whole(&here);

@@ -49,7 +49,11 @@ fn streams_go_on_over_a_failover_on_every_node() {
     let killed = Instant::now();
     wait_for(|| (ready(&a) == 503 || ready(&b) == 503).then_some(()));
     wait_for(|| (ready(&a) == 200 && ready(&b) == 200).then_some(()));
-    assert!(killed.elapsed() < Duration::from_secs(8), "{:?}", killed.elapsed());
+    assert!(
+        killed.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        killed.elapsed()
+    );
     let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
     let (_, now): (String, u16) = group.sentinels[0].ask(&question);
     assert_eq!(now, group.replica.port, "it has taken over");
@@ -65,7 +69,9 @@ fn streams_go_on_over_a_failover_on_every_node() {
     }
     // The old master comes back, and must not be taken for one.
     group.master.start_again();
-    let events = a.create(json!({"tokens": 100, "tokens_per_second": 100})).rest();
+    let events = a
+        .create(json!({"tokens": 100, "tokens_per_second": 100}))
+        .rest();
     check_whole(&events);
     let id = events[0].data["stream"].as_str().unwrap();
     assert_eq!(text(&b.events(id, None).events().rest()), text(&events));
@@ -74,7 +80,12 @@ fn streams_go_on_over_a_failover_on_every_node() {
 #[test]
 fn sentinels_and_redis_have_passwords_of_their_own() {
     let group = Guarded::with(
-        &["--requirepass", "data-secret", "--masterauth", "data-secret"],
+        &[
+            "--requirepass",
+            "data-secret",
+            "--masterauth",
+            "data-secret",
+        ],
         &format!("sentinel auth-pass {MASTER} data-secret\nsentinel sentinel-pass watch-secret\n"),
         &["--requirepass", "watch-secret"],
     );
@@ -106,7 +117,10 @@ fn sentinels_and_redis_have_passwords_of_their_own() {
                 .find(|line| line.contains("Redis does not let us in"))
                 .map(str::to_owned)
         });
-        assert!(line.contains(told) && line.contains("Check the user"), "{line}");
+        assert!(
+            line.contains(told) && line.contains("Check the user"),
+            "{line}"
+        );
         assert!(!program.log.lock().unwrap().contains("-secret"));
         let ready = Request::new(program.address, "GET", "/readyz").send();
         assert_eq!(ready.status, 503);

@@ -129,6 +129,8 @@ fn bus(node: &RedisServer) -> String {
 }
 
 fn addresses(servers: &[RedisServer]) -> String {
-    let list = servers.iter().map(|it| format!("\"127.0.0.1:{}\"", it.port));
+    let list = servers
+        .iter()
+        .map(|it| format!("\"127.0.0.1:{}\"", it.port));
     format!("[{}]", list.collect::<Vec<_>>().join(", "))
 }

@@ -37,7 +37,14 @@ impl RedisServer {
             .into();
         arguments.push(port.to_string());
         if file.is_empty() {
-            let kept = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+            let kept = [
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "always",
+            ];
             arguments.extend(kept.map(str::to_owned));
         }
         arguments.extend(settings.iter().map(ToString::to_string));

@@ -35,7 +35,10 @@ impl Loader {
         let (key, place) = self.place(section)?;
         let is_cluster = matches!(place, Place::Cluster(_));
         if is_cluster && section.database.is_some_and(|number| number != 0) {
-            return Err(self.wrong("redis.database", "expected none: a cluster has only database 0"));
+            return Err(self.wrong(
+                "redis.database",
+                "expected none: a cluster has only database 0",
+            ));
         }
         let login = self.login(
             "redis",

@@ -10,12 +10,12 @@ use crate::stream::Kind;
 use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
 use crate::stream_log::{Control, Writer};
 
-#[path = "../../../tests/support/redis_server.rs"]
-#[expect(unreachable_pub, reason = "the API tests have it too")]
-mod redis_server;
 #[path = "../../../tests/support/redis_group.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the API tests have it too")]
 mod redis_group;
+#[path = "../../../tests/support/redis_server.rs"]
+#[expect(unreachable_pub, reason = "the API tests have it too")]
+mod redis_server;
 
 /// A Redis of our own, and nodes of it.
 struct Server(redis_server::RedisServer);
