@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::PubSub;
-use redis::{Arg, Cmd, FromRedisValue, Value};
+use redis::{Arg, Cmd, FromRedisValue, Pipeline, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -85,6 +85,33 @@ impl Ask<'_> {
             }),
         };
         slot(key.unwrap_or_default())
+    }
+}
+
+/// The server that has some keys, for many commands at once.
+#[derive(Clone)]
+pub(crate) struct Lane(Arc<Node>);
+
+impl Lane {
+    /// Changes when the server may have become another one, or have lost what it had; never 0.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.newest_connection()
+    }
+
+    /// Whether it is the same server.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Asks once, all of it in one go, if that epoch lasts. What is wrong with one command stands in its
+    /// place.
+    pub(crate) async fn ask_all(
+        &self,
+        epoch: u64,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, Refusal> {
+        let answers = self.0.ask_all(commands, epoch).await;
+        answers.map_err(|_| Refusal::Away)
     }
 }
 
@@ -216,6 +243,17 @@ impl Redis {
         match &self.servers {
             Servers::One(node) => Ok(Arc::clone(node)),
             Servers::Many(cluster) => cluster.owner(ask.slot()).await,
+        }
+    }
+
+    /// The server that has this key, as far as is known.
+    pub(crate) async fn lane(&self, key: &str) -> Result<Lane, Refusal> {
+        match &self.servers {
+            Servers::One(node) => Ok(Lane(Arc::clone(node))),
+            Servers::Many(cluster) => {
+                let owner = cluster.owner(slot(key.as_bytes())).await;
+                owner.map(Lane).map_err(|_| Refusal::Away)
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value, pipe};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, pipe};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -21,6 +21,9 @@ use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
 
 /// How many connections commands are spread over.
 const CONNECTIONS: usize = 2;
+
+/// How many connections there have been, to whatever node.
+static CONNECTED: AtomicU64 = AtomicU64::new(1);
 
 /// Where a node is.
 pub(super) enum Where {
@@ -48,7 +51,8 @@ pub(super) struct Node {
     expected: Expected,
     slots: [Mutex<Slot>; CONNECTIONS],
     next: AtomicUsize,
-    connected: AtomicU64,
+    /// The number of the newest connection.
+    newest: AtomicU64,
     health: Arc<Health>,
     runtime: Handle,
 }
@@ -68,7 +72,7 @@ impl Node {
             expected,
             slots: Default::default(),
             next: AtomicUsize::new(0),
-            connected: AtomicU64::new(0),
+            newest: AtomicU64::new(0),
             health: Arc::default(),
             runtime: runtime.clone(),
         }
@@ -124,6 +128,37 @@ impl Node {
         answer
     }
 
+    /// The number of its newest connection, of all that there have been. While it stays the same, this
+    /// is the same server with what it had, as far as connections tell.
+    pub(super) fn newest_connection(&self) -> u64 {
+        self.newest.load(Ordering::Relaxed)
+    }
+
+    /// Asks several things in one go, unless there has been a newer connection than `newest`. What is
+    /// wrong with one of them stands in its place.
+    pub(super) async fn ask_all(
+        &self,
+        commands: &Pipeline,
+        newest: u64,
+    ) -> Result<Vec<Value>, Fault> {
+        let asked = async {
+            let (number, mut connection) = self.connection(0).await?;
+            if self.newest_connection() != newest {
+                return Err(Fault::new(Kind::Starting, "it was connected to anew"));
+            }
+            let answers = connection.send_packed_commands(commands, 0, commands.len());
+            let answers = answers.await.map_err(Fault::from);
+            self.drop_if_broken(0, number, &answers).await;
+            answers
+        };
+        let answers = asked.await;
+        match &answers {
+            Err(fault) => self.health.failed(&self.name, fault),
+            Ok(_) => self.health.answered(&self.name),
+        }
+        answers
+    }
+
     async fn try_ask(&self, command: &Cmd, asking: bool) -> Result<Value, Fault> {
         let at = self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
         let (number, mut connection) = self.connection(at).await?;
@@ -136,12 +171,17 @@ impl Node {
             command.query_async(&mut connection).await
         };
         let answer = answer.map_err(Fault::from);
+        self.drop_if_broken(at, number, &answer).await;
+        answer
+    }
+
+    /// Forgets a connection that is of no more use.
+    async fn drop_if_broken<T>(&self, at: usize, number: u64, answer: &Result<T, Fault>) {
         if answer.as_ref().is_err_and(Fault::is_of_the_connection) {
             let mut slot = self.slots[at].lock().await;
             let held = slot.connection.take_if(|(held, _)| *held == number);
             drop((slot, held));
         }
-        answer
     }
 
     async fn connection(&self, at: usize) -> Result<(u64, MultiplexedConnection), Fault> {
@@ -161,7 +201,8 @@ impl Node {
             .as_ref()
             .err()
             .map(|fault| (Instant::now(), fault.clone()));
-        let made = (self.connected.fetch_add(1, Ordering::Relaxed), made?);
+        let made = (CONNECTED.fetch_add(1, Ordering::Relaxed), made?);
+        self.newest.fetch_max(made.0, Ordering::Relaxed);
         slot.connection = Some(made.clone());
         Ok(made)
     }

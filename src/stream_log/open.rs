@@ -248,6 +248,11 @@ impl State {
         self.elsewhere || !self.followers.is_empty()
     }
 
+    /// Whether somebody reads the stream elsewhere.
+    pub(super) const fn is_read_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
     /// Whether somebody follows the stream here.
     pub(super) fn is_followed(&self) -> bool {
         !self.followers.is_empty()

@@ -5,6 +5,7 @@
 //! fetched (`following.rs`) when a message says that there is something, or after a second. `scripts.rs`
 //! has what Redis does in one step, `keys.rs` what is where, `reaper.rs` ends what nobody writes any more.
 
+mod appending;
 mod encoding;
 mod following;
 mod hub;
@@ -30,6 +31,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use self::appending::Appending;
 use self::keys::Keys;
 use self::mirror::Mirror;
 use self::record::Record;
@@ -102,6 +104,7 @@ struct Inner {
     scripts: Scripts,
     redis: Arc<Redis>,
     hub: mpsc::Sender<hub::Request>,
+    appending: Arc<Appending>,
     mirrors: Mutex<HashMap<StreamId, Weak<Mirror>>>,
     tasks: TaskTracker,
     stopped: CancellationToken,
@@ -120,12 +123,14 @@ impl RedisLog {
             scripts: Scripts::new(),
             redis,
             hub,
+            appending: Arc::default(),
             mirrors: Mutex::default(),
             tasks: TaskTracker::new(),
             stopped: stopped.clone(),
         });
         inner.spawn(hub::run(Arc::downgrade(&inner), requests));
         inner.spawn(reaper::run(Arc::downgrade(&inner)));
+        inner.spawn(appending::run(Arc::downgrade(&inner)));
         Self {
             inner,
             _stop: stopped.drop_guard(),

@@ -38,6 +38,20 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
     bytes
 }
 
+/// What readers on other nodes are told of an encoded batch: its last sequence number, and it.
+pub(super) fn news(last: u64, encoded: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + encoded.len());
+    bytes.extend_from_slice(&last.to_be_bytes());
+    bytes.extend_from_slice(encoded);
+    bytes
+}
+
+/// The batch of such news; nothing if they have none.
+pub(super) fn heard(news: &[u8]) -> Option<Batch> {
+    let (last, encoded) = news.split_first_chunk()?;
+    decode(encoded, u64::from_be_bytes(*last))
+}
+
 /// The entries whose last one has the sequence number `last`; nothing if we did not write this.
 pub(super) fn decode(bytes: &[u8], last: u64) -> Option<Batch> {
     let (&VERSION, body) = bytes.split_first()? else {

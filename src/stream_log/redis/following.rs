@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::hub::Request;
 use super::mirror::{Mirror, Succession};
 use super::writing::{self, millis};
-use super::{HEALING, Inner, encoding};
+use super::{HEALING, Inner, encoding, keys};
 use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
 use crate::stream_log::{LogError, Presence, Status, Writer};
@@ -128,9 +128,11 @@ async fn follow(
 async fn fetch(mirror: &Mirror, log: &Inner) -> Result<(), LogError> {
     loop {
         let next = mirror.open.next_seq();
-        let read = range(log, mirror.id, next).await?;
+        let fence = mirror.outbox().seen;
+        let read = range(log, mirror.id, &keys::entry(fence.max(1), next)).await?;
         let count = read.len();
-        for batch in read {
+        for (at, batch) in read {
+            mirror.outbox().seen = at.fence;
             if mirror.merge(&batch) {
                 tracing::warn!(
                     stream.id = %mirror.id, stream.next = next,
@@ -148,20 +150,47 @@ async fn fetch(mirror: &Mirror, log: &Inner) -> Result<(), LogError> {
 /// An entry of a Redis stream: its id, and its one field.
 type StoredEntry = (String, Vec<(String, Vec<u8>)>);
 
-/// Some batches from the one on that has the entry `next`.
-pub(super) async fn range(log: &Inner, id: StreamId, next: u64) -> Result<Vec<Batch>, LogError> {
+/// Where an entry of a Redis stream stands.
+pub(super) struct At {
+    pub(super) fence: u64,
+    last: u64,
+}
+
+impl At {
+    fn parse(id: &str) -> Option<Self> {
+        let (fence, last) = id.split_once('-')?;
+        Some(Self {
+            fence: fence.parse().ok()?,
+            last: last.parse().ok()?,
+        })
+    }
+
+    /// Where the next one may stand.
+    pub(super) fn after(&self) -> String {
+        keys::entry(self.fence, self.last + 1)
+    }
+}
+
+/// Some batches from that place on, and where they stand.
+pub(super) async fn range(
+    log: &Inner,
+    id: StreamId,
+    from: &str,
+) -> Result<Vec<(At, Batch)>, LogError> {
     let mut command = cmd("XRANGE");
     command
         .arg(log.keys.entries(id))
-        .arg(format!("{next}-0"))
+        .arg(from)
         .arg("+")
         .arg("COUNT")
         .arg(STEP);
     let read: Vec<StoredEntry> = log.ask(log.config.patience, Ask::Command(&command)).await?;
     let mut batches = Vec::with_capacity(read.len());
     for (name, fields) in read {
-        let last = name.split_once('-').and_then(|(last, _)| last.parse().ok());
-        let batch = last.and_then(|last| encoding::decode(&fields.first()?.1, last));
+        let batch = At::parse(&name).and_then(|at| {
+            let batch = encoding::decode(&fields.first()?.1, at.last)?;
+            Some((at, batch))
+        });
         let Some(batch) = batch else {
             tracing::error!(stream.id = %id, "An entry in Redis is not one of ours");
             return Err(LogError::Unavailable);

@@ -1,7 +1,7 @@
 //! What this node listens to: one connection, on which every stream that is read here and written
 //! elsewhere has a channel, and the writers here have one together.
 //!
-//! A message only says that there is something to look at. When the connection breaks, everybody
+//! A message says that there is something to look at, or what is new as far as its writer knows. When the connection breaks, everybody
 //! looks, and once more when it is back.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use redis::{Msg, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::Inner;
+use super::{Inner, encoding};
 use crate::stream::StreamId;
 
 /// How many requests may wait for the connection.
@@ -162,14 +162,19 @@ fn leave(streams: &mut HashMap<StreamId, usize>, id: StreamId) -> bool {
 /// The stream that the message is about has something to look at.
 fn hear(inner: &Inner, message: &Msg) {
     let channel = message.get_channel_name();
-    let id = if channel == inner.keys.control(&inner.node) {
-        String::from_utf8(message.get_payload_bytes().to_vec()).ok()
+    let said = message.get_payload_bytes();
+    let is_control = channel == inner.keys.control(&inner.node);
+    let id = if is_control {
+        str::from_utf8(said).ok()
     } else {
-        channel
-            .get(channel.len().saturating_sub(32)..)
-            .map(str::to_owned)
+        channel.get(channel.len().saturating_sub(32)..)
     };
-    if let Some(mirror) = id.and_then(|id| inner.mirror(id.parse().ok()?)) {
+    let Some(mirror) = id.and_then(|id| inner.mirror(id.parse().ok()?)) else {
+        return;
+    };
+    // What is missing before it is looked for.
+    let is_gap = |batch| mirror.merge(&batch);
+    if is_control || encoding::heard(said).is_none_or(is_gap) {
         mirror.look();
     }
 }

@@ -65,6 +65,11 @@ impl Keys {
     }
 }
 
+/// The id of a stream's entry, whose last sequence number is `last`.
+pub(super) fn entry(fence: u64, last: u64) -> String {
+    format!("{fence}-{last}")
+}
+
 /// The partition of a stream: its last byte is a random one.
 pub(super) fn partition(id: StreamId) -> u8 {
     let mut text = [0; 32];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
-use super::{HEALING, Inner, REQUEST_PATIENCE, following};
+use super::{HEALING, Inner, REQUEST_PATIENCE, following, keys};
 use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
 use crate::stream_log::{Access, Follower, LogError, Presence};
@@ -60,14 +60,24 @@ impl Inner {
         if after.is_some_and(|after| after > last) {
             return Err(LogError::BeyondEnd);
         }
-        for read in following::range(self, id, next).await? {
-            let from = batch.next_seq();
-            if read.first_seq() > from {
-                break;
-            }
-            batch.extend_from(&read, from, max_bytes);
-            if batch.next_seq() < read.next_seq() {
-                break;
+        let mut from = keys::entry(1, next);
+        while batch.is_empty() && next <= last {
+            let read = following::range(self, id, &from).await?;
+            let Some((at, _)) = read.last() else { break };
+            from = at.after();
+            for (_, read) in read {
+                // What another writer came after stands there once more in part.
+                if read.next_seq() <= batch.next_seq() {
+                    continue;
+                }
+                let from = batch.next_seq();
+                if read.first_seq() > from {
+                    break;
+                }
+                batch.extend_from(&read, from, max_bytes);
+                if batch.next_seq() < read.next_seq() {
+                    break;
+                }
             }
         }
         Ok(batch)

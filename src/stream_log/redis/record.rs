@@ -8,11 +8,11 @@ use crate::stream::{Owner, StreamId, Terminal};
 use crate::stream_log::{Access, Description, LogError, NewStream};
 
 /// The fields that [`Record`] is made of, in its order.
-pub(super) const FIELDS: [&str; 9] = [
-    "owner", "model", "created", "metadata", "last", "terminal", "removed", "key", "reserved",
+pub(super) const FIELDS: [&str; 8] = [
+    "owner", "model", "created", "metadata", "terminal", "removed", "key", "reserved",
 ];
 
-/// A stream's hash, and whether there are entries.
+/// A stream's hash, and its last sequence number.
 #[derive(Default)]
 pub(super) struct Record(Vec<Option<String>>);
 
@@ -48,22 +48,18 @@ impl Record {
                 Err(LogError::Foreign)
             }
             // What has ended is remembered for longer than its entries are kept.
-            _ if self.has_ended()
-                && self
-                    .0
-                    .last()
-                    .is_some_and(|kept| kept.as_deref() == Some("0")) =>
-            {
-                Err(LogError::Expired)
-            }
+            _ if self.has_ended() && self.last_seq().is_none() => Err(LogError::Expired),
             Access::Owner(_) | Access::Operator => Ok(()),
         }
     }
 
+    /// The last sequence number, if there are entries.
+    fn last_seq(&self) -> Option<u64> {
+        self.0.last()?.as_deref()?.parse().ok()
+    }
+
     pub(super) fn last(&self) -> u64 {
-        self.field("last")
-            .and_then(|last| last.parse().ok())
-            .unwrap_or_default()
+        self.last_seq().unwrap_or_default()
     }
 
     pub(super) fn has_ended(&self) -> bool {

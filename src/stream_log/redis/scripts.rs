@@ -1,10 +1,14 @@
 //! What Redis does in one step. Time is that of Redis, so that no node's clock matters.
 //!
 //! The hash of a stream has: `owner`, `model`, `created`, `metadata` as they were given; `state` (`live`
-//! or `ended`) and `terminal`; `last`, the last sequence number; `fence`, which a writer must know;
+//! or `ended`) and `terminal`; `fence`, which a writer must know;
 //! `node`, whose control channel the writer listens to; `job`, what another node needs to go on; `cancel`; `removed`; `ever` and `left`, how many
 //! readers came on other nodes and how the last to leave was there; `key` and `reserved`, the
 //! idempotency key and what is stored there.
+//!
+//! The id of an entry is its writer's fence and its last sequence number. So a writer needs no script to
+//! append: Redis takes no entry whose id is below another's, and the first thing that a new fence does
+//! is to raise the ids.
 //!
 //! Keys, where a script has them, in this order: 1 the hash, 2 the entries, 3 the leases, 4 the readers.
 
@@ -16,6 +20,7 @@ pub(super) struct Scripts {
     pub(super) append: Script,
     /// The same for what has a terminal entry.
     pub(super) close: Script,
+    pub(super) reset: Script,
     pub(super) renew: Script,
     pub(super) attend: Script,
     pub(super) cancel: Script,
@@ -32,11 +37,12 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         let script = |body: &str| Script::new(&format!("{NOW}{body}"));
-        let always = |body: &str| Script::new(&format!("{ALWAYS}{NOW}{body}"));
+        let always = |body: &str| Script::new(&format!("{ALWAYS}{NOW}{TOP}{body}"));
         Self {
             create: script(CREATE),
-            append: Script::new(APPEND),
-            close: Script::new(&format!("{ALWAYS}{APPEND}")),
+            append: Script::new(&format!("{TOP}{APPEND}")),
+            close: Script::new(&format!("{ALWAYS}{TOP}{APPEND}")),
+            reset: always(RESET),
             renew: always(RENEW),
             attend: always(ATTEND),
             cancel: always(CANCEL),
@@ -45,7 +51,7 @@ impl Scripts {
             reap: always(REAP),
             claim: always(CLAIM),
             leave: always(LEAVE),
-            describe: Script::new(DESCRIBE),
+            describe: Script::new(&format!("{TOP}{DESCRIBE}")),
             index: Script::new(INDEX),
             release: Script::new(RELEASE),
         }
@@ -62,12 +68,20 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 ";
 
+/// The last sequence number of a stream's entries; -1 if there are none.
+const TOP: &str = r"
+local function top(key)
+  local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  return entry and tonumber(string.match(entry[1], '%d+$')) or -1
+end
+";
+
 /// 1 stream id, 2 payload of the start entry, 3 lease in ms, 4 most life in ms, then fields and
 /// values of the hash. Answers 1, or 0 if there is such a stream.
 const CREATE: &str = r"
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'live', 'last', 0, 'fence', 1, 'cancel', 0, 'ever', 0, unpack(ARGV, 5))
-redis.call('XADD', KEYS[2], '0-1', 'b', ARGV[2])
+redis.call('HSET', KEYS[1], 'state', 'live', 'fence', 1, 'cancel', 0, 'ever', 0, unpack(ARGV, 5))
+redis.call('XADD', KEYS[2], '1-0', 'b', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
@@ -76,20 +90,21 @@ return 1
 
 /// 1 stream id, 2 fence, 3 first and 4 last sequence number, 5 payload, 6 terminal or nothing, 7 lease
 /// in ms, or 0 if it was renewed a moment ago, 8 most life in ms, 9 retention in ms, 10 how long an ended stream is remembered in ms,
-/// 11 channel of readers. Answers what became of it, the last sequence number, the cancel flag.
+/// 11 channel of readers, 12 how many appends there must be. Answers what became of it, the last sequence
+/// number up to which nothing is missing, the cancel flag.
 ///
 /// It never makes a stream that is missing: what was deleted or has expired stays so.
 const APPEND: &str = r"
-local m = redis.call('HMGET', KEYS[1], 'fence', 'last', 'state', 'cancel', 'removed')
+local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'cancel', 'removed')
 if not m[1] then return {'missing', -1, 1} end
-local last, cancel = tonumber(m[2]), tonumber(m[4])
+local last, cancel = top(KEYS[2]), tonumber(m[3])
 if m[1] ~= ARGV[2] then return {'fenced', last, cancel} end
 if last >= tonumber(ARGV[4]) then return {'duplicate', last, cancel} end
-if m[3] ~= 'live' then return {'closed', last, cancel} end
+if m[2] ~= 'live' then return {'closed', last, cancel} end
+if redis.call('XLEN', KEYS[2]) < tonumber(ARGV[12]) then return {'gap', -1, cancel} end
 if last + 1 ~= tonumber(ARGV[3]) then return {'gap', last, cancel} end
-redis.call('XADD', KEYS[2], ARGV[4] .. '-1', 'b', ARGV[5])
+redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[4], 'b', ARGV[5])
 if ARGV[6] == '' then
-  redis.call('HSET', KEYS[1], 'last', ARGV[4])
   if ARGV[7] ~= '0' then
     local time = redis.call('TIME')
     redis.call('ZADD', KEYS[3], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[7], ARGV[1])
@@ -97,40 +112,50 @@ if ARGV[6] == '' then
     redis.call('PEXPIRE', KEYS[2], ARGV[8])
   end
 else
-  redis.call('HSET', KEYS[1], 'last', ARGV[4], 'state', 'ended', 'terminal', ARGV[6])
+  redis.call('HSET', KEYS[1], 'state', 'ended', 'terminal', ARGV[6])
   redis.call('HDEL', KEYS[1], 'job')
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[10])
-  redis.call('PEXPIRE', KEYS[2], m[5] and math.min(ARGV[9], 60000) or ARGV[9])
+  redis.call('PEXPIRE', KEYS[2], m[4] and math.min(ARGV[9], 60000) or ARGV[9])
 end
 redis.call('PUBLISH', ARGV[11], '')
 return {'appended', tonumber(ARGV[4]), cancel}
 ";
 
+/// 1 stream id, 2 fence. Empties a live stream, so that its writer can write it again. Answers whether it
+/// did.
+const RESET: &str = r"
+local m = redis.call('HMGET', KEYS[1], 'fence', 'state')
+if m[1] ~= ARGV[2] or m[2] ~= 'live' then return 0 end
+redis.call('UNLINK', KEYS[2])
+return 1
+";
+
 /// 1 stream id, 2 fence, 3 lease in ms, 4 most life in ms. Renews a writer's lease. Answers how it
-/// stands, the last sequence number, the cancel flag (also of what was removed), how many readers
+/// stands, the last sequence number and how many entries there are, the cancel flag (also of what was removed), how many readers
 /// came on other nodes, whether one is there, how the last to leave was.
 const RENEW: &str = r"
-local m = redis.call('HMGET', KEYS[1], 'fence', 'last', 'state', 'cancel', 'removed', 'ever', 'left')
-if not m[1] then return {'missing', -1, 1, 0, 0, ''} end
+local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'cancel', 'removed', 'ever', 'left')
+if not m[1] then return {'missing', -1, 0, 1, 0, 0, ''} end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
 local status = 'live'
-if m[1] ~= ARGV[2] then status = 'fenced' elseif m[3] ~= 'live' then status = 'closed' else
+if m[1] ~= ARGV[2] then status = 'fenced' elseif m[2] ~= 'live' then status = 'closed' else
   redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
   redis.call('PEXPIRE', KEYS[2], ARGV[4])
 end
-local cancel = m[5] and 1 or tonumber(m[4])
-return {status, tonumber(m[2]), cancel, tonumber(m[6]), redis.call('EXISTS', KEYS[4]), m[7] or ''}
+local cancel = m[4] and 1 or tonumber(m[3])
+local there = redis.call('EXISTS', KEYS[4])
+return {status, top(KEYS[2]), redis.call('XLEN', KEYS[2]), cancel, tonumber(m[5]), there, m[6] or ''}
 ";
 
 /// 1 stream id, 2 node, 3 how many readers came there since the last time, 4 whether one is there, 5 how
 /// the last to leave was, 6 for how long in ms, 7 prefix of control channels. Answers how the stream
 /// stands and the last sequence number.
 const ATTEND: &str = r"
-local m = redis.call('HMGET', KEYS[1], 'state', 'last', 'node')
+local m = redis.call('HMGET', KEYS[1], 'state', 'node')
 if not m[1] then return {'missing', -1} end
-if m[1] ~= 'live' then return {'closed', tonumber(m[2])} end
+if m[1] ~= 'live' then return {'closed', top(KEYS[2])} end
 local changed = tonumber(ARGV[3]) > 0
 if changed then redis.call('HINCRBY', KEYS[1], 'ever', ARGV[3]) end
 if ARGV[4] == '1' then
@@ -140,8 +165,8 @@ else
   changed = redis.call('ZREM', KEYS[4], ARGV[2]) == 1 or changed
   if changed then redis.call('HSET', KEYS[1], 'left', ARGV[5]) end
 end
-if changed then redis.call('PUBLISH', ARGV[7] .. m[3], ARGV[1]) end
-return {'live', tonumber(m[2])}
+if changed then redis.call('PUBLISH', ARGV[7] .. m[2], ARGV[1]) end
+return {'live', top(KEYS[2])}
 ";
 
 /// 1 stream id, 2 prefix of control channels.
@@ -182,20 +207,20 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 const REAP: &str = r"
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not score or tonumber(score) > now then return 0 end
-local m = redis.call('HMGET', KEYS[1], 'state', 'last', 'node', 'job', 'fence', 'cancel')
-local claimable = m[4] and m[6] == '0' and tonumber(m[5]) <= tonumber(ARGV[9])
+local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'fence', 'cancel')
+local claimable = m[3] and m[5] == '0' and tonumber(m[4]) <= tonumber(ARGV[9])
 if claimable and score + ARGV[8] > now then return 0 end
 redis.call('ZREM', KEYS[3], ARGV[1])
 if m[1] ~= 'live' then return 0 end
-local seq = string.format('%.0f', m[2] + 1)
-redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('XADD', KEYS[2], seq .. '-1', 'b', ARGV[2])
-redis.call('HSET', KEYS[1], 'last', seq, 'state', 'ended', 'terminal', ARGV[3])
+local seq = string.format('%.0f', top(KEYS[2]) + 1)
+local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('XADD', KEYS[2], fence .. '-' .. seq, 'b', ARGV[2])
+redis.call('HSET', KEYS[1], 'state', 'ended', 'terminal', ARGV[3])
 redis.call('HDEL', KEYS[1], 'job')
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('PUBLISH', ARGV[6], '')
-redis.call('PUBLISH', ARGV[7] .. m[3], ARGV[1])
+redis.call('PUBLISH', ARGV[7] .. m[2], ARGV[1])
 return 1
 ";
 
@@ -214,19 +239,22 @@ return 1
 const CLAIM: &str = r"
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not score or tonumber(score) > now then return false end
-local m = redis.call('HMGET', KEYS[1], 'state', 'last', 'node', 'job', 'fence', 'cancel')
-if m[1] ~= 'live' or not m[4] or m[6] ~= '0' or tonumber(m[5]) > tonumber(ARGV[4]) then return false end
+local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'fence', 'cancel')
+if m[1] ~= 'live' or not m[3] or m[5] ~= '0' or tonumber(m[4]) > tonumber(ARGV[4]) then return false end
+local last = top(KEYS[2])
+if last < 0 then return false end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HSET', KEYS[1], 'node', ARGV[2])
+redis.call('XSETID', KEYS[2], fence .. '-' .. string.format('%.0f', last))
 redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
-redis.call('PUBLISH', ARGV[5] .. m[3], ARGV[1])
-return {fence, tonumber(m[2]), m[4]}
+redis.call('PUBLISH', ARGV[5] .. m[2], ARGV[1])
+return {fence, last, m[3]}
 ";
 
-/// The fields to read. Answers them, and whether there are entries.
+/// The fields to read. Answers them, and the last sequence number, or -1 if there are no entries.
 const DESCRIBE: &str = r"
 local m = redis.call('HMGET', KEYS[1], unpack(ARGV))
-m[#ARGV + 1] = redis.call('EXISTS', KEYS[2])
+m[#ARGV + 1] = tostring(top(KEYS[2]))
 return m
 ";
 

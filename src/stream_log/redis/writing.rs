@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::mirror::{HandOver, Mirror};
 use super::{Inner, REQUEST_PATIENCE, encoding};
 use crate::redis::Ask;
-use crate::stream::{Batch, Entry};
+use crate::stream::Batch;
 use crate::stream_log::{LogError, Presence};
 
 /// The fence of a stream's first writer, which `create` gives.
@@ -80,15 +80,7 @@ async fn write(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
             renew(mirror, log, &mut ever).await?;
             renewed = Instant::now();
         }
-        loop {
-            let batch = {
-                let mut outbox = mirror.outbox();
-                outbox.sending = outbox.queue.bytes();
-                std::mem::take(&mut outbox.queue)
-            };
-            if batch.is_empty() {
-                break;
-            }
+        while let Some(batch) = mirror.take() {
             // Each token need not renew the lease; a tenth of it is often enough.
             let renews = renewed.elapsed() >= log.config.lease / 10;
             let is_end = match send(mirror, log, &batch, renews).await {
@@ -101,17 +93,24 @@ async fn write(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
             if renews {
                 renewed = Instant::now();
             }
-            {
-                let mut outbox = mirror.outbox();
-                outbox.sending = 0;
-                outbox.closed = is_end;
-                outbox.waits.wake();
-            }
             if is_end {
                 return guard(mirror, log, &mut ever).await;
             }
+            let outbox = mirror.outbox();
+            if outbox.checked > 0 && !outbox.closing {
+                // The rest need not be checked.
+                if !outbox.queue.is_empty() {
+                    mirror.send_on(outbox);
+                }
+                break;
+            }
         }
-        if mirror.outbox().handing_over == HandOver::Asked {
+        let leaves = {
+            let outbox = mirror.outbox();
+            let is_idle = !outbox.in_flight && outbox.queue.is_empty() && outbox.again.is_none();
+            is_idle && outbox.handing_over == HandOver::Asked
+        };
+        if leaves {
             hand_over(mirror, log).await?;
         }
     }
@@ -152,48 +151,60 @@ async fn guard(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
 /// Appends what follows what is in the mirror, and then adds it there. Answers whether it was the end.
 async fn send(mirror: &Mirror, log: &Inner, batch: &Batch, renews: bool) -> Result<bool, Stop> {
     let first = mirror.open.next_seq();
-    let terminal = batch
-        .entries()
-        .next_back()
-        .and_then(|last| Entry::terminal(&last));
-    while let Some(last) = append(mirror, log, batch, first, renews).await? {
-        heal(mirror, log, last).await?;
+    let lane = log.redis.lane(&log.keys.meta(mirror.id)).await;
+    let epoch = lane.map_or(0, |lane| lane.epoch());
+    while let Some(there) = append(mirror, log, batch, first, renews).await? {
+        catch_up(mirror, log, there).await?;
     }
-    let mut state = mirror.open.state();
-    mirror
-        .open
-        .add(&mut state, batch, batch.first_seq(), terminal.as_ref());
-    Ok(terminal.is_some())
+    mirror.outbox().checked = epoch;
+    mirror.appended(batch);
+    Ok(mirror.outbox().closed)
 }
 
-/// Appends once more what comes after `last` in the mirror.
-async fn heal(mirror: &Mirror, log: &Inner, mut last: u64) -> Result<(), Stop> {
+/// Appends once more what Redis lacks, which has the first `there` entries.
+async fn heal(mirror: &Mirror, log: &Inner, mut there: u64) -> Result<(), Stop> {
     tracing::warn!(
-        stream.id = %mirror.id, stream.last = last,
+        stream.id = %mirror.id, stream.entries = there,
         "Redis has lost what it had acknowledged: writing it again"
     );
+    mirror.outbox().appends = None;
     let mut batch = Batch::default();
     loop {
         let next = mirror.open.next_seq();
-        if last + 1 > next {
+        if there > next {
             return Err(Stop::Ended);
         }
-        if last + 1 == next {
+        if there == next {
             return Ok(());
         }
         mirror
             .open
             .state()
             .entries
-            .copy(last + 1, &mut batch, HEAL_BYTES);
-        last = match append(mirror, log, &batch, last + 1, true).await? {
-            Some(last) => last,
-            None => batch.next_seq() - 1,
+            .copy(there, &mut batch, HEAL_BYTES);
+        there = match append(mirror, log, &batch, there, true).await? {
+            Some(there) => there,
+            None => batch.next_seq(),
         };
     }
 }
 
-/// Asks Redis to append. If there is a gap, answers what the last sequence number is.
+/// Appends once more what Redis lacks, which has the first `there` entries; if there are none, then it
+/// may have others, which are in the way.
+async fn catch_up(mirror: &Mirror, log: &Inner, there: u64) -> Result<(), Stop> {
+    if there > 0 {
+        return heal(mirror, log, there).await;
+    }
+    let mut script = log.on_stream(&log.scripts.reset, mirror.id);
+    script.arg(mirror.outbox().fence);
+    let reset: u8 = log.ask(log.config.patience, Ask::Script(&script)).await?;
+    if reset == 0 {
+        return Err(Stop::Ended);
+    }
+    heal(mirror, log, 0).await
+}
+
+/// Asks Redis to append. If there is a gap, answers how many entries there are.
 async fn append(
     mirror: &Mirror,
     log: &Inner,
@@ -209,9 +220,13 @@ async fn append(
         None => &log.scripts.append,
         Some(_) => &log.scripts.close,
     };
+    let (fence, appends) = {
+        let outbox = mirror.outbox();
+        (outbox.fence, outbox.appends.unwrap_or_default())
+    };
     let mut script = log.on_stream(append, mirror.id);
     script
-        .arg(mirror.outbox().fence)
+        .arg(fence)
         .arg(first)
         .arg(first + batch.len() as u64 - 1)
         .arg(encoding::encode(batch))
@@ -220,18 +235,20 @@ async fn append(
         .arg(millis(log.config.most_life))
         .arg(millis(log.config.retention))
         .arg(millis(log.config.remembered()))
-        .arg(log.keys.growth(mirror.id));
+        .arg(log.keys.growth(mirror.id))
+        .arg(appends);
     let (answer, last, cancel): (String, i64, u8) =
         log.ask(log.config.patience, Ask::Script(&script)).await?;
     if cancel == 1 {
         mirror.open.cancel();
     }
-    match (answer.as_str(), u64::try_from(last)) {
-        ("appended" | "duplicate", _) => Ok(None),
-        ("gap", Ok(last)) if last < first + batch.len() as u64 => Ok(Some(last)),
-        ("missing", _) => {
+    let there = u64::try_from(last + 1).unwrap_or_default();
+    match answer.as_str() {
+        "appended" | "duplicate" => Ok(None),
+        "gap" if there < first + batch.len() as u64 => Ok(Some(there)),
+        "missing" => {
             log.make_again(mirror).await?;
-            Ok(Some(0))
+            Ok(Some(1))
         }
         _ => Err(Stop::Ended),
     }
@@ -244,8 +261,10 @@ async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
         .arg(mirror.outbox().fence)
         .arg(millis(log.config.lease))
         .arg(millis(log.config.most_life));
-    let (status, last, cancel, came, attended, left): (String, i64, u8, u64, u8, String) =
-        log.ask(log.config.patience, Ask::Script(&script)).await?;
+    let next = mirror.open.next_seq();
+    let appends = mirror.outbox().appends;
+    let answer = log.ask(log.config.patience, Ask::Script(&script)).await?;
+    let (status, last, count, cancel, came, attended, left): Renewed = answer;
     if cancel == 1 {
         mirror.open.cancel();
     }
@@ -256,7 +275,7 @@ async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
         "missing" => {
             log.make_again(mirror).await?;
             *ever = 0;
-            return heal(mirror, log, 0).await;
+            return heal_alone(mirror, log, 1).await;
         }
         _ => return Err(Stop::Ended),
     }
@@ -271,12 +290,39 @@ async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
         *ever = came;
         mirror.open.wake_writer(&mut state);
     }
-    let next = mirror.open.next_seq();
-    match u64::try_from(last) {
-        Ok(last) if last + 1 < next => heal(mirror, log, last).await,
-        _ => Ok(()),
+    let there = u64::try_from(last + 1).unwrap_or_default();
+    let lacks = appends.is_some_and(|appends| count < appends);
+    if lacks || there < next {
+        let whole = if lacks { 0 } else { there };
+        return heal_alone(mirror, log, whole).await;
     }
+    let mut outbox = mirror.outbox();
+    if outbox.appends.is_none() && !outbox.in_flight && mirror.open.next_seq() == there {
+        outbox.appends = Some(count);
+    }
+    Ok(())
 }
+
+/// Heals while nothing else is appended; if something is, it is looked at again after that.
+async fn heal_alone(mirror: &Mirror, log: &Inner, there: u64) -> Result<(), Stop> {
+    {
+        let mut outbox = mirror.outbox();
+        outbox.checked = 0;
+        if outbox.in_flight {
+            drop(outbox);
+            mirror.look();
+            return Ok(());
+        }
+        outbox.in_flight = true;
+    }
+    let healed = catch_up(mirror, log, there).await;
+    mirror.outbox().in_flight = false;
+    healed
+}
+
+/// What is heard of a renewal: how the stream stands, its last sequence number, how many appends there
+/// are, the cancel flag, how many readers came elsewhere, whether one is there, how the last one left.
+type Renewed = (String, i64, u64, u8, u64, u8, String);
 
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
