@@ -259,4 +259,4 @@ impl Redis {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
