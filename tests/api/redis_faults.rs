@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::Request;
+use crate::nodes::process;
 use crate::process::Program;
-use crate::redis::process;
 use crate::redis_server::RedisServer;
 use crate::server::{Server, prompt, token, wait_for};
 use crate::sse::{Events, check_whole, text};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::client::Request;
-use crate::redis::process;
+use crate::nodes::process;
 use crate::redis_group::{Guarded, MASTER};
 use crate::server::{Server, wait_for};
 use crate::sse::{check_whole, text};

@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
 use crate::client::Request;
-use crate::redis::process;
+use crate::nodes::process;
 use crate::redis_server::RedisServer;
 use crate::server::{Server, wait_for};
 use crate::sse::check_whole;
