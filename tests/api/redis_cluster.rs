@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::client::Request;
-use crate::redis::process;
+use crate::nodes::process;
 use crate::redis_group::Cluster;
 use crate::redis_server::RedisServer;
 use crate::server::{Server, wait_for};
