@@ -297,4 +297,4 @@ impl Redis {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

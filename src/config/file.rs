@@ -4,10 +4,10 @@
 #![expect(missing_docs, reason = "tailrace.example.toml explains each key, once")]
 
 mod model;
-mod redis;
+mod store;
 
 pub(super) use model::{CommandModel, Kind, Model, RouteModel, Section, Upstream};
-pub(super) use redis::{RedisSection, RedisTlsSection};
+pub(super) use store::{RedisSection, RedisTlsSection};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

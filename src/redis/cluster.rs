@@ -45,8 +45,11 @@ pub(super) struct Cluster {
 struct Table {
     nodes: BTreeMap<Address, Arc<Node>>,
     /// Who has each slot; empty as long as nobody has said.
-    owners: Vec<Option<Address>>,
+    owners: Owners,
 }
+
+/// Who has each slot.
+type Owners = Vec<Option<Arc<Address>>>;
 
 impl Cluster {
     pub(super) fn new(
@@ -85,7 +88,7 @@ impl Cluster {
     fn owner_of(&self, slot: u16) -> Option<Arc<Node>> {
         let table = self.table();
         let owner = table.owners.get(usize::from(slot))?.as_ref()?;
-        table.nodes.get(owner).cloned()
+        table.nodes.get(&**owner).cloned()
     }
 
     /// The node that has the slot.
@@ -115,7 +118,7 @@ impl Cluster {
     pub(super) fn moved(self: &Arc<Self>, slot: u16, to: &Address) -> Result<(), RedisError> {
         self.at(to)?;
         if let Some(owner) = self.table().owners.get_mut(usize::from(slot)) {
-            *owner = Some(to.clone());
+            *owner = Some(Arc::new(to.clone()));
         }
         self.ask_soon();
         Ok(())
@@ -178,22 +181,24 @@ impl Cluster {
         Err(fault)
     }
 
-    fn learn(&self, owners: Vec<Option<Address>>) -> Result<(), RedisError> {
+    fn learn(&self, owners: Owners) -> Result<(), RedisError> {
         let mut known: Vec<_> = owners.iter().flatten().cloned().collect();
         known.dedup();
         for address in &known {
             self.at(address)?;
         }
-        known.extend(self.seeds.iter().cloned());
+        let is_known = |address: &Address| {
+            self.seeds.contains(address) || known.iter().any(|known| **known == *address)
+        };
         let mut table = self.table();
         table.owners = owners;
-        table.nodes.retain(|address, _| known.contains(address));
+        table.nodes.retain(|address, _| is_known(address));
         Ok(())
     }
 }
 
 /// What `CLUSTER SLOTS` says; nothing if no slot is anybody's.
-fn owners(answer: &Value, asked: &str) -> Option<Vec<Option<Address>>> {
+fn owners(answer: &Value, asked: &str) -> Option<Owners> {
     let mut owners = vec![None; usize::from(SLOTS)];
     let mut any = false;
     for range in array(answer)? {
@@ -213,7 +218,7 @@ fn owners(answer: &Value, asked: &str) -> Option<Vec<Option<Address>>> {
             from_redis_value_ref(first).ok()?,
             from_redis_value_ref(last).ok()?,
         );
-        owners.get_mut(first..=last)?.fill(Some(address));
+        owners.get_mut(first..=last)?.fill(Some(Arc::new(address)));
         any = true;
     }
     any.then_some(owners)
@@ -274,7 +279,7 @@ mod tests {
             Value::Array(vec![int(12), int(12), node(Value::Nil, 7001)]),
         ]);
         let owners = owners(&answer, "seed").unwrap();
-        let shown = |slot: usize| owners[slot].as_ref().map(Address::to_string);
+        let shown = |slot: usize| owners[slot].as_ref().map(ToString::to_string);
         assert_eq!(shown(10).as_deref(), Some("10.0.0.1:7000"));
         assert_eq!(shown(11), None);
         assert_eq!(shown(12).as_deref(), Some("seed:7001"));

@@ -98,9 +98,13 @@ impl Health {
         state.up_since = Some(Instant::now());
     }
 
-    /// Notes that it did not.
-    pub(super) fn failed(&self, address: &str, fault: &Fault) {
+    /// Notes that it did not do what it was asked then.
+    pub(super) fn failed(&self, address: &str, fault: &Fault, asked: Instant) {
         let mut state = self.state();
+        // It has come back since; this is what it was asked before.
+        if state.up_since.is_some_and(|since| asked < since) {
+            return;
+        }
         let is_down = !matches!(fault.kind, Kind::Full | Kind::Other);
         let place = if is_down {
             state.up_since = None;

@@ -120,9 +120,10 @@ impl Node {
 
     /// Asks once. `asking` is for a node of a cluster that is about to have the slot.
     pub(super) async fn ask(&self, command: &Cmd, asking: bool) -> Result<Value, Fault> {
+        let asked = Instant::now();
         let answer = self.try_ask(command, asking).await;
         match &answer {
-            Err(fault) if !is_answer(fault) => self.health.failed(&self.name, fault),
+            Err(fault) if !is_answer(fault) => self.health.failed(&self.name, fault, asked),
             _ => self.health.answered(&self.name),
         }
         answer

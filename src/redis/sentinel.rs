@@ -87,7 +87,7 @@ impl Sentinels {
                 .await
         };
         let answer = timeout(ANSWER, asked).await;
-        let answer = answer.unwrap_or_else(|_| Ok(None))?;
+        let answer = answer.map_err(|_| Fault::late())??;
         Ok(answer.map(|(host, port)| Address { host, port }))
     }
 }

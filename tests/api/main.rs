@@ -38,6 +38,7 @@ mod openai_quirks;
 mod process;
 mod redis;
 mod redis_cluster;
+mod redis_config;
 mod redis_faults;
 #[path = "../support/redis_group.rs"]
 mod redis_group;

@@ -88,7 +88,7 @@ impl Drop for Program {
     }
 }
 
-fn output(command: &mut Command) -> (i32, String, String) {
+pub fn output(command: &mut Command) -> (i32, String, String) {
     let Output {
         status,
         stdout,

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::client::Request;
+use crate::nodes::process;
 use crate::redis_group::Cluster;
+use crate::redis_server::RedisServer;
 use crate::server::{Server, wait_for};
 use crate::sse::{Events, check_whole, text};
 
@@ -25,6 +28,39 @@ fn master(cluster: &Cluster, id: &str) -> usize {
     let partition = u8::from_str_radix(&id[id.len() - 1..], 16).unwrap();
     let slot: u16 = cluster.masters[0].ask(&["CLUSTER", "KEYSLOT", &partition.to_string()]);
     usize::from(slot / 5461).min(2)
+}
+
+#[test]
+fn a_cluster_that_is_configured_as_one_server_is_told_of() {
+    let cluster = Cluster::start(false);
+    let single = RedisServer::start();
+    let addresses = format!("[\"127.0.0.1:{}\"]", single.port);
+    for (settings, told) in [
+        (
+            format!("redis.url = \"{}\"", cluster.masters[0].url()),
+            "set redis.cluster",
+        ),
+        (
+            format!("redis.cluster.addresses = {addresses}"),
+            "set redis.url",
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let node = process(
+            directory.path(),
+            &format!("store = \"redis\"\n{settings}\n"),
+        );
+        let line = wait_for(|| {
+            let log = node.log.lock().unwrap();
+            let line = log
+                .lines()
+                .find(|line| line.contains("Redis cannot be used"));
+            line.map(str::to_owned)
+        });
+        assert!(line.contains(told), "{line}");
+        let ready = Request::new(node.address, "GET", "/readyz").send();
+        assert_eq!(ready.status, 503);
+    }
 }
 
 #[test]

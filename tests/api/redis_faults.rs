@@ -33,6 +33,7 @@ impl Node {
     }
 
     fn on(redis: &RedisServer) -> Self {
+        redis.wait();
         let node = Self::at(&redis.url());
         node.is_ready(true);
         node
@@ -107,7 +108,8 @@ fn a_redis_that_hangs_is_noticed_and_said_once() {
         check_whole(&all);
         assert_eq!(all.last().unwrap().data["type"], "done");
     }
-    assert_eq!(node.lines("Redis does not answer").len(), 1);
+    let said = node.lines("Redis ");
+    assert_eq!(node.lines("Redis does not answer").len(), 1, "{said:#?}");
     let back = node.line("Redis answers again");
     let back: Value = serde_json::from_str(&back).unwrap();
     assert!(back["redis.refused"].as_u64().unwrap() > 0, "{back}");

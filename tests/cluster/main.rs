@@ -24,6 +24,7 @@ mod proxy;
 mod reader;
 mod redis;
 #[path = "../support/redis_server.rs"]
+#[expect(dead_code, reason = "the API tests ask it more")]
 mod redis_server;
 mod report;
 #[path = "../support/token.rs"]

@@ -5,17 +5,11 @@ use std::future::poll_fn;
 use tokio::time::sleep;
 
 use super::*;
-use crate::redis::{Address, Place, RedisConfig};
+use crate::redis::RedisConfig;
+use crate::redis::tests::{cluster_of, redis_group, redis_server};
 use crate::stream::Kind;
 use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
 use crate::stream_log::{Control, Writer};
-
-#[path = "../../../tests/support/redis_group.rs"]
-#[expect(unreachable_pub, dead_code, reason = "the API tests have it too")]
-mod redis_group;
-#[path = "../../../tests/support/redis_server.rs"]
-#[expect(unreachable_pub, reason = "the API tests have it too")]
-mod redis_server;
 
 /// A Redis of our own, and nodes of it.
 struct Server(redis_server::RedisServer);
@@ -104,15 +98,7 @@ async fn two_nodes_conform() {
 async fn two_nodes_on_a_cluster_conform() {
     let cluster = redis_group::Cluster::start(false);
     let seeds = [&cluster.masters[2], &cluster.masters[0]];
-    let [a, b] = seeds.map(|seed| {
-        let seed = Address::parse(&format!("127.0.0.1:{}", seed.port), 0).unwrap();
-        let place = Place::Cluster(vec![seed]);
-        let config = RedisConfig {
-            place,
-            ..RedisConfig::at("")
-        };
-        log_on(&config, Duration::from_millis(1500))
-    });
+    let [a, b] = seeds.map(|seed| log_on(&cluster_of(seed), Duration::from_millis(1500)));
     conformance::all(&a, &b).await;
     let streams = |at: usize| cluster.masters[at].ask::<u64>(&["DBSIZE"]);
     assert!((0..3).all(|at| streams(at) > 0), "every master has some");
