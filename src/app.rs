@@ -30,6 +30,7 @@ use crate::generator::route::RouteGenerator;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
+use crate::limit::redis::RedisLimiter;
 use crate::redis::Redis;
 use crate::shutdown::{self, Phases};
 use crate::stream_log::StreamLog;
@@ -48,12 +49,21 @@ pub struct App {
     server: Server,
     address: SocketAddr,
     api: web::Data<Api>,
-    /// The embedded log, if it is that, to be swept.
-    log: Option<MemoryLog>,
-    limiter: Arc<LocalLimiter>,
+    store: Store,
     phases: Phases,
     drain_timeout: Duration,
 }
+
+/// Where streams are kept and limits are counted, for what is to be done beside the requests.
+enum Store {
+    /// In this process, to be swept.
+    Embedded(MemoryLog, Arc<LocalLimiter>),
+    /// In Redis, which is told at the end what was used.
+    Shared(Arc<RedisLimiter>),
+}
+
+/// How long Redis may take at the end to be told what was used.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// How a server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,20 +82,7 @@ impl App {
     pub fn build(config: &Config) -> anyhow::Result<Self> {
         let address = listen_address(config)?;
         let phases = Phases::default();
-        let memory = MemoryLog::new(config.memory());
-        let (log, embedded): (Arc<dyn StreamLog>, _) = match &config.redis {
-            None => (Arc::new(memory.clone()), Some(memory)),
-            Some(redis) => {
-                let redis = Redis::new(redis)?;
-                (Arc::new(RedisLog::new(redis, config.redis_log())), None)
-            }
-        };
-        if embedded.is_none() && config.file.auth.ticket_secret_file.is_none() {
-            tracing::warn!(
-                "Without auth.ticket_secret_file, tickets are good on the node that made them only"
-            );
-        }
-        let limiter = Arc::new(LocalLimiter::new(config.limits()));
+        let (log, limiter, store) = open_store(config)?;
         let generations = GenerationService::new(
             log,
             models(config)?,
@@ -99,7 +96,7 @@ impl App {
             failures: AuthFailures::per_minute(
                 NonZeroU32::new(failures).unwrap_or(NonZeroU32::MIN),
             ),
-            limiter: Arc::clone(&limiter) as Arc<dyn RateLimiter>,
+            limiter,
             generations: Arc::new(generations),
             draining: phases.draining.clone(),
             config: config.api(),
@@ -112,8 +109,7 @@ impl App {
             server,
             address,
             api,
-            log: embedded,
-            limiter,
+            store,
             phases,
             drain_timeout: config.file.drain_timeout,
         })
@@ -132,7 +128,7 @@ impl App {
     pub async fn run(self, mut stop_asked: impl AsyncFnMut()) -> anyhow::Result<Stopped> {
         let handle = self.server.handle();
         let mut server = actix_web::rt::spawn(self.server);
-        let sweeping = sweep(self.log.as_ref(), &self.limiter, &self.api.failures);
+        let sweeping = sweep(&self.store, &self.api.failures);
         let draining = async {
             stop_asked().await;
             let generations = &self.api.generations;
@@ -155,6 +151,9 @@ impl App {
                 bail!("the server stopped by itself");
             }
         };
+        if let Store::Shared(limiter) = &self.store {
+            limiter.finish(SETTLE).await;
+        }
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
         tracing::info!(at_once = stopped == Stopped::AtOnce, "Stopped");
@@ -162,18 +161,44 @@ impl App {
     }
 }
 
+/// The backends of the log and of the limits.
+fn open_store(
+    config: &Config,
+) -> anyhow::Result<(Arc<dyn StreamLog>, Arc<dyn RateLimiter>, Store)> {
+    let Some(redis) = &config.redis else {
+        let log = MemoryLog::new(config.memory());
+        let limiter = Arc::new(LocalLimiter::new(config.limits()));
+        let store = Store::Embedded(log.clone(), Arc::clone(&limiter));
+        return Ok((Arc::new(log), limiter, store));
+    };
+    if config.file.auth.ticket_secret_file.is_none() {
+        tracing::warn!(
+            "Without auth.ticket_secret_file, tickets are good on the node that made them only"
+        );
+    }
+    let redis = Redis::new(redis)?;
+    let limiter = RedisLimiter::new(Arc::clone(&redis), config.limits(), config.redis_limits());
+    let limiter = Arc::new(limiter);
+    let log = RedisLog::new(redis, config.redis_log());
+    let store = Store::Shared(Arc::clone(&limiter));
+    Ok((Arc::new(log), limiter, store))
+}
+
 /// Forgets what need not be remembered, for ever.
-async fn sweep(log: Option<&MemoryLog>, limiter: &LocalLimiter, failures: &AuthFailures) {
+async fn sweep(store: &Store, failures: &AuthFailures) {
     let mut second = interval(Duration::from_secs(1));
     let mut seconds = 0_u64;
     loop {
         second.tick().await;
-        if let Some(log) = log {
-            log.sweep(Instant::now());
-        }
         seconds += 1;
-        if seconds.is_multiple_of(60) {
-            limiter.sweep();
+        let is_minute = seconds.is_multiple_of(60);
+        if let Store::Embedded(log, limiter) = store {
+            log.sweep(Instant::now());
+            if is_minute {
+                limiter.sweep();
+            }
+        }
+        if is_minute {
             failures.sweep();
         }
     }

@@ -4,6 +4,12 @@
 //! The server's workers have runtimes of one thread each, which stop one after the other; so what
 //! talks to Redis has one of its own.
 
+mod digest;
+#[cfg(test)]
+pub(crate) mod test_server;
+
+pub(crate) use self::digest::digest;
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -6,14 +6,15 @@ use super::Loader;
 use crate::config::Config;
 use crate::config::ConfigError;
 use crate::config::file::{File, Store};
+use crate::limit::redis::RedisLimitConfig;
 use crate::redis::RedisConfig;
 use crate::stream_log::redis::RedisLogConfig;
 
 /// Where Redis listens unless it was told otherwise.
 const DEFAULT_URL: &str = "redis://127.0.0.1:6379/";
 
-/// How long a writer that says nothing is believed to live. Readers on other nodes hear of a lost
-/// producer within half as much again.
+/// How long a node that says nothing is believed to live. Readers on other nodes hear of a lost
+/// producer within half as much again, and its places are free.
 const LEASE: Duration = Duration::from_secs(10);
 
 /// How long generated tokens wait for a Redis that restarts or fails over, before their streams end.
@@ -62,6 +63,15 @@ impl Config {
             lease: LEASE,
             patience: PATIENCE,
             most_life: file.generation.total_timeout + MARGIN,
+        }
+    }
+
+    /// What the limiter in Redis needs beside Redis and the limits.
+    #[must_use]
+    pub fn redis_limits(&self) -> RedisLimitConfig {
+        RedisLimitConfig {
+            prefix: self.file.redis.prefix.clone(),
+            lease: LEASE,
         }
     }
 }

@@ -2,63 +2,20 @@
 
 use std::future::poll_fn;
 
-use redis::{Client, Connection};
 use tokio::time::sleep;
 
 use super::*;
-use crate::redis::RedisConfig;
+use crate::redis::test_server::Server;
 use crate::stream::Kind;
 use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
 use crate::stream_log::{Control, Writer};
 
-#[path = "../../../tests/support/redis_server.rs"]
-#[expect(unreachable_pub, reason = "the API tests have it too")]
-mod redis_server;
-
-/// A Redis of our own, and nodes of it.
-struct Server(redis_server::RedisServer);
-
 impl Server {
-    fn start() -> Self {
-        let server = Self(redis_server::RedisServer::start());
-        server.wait();
-        server
-    }
-
-    fn wait(&self) {
-        for _ in 0..500 {
-            let answers = self.try_connect().is_some_and(|mut connection| {
-                redis::cmd("PING").query::<String>(&mut connection).is_ok()
-            });
-            if answers {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("Redis did not start");
-    }
-
-    fn try_connect(&self) -> Option<Connection> {
-        Client::open(self.0.url()).unwrap().get_connection().ok()
-    }
-
-    fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]);
-        command.query(&mut self.try_connect().unwrap()).unwrap()
-    }
-
-    fn start_again(&mut self) {
-        self.0.start_again();
-        self.wait();
-    }
-
     fn log(&self) -> RedisLog {
         self.log_with(Duration::from_millis(1500))
     }
 
     fn log_with(&self, lease: Duration) -> RedisLog {
-        let redis = RedisConfig { url: self.0.url() };
         let config = RedisLogConfig {
             prefix: "t:".to_owned(),
             retention: Duration::from_secs(600),
@@ -67,7 +24,7 @@ impl Server {
             patience: Duration::from_secs(5),
             most_life: Duration::from_secs(3600),
         };
-        RedisLog::new(Redis::new(&redis).unwrap(), config)
+        RedisLog::new(self.node(), config)
     }
 }
 
@@ -217,7 +174,7 @@ async fn cut_connections_lose_nothing() {
 #[tokio::test]
 async fn a_restart_that_keeps_everything_loses_nothing() {
     heals(&mut Server::start(), |server, _, _| {
-        server.0.stop();
+        server.stop();
         server.start_again();
     })
     .await;
@@ -247,7 +204,7 @@ async fn a_redis_that_stays_away_ends_the_stream_here() {
     let (id, mut writer) = create(&log, &owner("o")).await;
     let mut follower = follow(&log, id).await;
     assert!(log.is_ready());
-    server.0.stop();
+    server.stop();
     write(&mut writer, &["a"]).await.unwrap();
     let told = poll_fn(|context| {
         while writer.poll_control(context).is_ready() {}
