@@ -68,7 +68,8 @@ impl Bucket {
         Self { owed, at: 0 }
     }
 
-    const fn owed(&self, rate: Rate, now: u64) -> u64 {
+    /// What has been taken and has not leaked by now, in drops.
+    pub(super) const fn owed(&self, rate: Rate, now: u64) -> u64 {
         let leaked = now
             .saturating_sub(self.at)
             .saturating_mul(rate.per_minute as u64);
@@ -138,11 +139,11 @@ mod tests {
         assert_eq!(bucket.take(rate, 0, 601), Err(None));
         assert_eq!(bucket.take(rate, 0, 600), Ok(()));
         assert_eq!(bucket.remaining(rate, 0), 0);
+        assert_eq!(bucket.take(rate, 0, 10), Err(Some(Duration::from_secs(1))));
         assert_eq!(
-            bucket.take(rate, 0, 10),
-            Err(Some(Duration::from_secs(1)))
+            bucket.take(rate, 999, 10),
+            Err(Some(Duration::from_millis(1)))
         );
-        assert_eq!(bucket.take(rate, 999, 10), Err(Some(Duration::from_millis(1))));
         assert_eq!(bucket.take(rate, 1000, 10), Ok(()));
     }
 

@@ -28,7 +28,9 @@ use self::held::{Account, Held, Permits, Place};
 use self::scripts::Scripts;
 use super::bucket::{Bucket, Rate};
 use super::local::LocalLimiter;
-use super::{Allowance, Limit, LimitConfig, PLACE_RETRY, Permit, Plan, Quota, RateLimiter, Rejection};
+use super::{
+    Allowance, Limit, LimitConfig, PLACE_RETRY, Permit, Plan, Quota, RateLimiter, Rejection,
+};
 use crate::auth::Principal;
 use crate::redis::{Ask, Redis, Refusal};
 
@@ -146,12 +148,7 @@ impl Inner {
 
     /// What decides in place of Redis, if something does.
     fn stand_in(&self) -> Option<Arc<LocalLimiter>> {
-        if let Some(local) = &*self.local() {
-            return Some(Arc::clone(local));
-        }
-        // Who shares the connections has found that nothing answers.
-        let known = self.nodes.load(Ordering::Relaxed) > 0;
-        (known && self.redis.up_for().is_none()).then(|| self.stand_alone())
+        self.local().clone()
     }
 
     /// Lets this node decide by itself until Redis answers.
@@ -241,7 +238,13 @@ impl Inner {
         let (quota, reserved) = (permit.quota(), permit.reserved);
         let held = Held::new(account, reserved, false);
         self.permits.insert(&held);
-        let grant = RedisGrant::new(Arc::clone(self), held, place, Some(permit), tokens.is_some());
+        let grant = RedisGrant::new(
+            Arc::clone(self),
+            held,
+            place,
+            Some(permit),
+            tokens.is_some(),
+        );
         Ok(Permit::new(Box::new(grant), reserved, quota))
     }
 }

@@ -31,7 +31,11 @@ impl RedisGrant {
         local: Option<Permit>,
         is_named: bool,
     ) -> Self {
-        let ahead = if is_named { 0 } else { limiter.limits.step() / 2 };
+        let ahead = if is_named {
+            0
+        } else {
+            limiter.limits.step() / 2
+        };
         Self {
             limiter,
             held,

@@ -158,9 +158,11 @@ impl Permits {
 
     /// A place for another generation on this node, if there is one.
     pub(super) fn place(&self) -> Option<Place> {
-        let place = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-            (count < self.most).then_some(count + 1)
-        });
+        let place = self
+            .count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < self.most).then_some(count + 1)
+            });
         place.ok().map(|_| Place(Arc::clone(&self.count)))
     }
 
@@ -210,7 +212,9 @@ impl Permits {
     pub(super) fn running(&self) -> Vec<Vec<Arc<Held>>> {
         let table = self.table();
         let theirs = table.values();
-        theirs.map(|theirs| theirs.values().cloned().collect()).collect()
+        theirs
+            .map(|theirs| theirs.values().cloned().collect())
+            .collect()
     }
 
     /// How many of a principal's generations run here.

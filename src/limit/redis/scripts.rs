@@ -110,7 +110,7 @@ local r, t = owed(m[1], m[2], requests), owed(m[3], m[4], tokens)
 for i = 6, #ARGV, 2 do
   local reserved = redis.call('HGET', KEYS[1], ARGV[i])
   if not reserved then
-    r = math.max(r, math.min(r + TOKEN, ARGV[2] * TOKEN))
+    r = math.min(r + TOKEN, 2 * ARGV[2] * TOKEN)
   end
   local missing = ARGV[i + 1] - (reserved or 0)
   if not reserved or missing > 0 then

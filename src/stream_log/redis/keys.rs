@@ -53,12 +53,20 @@ impl Keys {
 
     /// An owner's streams, by id, which is by age (sorted set of one score).
     pub(super) fn owner(&self, owner: &Owner) -> String {
-        format!("{}o:{}", self.prefix, digest(&[&owner.issuer, &owner.subject, ""]))
+        format!(
+            "{}o:{}",
+            self.prefix,
+            digest(&[&owner.issuer, &owner.subject, ""])
+        )
     }
 
     /// What an owner's idempotency key stands for: the stream's id and the request's digest.
     pub(super) fn idempotency(&self, owner: &Owner, key: &str) -> String {
-        format!("{}i:{}", self.prefix, digest(&[&owner.issuer, &owner.subject, key]))
+        format!(
+            "{}i:{}",
+            self.prefix,
+            digest(&[&owner.issuer, &owner.subject, key])
+        )
     }
 }
 
