@@ -59,7 +59,7 @@ enum Store {
     /// In this process, to be swept.
     Embedded(MemoryLog, Arc<LocalLimiter>),
     /// In Redis, which is told at the end what was used.
-    Shared(Arc<RedisLimiter>),
+    Shared(Arc<RedisLog>, Arc<RedisLimiter>),
 }
 
 /// How long Redis may take at the end to be told what was used.
@@ -82,9 +82,9 @@ impl App {
     pub fn build(config: &Config) -> anyhow::Result<Self> {
         let address = listen_address(config)?;
         let phases = Phases::default();
-        let (log, limiter, store) = open_store(config)?;
+        let store = Store::open(config)?;
         let generations = GenerationService::new(
-            log,
+            store.log(),
             models(config)?,
             config.generation(),
             phases.stopping.clone(),
@@ -96,7 +96,7 @@ impl App {
             failures: AuthFailures::per_minute(
                 NonZeroU32::new(failures).unwrap_or(NonZeroU32::MIN),
             ),
-            limiter,
+            limiter: store.limiter(),
             generations: Arc::new(generations),
             draining: phases.draining.clone(),
             config: config.api(),
@@ -151,7 +151,7 @@ impl App {
                 bail!("the server stopped by itself");
             }
         };
-        if let Store::Shared(limiter) = &self.store {
+        if let Store::Shared(_, limiter) = &self.store {
             limiter.finish(SETTLE).await;
         }
         // Connections may send what they still hold, unless it must be quick.
@@ -161,27 +161,37 @@ impl App {
     }
 }
 
-/// The backends of the log and of the limits.
-fn open_store(
-    config: &Config,
-) -> anyhow::Result<(Arc<dyn StreamLog>, Arc<dyn RateLimiter>, Store)> {
-    let Some(redis) = &config.redis else {
-        let log = MemoryLog::new(config.memory());
-        let limiter = Arc::new(LocalLimiter::new(config.limits()));
-        let store = Store::Embedded(log.clone(), Arc::clone(&limiter));
-        return Ok((Arc::new(log), limiter, store));
-    };
-    if config.file.auth.ticket_secret_file.is_none() {
-        tracing::warn!(
-            "Without auth.ticket_secret_file, tickets are good on the node that made them only"
-        );
+impl Store {
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let Some(redis) = &config.redis else {
+            let limiter = Arc::new(LocalLimiter::new(config.limits()));
+            return Ok(Self::Embedded(MemoryLog::new(config.memory()), limiter));
+        };
+        if config.file.auth.ticket_secret_file.is_none() {
+            tracing::warn!(
+                "Without auth.ticket_secret_file, tickets are good on the node that made them only"
+            );
+        }
+        let redis = Redis::new(redis)?;
+        let limits = config.redis_limits();
+        let limiter = RedisLimiter::new(Arc::clone(&redis), config.limits(), limits);
+        let log = RedisLog::new(redis, config.redis_log());
+        Ok(Self::Shared(Arc::new(log), Arc::new(limiter)))
     }
-    let redis = Redis::new(redis)?;
-    let limiter = RedisLimiter::new(Arc::clone(&redis), config.limits(), config.redis_limits());
-    let limiter = Arc::new(limiter);
-    let log = RedisLog::new(redis, config.redis_log());
-    let store = Store::Shared(Arc::clone(&limiter));
-    Ok((Arc::new(log), limiter, store))
+
+    fn log(&self) -> Arc<dyn StreamLog> {
+        match self {
+            Self::Embedded(log, _) => Arc::new(log.clone()),
+            Self::Shared(log, _) => Arc::clone(log) as Arc<dyn StreamLog>,
+        }
+    }
+
+    fn limiter(&self) -> Arc<dyn RateLimiter> {
+        match self {
+            Self::Embedded(_, limiter) => Arc::clone(limiter) as Arc<dyn RateLimiter>,
+            Self::Shared(_, limiter) => Arc::clone(limiter) as Arc<dyn RateLimiter>,
+        }
+    }
 }
 
 /// Forgets what need not be remembered, for ever.

@@ -54,8 +54,8 @@ impl PlanLimits {
             }
             Err(until) => {
                 let wait = until.wait_time_from(clock.now());
-                let rest = self.plan.burst.saturating_sub(1);
-                let reset = wait + until.quota().replenish_interval() * rest;
+                let others = self.plan.burst.saturating_sub(1);
+                let reset = wait + until.quota().replenish_interval() * others;
                 (
                     Allowance {
                         limit,

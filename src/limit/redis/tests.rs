@@ -238,8 +238,8 @@ async fn while_redis_is_away_each_node_has_its_part_and_tells_it_later() {
         assert!(stands_alone(node));
     }
     // Half of everything: 3 requests and 2 streams; one of those ran on the first node already.
-    use Limit::{Requests, Streams};
-    assert_eq!(refused, [Streams, Streams, Requests, Streams, Requests]);
+    let (requests, streams) = (Limit::Requests, Limit::Streams);
+    assert_eq!(refused, [streams, streams, requests, streams, requests]);
     assert_eq!(held.len(), 4);
     // One ends while Redis is away, and has used more than it had reserved.
     let mut ended = held.pop().unwrap();
