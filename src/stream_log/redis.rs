@@ -11,6 +11,7 @@ mod hub;
 mod index;
 mod keys;
 mod mirror;
+mod orphans;
 mod reading;
 mod reaper;
 mod record;
@@ -33,8 +34,8 @@ use self::mirror::Mirror;
 use self::record::Record;
 use self::scripts::Scripts;
 use super::{
-    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Presence, Status,
-    StreamLog,
+    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Orphan, Presence,
+    Status, StreamLog,
 };
 use crate::redis::{Ask, Redis, Refusal};
 use crate::stream::{Batch, Owner, StreamId};
@@ -277,6 +278,10 @@ impl StreamLog for RedisLog {
         id: StreamId,
     ) -> BoxFuture<'a, Result<(), LogError>> {
         self.inner.remove(access, id).boxed()
+    }
+
+    fn orphan(&self) -> BoxFuture<'_, Orphan> {
+        self.inner.orphan().boxed()
     }
 
     fn is_ready(&self) -> bool {

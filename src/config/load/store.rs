@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Loader;
 use crate::config::Config;
 use crate::config::ConfigError;
-use crate::config::file::{File, Store};
+use crate::config::file::{File, Store, Takeover};
 use crate::limit::redis::RedisLimitConfig;
 use crate::redis::RedisConfig;
 use crate::stream_log::redis::RedisLogConfig;
@@ -13,9 +13,13 @@ use crate::stream_log::redis::RedisLogConfig;
 /// Where Redis listens unless it was told otherwise.
 const DEFAULT_URL: &str = "redis://127.0.0.1:6379/";
 
-/// How long a node that says nothing is believed to live. Readers on other nodes hear of a lost
-/// producer within half as much again, and its places are free.
+/// How long a writer that says nothing is believed to live. Readers on other nodes hear of a lost
+/// producer within half as much again.
 const LEASE: Duration = Duration::from_secs(10);
+
+/// How long a permit that its node does not renew holds a place: not for as long as a stream's writer
+/// is believed in, so that whoever takes the stream over is not turned away for the lost one.
+const PERMIT_LEASE: Duration = Duration::from_secs(6);
 
 /// How long generated tokens wait for a Redis that restarts or fails over, before their streams end.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -26,6 +30,12 @@ const MARGIN: Duration = Duration::from_secs(3600);
 impl Loader {
     pub(super) fn redis(&self, file: &File) -> Result<Option<RedisConfig>, ConfigError> {
         if file.store == Store::Memory {
+            if file.generation.takeover == Takeover::Continue {
+                return Err(self.wrong(
+                    "generation.takeover",
+                    "expected \"off\" unless store is \"redis\": there is no other node",
+                ));
+            }
             return Ok(None);
         }
         let section = &file.redis;
@@ -71,7 +81,7 @@ impl Config {
     pub fn redis_limits(&self) -> RedisLimitConfig {
         RedisLimitConfig {
             prefix: self.file.redis.prefix.clone(),
-            lease: LEASE,
+            lease: PERMIT_LEASE,
         }
     }
 }
