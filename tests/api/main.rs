@@ -35,6 +35,7 @@ mod openai;
 mod openai_quirks;
 mod process;
 mod redis;
+mod redis_limits;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod resume;

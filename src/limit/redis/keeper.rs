@@ -65,7 +65,10 @@ impl Inner {
     async fn renew(&self) -> Result<(), Refusal> {
         let mut here = self.scripts.nodes.key(self.nodes_key());
         here.arg(&self.node).arg(millis(self.config.lease));
-        self.nodes.store(self.ask(&here).await?, Ordering::Relaxed);
+        let nodes = self.ask(&here).await?;
+        if self.nodes.swap(nodes, Ordering::Relaxed) != nodes {
+            tracing::info!(nodes, "So many nodes share the limits");
+        }
         self.settle_all().await?;
         for chunk in self.permits.running().chunks(CHUNK) {
             let holding = chunk.iter().map(|theirs| Ok(self.hold_all(theirs)));
