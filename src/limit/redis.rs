@@ -37,9 +37,9 @@ use crate::redis::{Ask, Redis, Refusal};
 /// How long a request waits for Redis, before this node decides by itself.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How much longer than its lease a permit of a node that is gone is remembered, and how long a
-/// principal who does nothing: longer than a settlement can be late.
-const KEPT: Duration = Duration::from_secs(600);
+/// For how long what Redis has of a principal is kept at least, half of it after the last request; and
+/// half of it is how long a permit is remembered that its node does not renew.
+const KEPT: Duration = Duration::from_secs(1200);
 
 /// What a [`RedisLimiter`] needs beside the limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,9 +190,6 @@ impl Inner {
         let mut script = account.script(&self.scripts.admit);
         script
             .arg(held.id())
-            .arg(plan.requests_per_minute)
-            .arg(plan.burst)
-            .arg(plan.tokens_per_minute)
             .arg(plan.streams)
             .arg(reserved)
             .arg(millis(self.config.lease))

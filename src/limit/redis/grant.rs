@@ -93,11 +93,7 @@ impl Inner {
             return take_alone(&local);
         }
         let mut script = account.script(&self.scripts.extend);
-        script
-            .arg(held.id())
-            .arg(account.plan.tokens_per_minute)
-            .arg(held.reserved())
-            .arg(step);
+        script.arg(held.id()).arg(held.reserved()).arg(step);
         match self.ask::<i64>(&script).await.map(u64::try_from) {
             Ok(Ok(more)) => {
                 held.reserve(more, true);

@@ -41,10 +41,20 @@ impl Account {
         })
     }
 
-    /// A script with the principal's keys.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> [&str; 2] {
+        [&self.buckets, &self.places]
+    }
+
+    /// A script with the principal's keys and rates.
     pub(super) fn script<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
         let mut script = script.prepare_invoke();
-        script.key(&self.buckets).key(&self.places);
+        script
+            .key(&self.buckets)
+            .key(&self.places)
+            .arg(self.plan.requests_per_minute)
+            .arg(self.plan.burst)
+            .arg(self.plan.tokens_per_minute);
         script
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn run(limiter: Arc<Inner>) {
 
 impl Inner {
     /// Says that this node is there, and holds all its permits for another lease.
-    async fn renew(&self) -> Result<(), Refusal> {
+    pub(super) async fn renew(&self) -> Result<(), Refusal> {
         let mut here = self.scripts.nodes.key(self.nodes_key());
         here.arg(&self.node).arg(millis(self.config.lease));
         let nodes = self.ask(&here).await?;
@@ -92,14 +92,8 @@ impl Inner {
     }
 
     async fn hold(&self, account: &Account, permits: &[&Held]) -> Result<(), Refusal> {
-        let plan = &account.plan;
         let mut script = account.script(&self.scripts.hold);
-        script
-            .arg(plan.requests_per_minute)
-            .arg(plan.burst)
-            .arg(plan.tokens_per_minute)
-            .arg(millis(self.config.lease))
-            .arg(millis(KEPT));
+        script.arg(millis(self.config.lease)).arg(millis(KEPT));
         let reserved: Vec<u64> = permits.iter().map(|held| held.reserved()).collect();
         for (held, reserved) in permits.iter().zip(&reserved) {
             script.arg(held.id()).arg(reserved);
@@ -142,10 +136,7 @@ impl Inner {
             self.hold(account, &[&ended.held]).await?;
         }
         let mut script = account.script(&self.scripts.settle);
-        script
-            .arg(ended.held.id())
-            .arg(account.plan.tokens_per_minute)
-            .arg(ended.used);
+        script.arg(ended.held.id()).arg(ended.used);
         self.ask::<u8>(&script).await?;
         Ok(())
     }

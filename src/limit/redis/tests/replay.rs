@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::stream::Owner;
 
 /// The clock of the scripts.
 const CLOCK: &str = "local now = tonumber(redis.call('GET', '{ours}:clock'))\n";
@@ -116,7 +117,7 @@ impl Model {
 struct Replay {
     redis: Arc<Redis>,
     scripts: Scripts,
-    account: Arc<Account>,
+    owner: Owner,
 }
 
 impl Replay {
@@ -125,40 +126,33 @@ impl Replay {
         answer.await.unwrap()
     }
 
-    async fn command(&self, words: &[&str]) {
+    async fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         let done = self
             .redis
-            .ask::<redis::Value>(Duration::from_secs(5), Ask::Command(&command));
-        done.await.unwrap();
+            .ask::<T>(Duration::from_secs(5), Ask::Command(&command));
+        done.await.unwrap()
     }
 
     /// Does each step in Redis and in the model.
     async fn steps(&self, plan: &Plan, steps: &[Step]) -> Result<(), TestCaseError> {
+        let account = Account::new("t:", &self.owner, "free", plan);
         let mut model = Model {
             now: 1_795_210_421_000,
             ..Model::default()
         };
-        self.command(&["FLUSHDB"]).await;
+        self.command::<String>(&["FLUSHDB"]).await;
+        let [buckets, places] = account.keys();
         for step in steps {
-            self.command(&["SET", "{ours}:clock", &model.now.to_string()])
+            self.command::<String>(&["SET", "{ours}:clock", &model.now.to_string()])
                 .await;
-            let tokens = plan.tokens_per_minute;
             match *step {
                 Step::Wait(millis) => model.now += millis,
                 Step::Admit(permit, wanted) => {
-                    let mut admit = self.account.script(&self.scripts.admit);
-                    admit
-                        .arg(permit)
-                        .arg(plan.requests_per_minute)
-                        .arg(plan.burst)
-                        .arg(tokens);
-                    admit
-                        .arg(plan.streams)
-                        .arg(wanted)
-                        .arg(LEASE)
-                        .arg(millis(KEPT));
+                    let mut admit = account.script(&self.scripts.admit);
+                    admit.arg(permit).arg(plan.streams).arg(wanted);
+                    admit.arg(LEASE).arg(millis(KEPT));
                     let met = model.admit(plan, permit, wanted);
                     let owed = (
                         model.requests.owed(plan.requests(), model.now),
@@ -171,29 +165,35 @@ impl Replay {
                     // What a node knows may be more or less than what Redis does.
                     let reserved = model.reserved.get(&permit).copied().unwrap_or(0);
                     let known = (reserved + wanted % 5).saturating_sub(2);
-                    let mut extend = self.account.script(&self.scripts.extend);
-                    extend.arg(permit).arg(tokens).arg(known).arg(wanted);
+                    let mut extend = account.script(&self.scripts.extend);
+                    extend.arg(permit).arg(known).arg(wanted);
                     let more = model.extend(plan, permit, known, wanted);
                     prop_assert_eq!(self.run::<i64>(&extend).await, more);
                 }
                 Step::Settle(permit, used) => {
-                    let mut settle = self.account.script(&self.scripts.settle);
-                    settle.arg(permit).arg(tokens).arg(used);
+                    let mut settle = account.script(&self.scripts.settle);
+                    settle.arg(permit).arg(used);
                     prop_assert_eq!(
                         self.run::<i64>(&settle).await,
                         model.settle(plan, permit, used)
                     );
                 }
                 Step::Hold(permit, wanted) => {
-                    let mut hold = self.account.script(&self.scripts.hold);
-                    hold.arg(plan.requests_per_minute)
-                        .arg(plan.burst)
-                        .arg(tokens);
+                    let mut hold = account.script(&self.scripts.hold);
                     hold.arg(LEASE).arg(millis(KEPT)).arg(permit).arg(wanted);
                     self.run::<u8>(&hold).await;
                     model.hold(plan, permit, wanted);
                 }
             }
+            if matches!(step, Step::Admit(..) | Step::Hold(..)) {
+                let kept: u64 = self.command(&["HGET", buckets, "kept"]).await;
+                let longest = model.requests.reset(plan.requests(), model.now);
+                prop_assert!(kept >= model.now + millis(longest));
+            }
+        }
+        for key in [buckets, places] {
+            // -2 is a key that is not there, -1 one that would stay for ever.
+            prop_assert_ne!(self.command::<i64>(&["PTTL", key]).await, -1);
         }
         Ok(())
     }
@@ -206,11 +206,10 @@ fn the_scripts_count_as_the_buckets_do() {
         .enable_all()
         .build()
         .unwrap();
-    let owner = Principal::for_tests("ann").owner().clone();
     let replay = Replay {
         redis: server.node(),
         scripts: Scripts::with_clock(CLOCK),
-        account: Account::new("t:", &owner, "free", &PLAN),
+        owner: Principal::for_tests("ann").owner().clone(),
     };
     let config = Config {
         failure_persistence: None,
