@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use redis::{FromRedisValue, ScriptInvocation};
+use redis::FromRedisValue;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -32,7 +32,7 @@ use super::{
     Allowance, Limit, LimitConfig, PLACE_RETRY, Permit, Plan, Quota, RateLimiter, Rejection,
 };
 use crate::auth::Principal;
-use crate::redis::{Ask, Redis, Refusal};
+use crate::redis::{Ask, Redis, Refusal, ScriptInvocation};
 
 /// How long a request waits for Redis, before this node decides by itself.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -1,51 +1,40 @@
-//! A Redis of a unit test's own, to be asked, stopped and started again.
+//! A Redis of a unit test's own, to be asked, stopped and started again; or a cluster of them.
 
-use std::sync::Arc;
-use std::time::Duration;
+use redis::FromRedisValue;
 
-use redis::{Client, Connection, FromRedisValue};
+use super::{Address, Place, RedisConfig};
 
-use super::{Redis, RedisConfig};
-
+#[path = "../../tests/support/redis_group.rs"]
+#[expect(unreachable_pub, dead_code, reason = "the API tests have it too")]
+mod redis_group;
 #[path = "../../tests/support/redis_server.rs"]
 #[expect(unreachable_pub, reason = "the API tests have it too")]
 mod redis_server;
 
+pub(crate) use self::redis_group::Cluster;
+pub(crate) use self::redis_server::RedisServer;
+
+/// A cluster, of which one node is known.
+pub(crate) fn at_seed(seed: &RedisServer) -> RedisConfig {
+    let seed = Address::parse(&format!("127.0.0.1:{}", seed.port), 0).unwrap();
+    RedisConfig {
+        place: Place::Cluster(vec![seed]),
+        ..RedisConfig::at("")
+    }
+}
+
 /// A Redis that answers.
-pub(crate) struct Server(redis_server::RedisServer);
+pub(crate) struct Server(RedisServer);
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let server = Self(redis_server::RedisServer::start());
-        server.wait();
+        let server = Self(RedisServer::start());
+        server.0.wait();
         server
     }
 
-    fn wait(&self) {
-        for _ in 0..500 {
-            let answers = self.try_connect().is_some_and(|mut connection| {
-                redis::cmd("PING").query::<String>(&mut connection).is_ok()
-            });
-            if answers {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("Redis did not start");
-    }
-
-    fn try_connect(&self) -> Option<Connection> {
-        Client::open(self.0.url()).unwrap().get_connection().ok()
-    }
-
-    pub(crate) fn connect(&self) -> Connection {
-        self.try_connect().unwrap()
-    }
-
     pub(crate) fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]);
-        command.query(&mut self.connect()).unwrap()
+        self.0.ask(words)
     }
 
     pub(crate) fn stop(&mut self) {
@@ -54,11 +43,11 @@ impl Server {
 
     pub(crate) fn start_again(&mut self) {
         self.0.start_again();
-        self.wait();
+        self.0.wait();
     }
 
-    /// The connections of one node.
-    pub(crate) fn node(&self) -> Arc<Redis> {
-        Redis::new(&RedisConfig { url: self.0.url() }).unwrap()
+    /// Where it is.
+    pub(crate) fn config(&self) -> RedisConfig {
+        RedisConfig::at(self.0.url())
     }
 }

@@ -24,6 +24,8 @@ mod connections;
 mod cors;
 mod create;
 mod endings;
+#[path = "../support/event.rs"]
+mod event;
 mod follow;
 mod http10;
 mod http_client;
@@ -35,9 +37,15 @@ mod openai;
 mod openai_quirks;
 mod process;
 mod redis;
+mod redis_cluster;
+mod redis_faults;
+#[path = "../support/redis_group.rs"]
+mod redis_group;
 mod redis_limits;
+mod redis_sentinel;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
+mod redis_tls;
 mod resume;
 mod route;
 mod route_breaker;
@@ -48,5 +56,7 @@ mod sse;
 mod takeover;
 mod tls;
 mod tls_upstream;
+#[path = "../support/token.rs"]
+mod token;
 mod upstream;
 mod upstream_timeouts;

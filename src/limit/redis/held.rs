@@ -5,14 +5,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redis::{Script, ScriptInvocation};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::limit::Plan;
-use crate::redis::digest;
+use crate::redis::{Script, ScriptInvocation, digest};
 use crate::stream::Owner;
 
 /// How many ended permits are remembered while Redis is away. The places of others are free when

@@ -11,7 +11,7 @@
 //! Each script but `admit` says what shall be, not what shall change: it may be done twice. `admit`
 //! counts a permit once; done twice, it may count a refusal twice.
 
-use redis::Script;
+use crate::redis::Script;
 
 /// All scripts, hashed once.
 pub(super) struct Scripts {

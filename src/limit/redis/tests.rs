@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::limit::conformance::{self, PLAN, admitted, generate, limit_of, limits, wide};
-use crate::redis::test_server::Server;
+use crate::redis::RedisConfig;
+use crate::redis::test_server::{Cluster, Server, at_seed};
 
 impl Server {
     fn limiter(&self, limits: LimitConfig) -> Arc<RedisLimiter> {
@@ -15,9 +16,7 @@ impl Server {
     }
 
     fn limiter_with(&self, limits: LimitConfig, lease: Duration) -> Arc<RedisLimiter> {
-        let prefix = "t:".to_owned();
-        let config = RedisLimitConfig { prefix, lease };
-        Arc::new(RedisLimiter::new(self.node(), limits, config))
+        limiter_on(&self.config(), limits, lease)
     }
 
     /// Redis' time in milliseconds.
@@ -35,6 +34,14 @@ impl Server {
         let calls = line.and_then(|line| line.split(['=', ',']).nth(1));
         calls.map_or(0, |calls| calls.parse().unwrap())
     }
+}
+
+/// A node on this Redis.
+fn limiter_on(redis: &RedisConfig, limits: LimitConfig, lease: Duration) -> Arc<RedisLimiter> {
+    let prefix = "t:".to_owned();
+    let config = RedisLimitConfig { prefix, lease };
+    let redis = Redis::new(redis).unwrap();
+    Arc::new(RedisLimiter::new(redis, limits, config))
 }
 
 /// Waits until something is so.
@@ -74,6 +81,21 @@ async fn two_nodes_conform() {
     conformance::all(|limits| {
         let _: String = server.ask(&["FLUSHALL"]);
         [server.limiter(limits.clone()), server.limiter(limits)]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_nodes_on_a_cluster_conform() {
+    let cluster = Cluster::start(false);
+    conformance::all(|limits| {
+        for master in &cluster.masters {
+            let _: String = master.ask(&["FLUSHALL"]);
+        }
+        let seeds = [&cluster.masters[2], &cluster.masters[0]];
+        seeds.map(|seed| -> Arc<dyn RateLimiter> {
+            limiter_on(&at_seed(seed), limits.clone(), Duration::from_secs(10))
+        })
     })
     .await;
 }

@@ -91,7 +91,13 @@ async fn write(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
             }
             // Each token need not renew the lease; a tenth of it is often enough.
             let renews = renewed.elapsed() >= log.config.lease / 10;
-            let is_end = send(mirror, log, &batch, renews).await?;
+            let is_end = match send(mirror, log, &batch, renews).await {
+                Err(Stop::Lost(LogError::Full)) => {
+                    mirror.refuse();
+                    continue;
+                }
+                sent => sent?,
+            };
             if renews {
                 renewed = Instant::now();
             }
@@ -199,7 +205,11 @@ async fn append(
         .entries()
         .next_back()
         .filter(|last| last.kind.is_terminal());
-    let mut script = log.on_stream(&log.scripts.append, mirror.id);
+    let append = match terminal {
+        None => &log.scripts.append,
+        Some(_) => &log.scripts.close,
+    };
+    let mut script = log.on_stream(append, mirror.id);
     script
         .arg(mirror.outbox().fence)
         .arg(first)
@@ -219,7 +229,10 @@ async fn append(
     match (answer.as_str(), u64::try_from(last)) {
         ("appended" | "duplicate", _) => Ok(None),
         ("gap", Ok(last)) if last < first + batch.len() as u64 => Ok(Some(last)),
-        ("missing", _) => Err(Stop::Lost(LogError::Unavailable)),
+        ("missing", _) => {
+            log.make_again(mirror).await?;
+            Ok(Some(0))
+        }
         _ => Err(Stop::Ended),
     }
 }
@@ -240,7 +253,11 @@ async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
     match status.as_str() {
         "live" => {}
         "closed" if has_ended => return Ok(()),
-        "missing" => return Err(Stop::Lost(LogError::Unavailable)),
+        "missing" => {
+            log.make_again(mirror).await?;
+            *ever = 0;
+            return heal(mirror, log, 0).await;
+        }
         _ => return Err(Stop::Ended),
     }
     {

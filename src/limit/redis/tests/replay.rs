@@ -207,7 +207,7 @@ fn the_scripts_count_as_the_buckets_do() {
         .build()
         .unwrap();
     let replay = Replay {
-        redis: server.node(),
+        redis: Redis::new(&server.config()).unwrap(),
         scripts: Scripts::with_clock(CLOCK),
         owner: Principal::for_tests("ann").owner().clone(),
     };
