@@ -37,6 +37,15 @@ impl Server {
         self.0.ask(words)
     }
 
+    /// Makes it hang, with its connections open.
+    pub(crate) fn pause(&self) {
+        self.0.pause();
+    }
+
+    pub(crate) fn resume(&self) {
+        self.0.resume();
+    }
+
     pub(crate) fn stop(&mut self) {
         self.0.stop();
     }
