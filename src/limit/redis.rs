@@ -163,7 +163,7 @@ impl Inner {
         drop(local);
         tracing::warn!(
             nodes,
-            "Redis does not answer: this node applies its part of the limits by itself"
+            "Limits are this node's own part of them, until Redis answers"
         );
         self.permits.wake();
         limiter

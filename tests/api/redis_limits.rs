@@ -149,9 +149,9 @@ fn a_killed_node_frees_its_places_within_their_lease() {
 
 #[test]
 fn while_redis_is_away_each_node_has_its_part_and_says_so_once() {
-    const AWAY: &str = "applies its part of the limits by itself";
+    const AWAY: &str = "this node's own part of them";
     const SHARE: &str = "So many nodes share the limits";
-    const BACK: &str = "limits are exact over all nodes again";
+    const BACK: &str = "Limits are exact over all nodes again";
     let mut redis = Redis::start();
     let settings = plan(1, 4, 10);
     let a = redis.process_with(&settings);

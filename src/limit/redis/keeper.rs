@@ -146,10 +146,7 @@ impl Inner {
         let stood_in = self.local().take();
         if stood_in.is_some() {
             let nodes = self.nodes.load(Ordering::Relaxed);
-            tracing::info!(
-                nodes,
-                "Redis answers: limits are exact over all nodes again"
-            );
+            tracing::info!(nodes, "Limits are exact over all nodes again");
         }
     }
 }
