@@ -18,8 +18,8 @@ use tailrace::auth::{
     Algorithm, JwtConfig, JwtVerifier, KeyConfig, KeyMaterial, KeySet, Principal, TokenRequest,
     mint,
 };
-use tailrace::limit::local::{LimitConfig, LocalLimiter};
-use tailrace::limit::{Plan, RateLimiter as _};
+use tailrace::limit::local::LocalLimiter;
+use tailrace::limit::{LimitConfig, Plan, RateLimiter as _};
 use tailrace::stream::{Batch, FinishReason, Owner, StreamId, Terminal, Timing, Usage};
 use tailrace::stream_log::memory::{MemoryConfig, MemoryLog};
 use tailrace::stream_log::{Access, Created, NewStream, Presence, StreamLog as _, Writer};

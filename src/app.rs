@@ -30,6 +30,7 @@ use crate::generator::route::RouteGenerator;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
+use crate::limit::redis::RedisLimiter;
 use crate::redis::Redis;
 use crate::shutdown::{self, Phases};
 use crate::stream_log::StreamLog;
@@ -48,12 +49,21 @@ pub struct App {
     server: Server,
     address: SocketAddr,
     api: web::Data<Api>,
-    /// The embedded log, if it is that, to be swept.
-    log: Option<MemoryLog>,
-    limiter: Arc<LocalLimiter>,
+    store: Store,
     phases: Phases,
     drain_timeout: Duration,
 }
+
+/// Where streams are kept and limits are counted, for what is to be done beside the requests.
+enum Store {
+    /// In this process, to be swept.
+    Embedded(MemoryLog, Arc<LocalLimiter>),
+    /// In Redis, which is told at the end what was used.
+    Shared(Arc<RedisLog>, Arc<RedisLimiter>),
+}
+
+/// How long Redis may take at the end to be told what was used.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// How a server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,22 +82,9 @@ impl App {
     pub fn build(config: &Config) -> anyhow::Result<Self> {
         let address = listen_address(config)?;
         let phases = Phases::default();
-        let memory = MemoryLog::new(config.memory());
-        let (log, embedded): (Arc<dyn StreamLog>, _) = match &config.redis {
-            None => (Arc::new(memory.clone()), Some(memory)),
-            Some(redis) => {
-                let redis = Redis::new(redis)?;
-                (Arc::new(RedisLog::new(redis, config.redis_log())), None)
-            }
-        };
-        if embedded.is_none() && config.file.auth.ticket_secret_file.is_none() {
-            tracing::warn!(
-                "Without auth.ticket_secret_file, tickets are good on the node that made them only"
-            );
-        }
-        let limiter = Arc::new(LocalLimiter::new(config.limits()));
+        let store = Store::open(config)?;
         let generations = GenerationService::new(
-            log,
+            store.log(),
             models(config)?,
             config.generation(),
             phases.stopping.clone(),
@@ -99,7 +96,7 @@ impl App {
             failures: AuthFailures::per_minute(
                 NonZeroU32::new(failures).unwrap_or(NonZeroU32::MIN),
             ),
-            limiter: Arc::clone(&limiter) as Arc<dyn RateLimiter>,
+            limiter: store.limiter(),
             generations: Arc::new(generations),
             draining: phases.draining.clone(),
             config: config.api(),
@@ -112,8 +109,7 @@ impl App {
             server,
             address,
             api,
-            log: embedded,
-            limiter,
+            store,
             phases,
             drain_timeout: config.file.drain_timeout,
         })
@@ -137,7 +133,7 @@ impl App {
             let taking_over = api.generations.take_over(&*api.limiter);
             draining.run_until_cancelled(taking_over).await;
         });
-        let sweeping = sweep(self.log.as_ref(), &self.limiter, &self.api.failures);
+        let sweeping = sweep(&self.store, &self.api.failures);
         let draining = async {
             stop_asked().await;
             let generations = &self.api.generations;
@@ -160,6 +156,9 @@ impl App {
                 bail!("the server stopped by itself");
             }
         };
+        if let Store::Shared(_, limiter) = &self.store {
+            limiter.finish(SETTLE).await;
+        }
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
         tracing::info!(at_once = stopped == Stopped::AtOnce, "Stopped");
@@ -167,18 +166,54 @@ impl App {
     }
 }
 
+impl Store {
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let Some(redis) = &config.redis else {
+            let limiter = Arc::new(LocalLimiter::new(config.limits()));
+            return Ok(Self::Embedded(MemoryLog::new(config.memory()), limiter));
+        };
+        if config.file.auth.ticket_secret_file.is_none() {
+            tracing::warn!(
+                "Without auth.ticket_secret_file, tickets are good on the node that made them only"
+            );
+        }
+        let redis = Redis::new(redis)?;
+        let limits = config.redis_limits();
+        let limiter = RedisLimiter::new(Arc::clone(&redis), config.limits(), limits);
+        let log = RedisLog::new(redis, config.redis_log());
+        Ok(Self::Shared(Arc::new(log), Arc::new(limiter)))
+    }
+
+    fn log(&self) -> Arc<dyn StreamLog> {
+        match self {
+            Self::Embedded(log, _) => Arc::new(log.clone()),
+            Self::Shared(log, _) => Arc::clone(log) as Arc<dyn StreamLog>,
+        }
+    }
+
+    fn limiter(&self) -> Arc<dyn RateLimiter> {
+        match self {
+            Self::Embedded(_, limiter) => Arc::clone(limiter) as Arc<dyn RateLimiter>,
+            Self::Shared(_, limiter) => Arc::clone(limiter) as Arc<dyn RateLimiter>,
+        }
+    }
+}
+
 /// Forgets what need not be remembered, for ever.
-async fn sweep(log: Option<&MemoryLog>, limiter: &LocalLimiter, failures: &AuthFailures) {
+async fn sweep(store: &Store, failures: &AuthFailures) {
     let mut second = interval(Duration::from_secs(1));
     let mut seconds = 0_u64;
     loop {
         second.tick().await;
-        if let Some(log) = log {
-            log.sweep(Instant::now());
-        }
         seconds += 1;
-        if seconds.is_multiple_of(60) {
-            limiter.sweep();
+        let is_minute = seconds.is_multiple_of(60);
+        if let Store::Embedded(log, limiter) = store {
+            log.sweep(Instant::now());
+            if is_minute {
+                limiter.sweep();
+            }
+        }
+        if is_minute {
             failures.sweep();
         }
     }

@@ -31,8 +31,7 @@ use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
 use crate::auth::{JwtConfig, KeyConfig};
 use crate::generation::GenerationConfig;
-use crate::limit::Plan;
-use crate::limit::local::LimitConfig;
+use crate::limit::{LimitConfig, Plan};
 use crate::redis::RedisConfig;
 use crate::stream_log::memory::MemoryConfig;
 

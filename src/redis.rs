@@ -7,12 +7,15 @@
 mod address;
 mod cluster;
 mod config;
+mod digest;
 mod fault;
 mod greeting;
 mod health;
 mod node;
 mod script;
 mod sentinel;
+#[cfg(test)]
+pub(crate) mod test_server;
 mod tls;
 
 use std::sync::Arc;
@@ -31,6 +34,7 @@ use self::sentinel::Sentinels;
 
 pub use self::address::Address;
 pub use self::config::{Login, Place, RedisConfig, RedisSetupError, SentinelConfig};
+pub(crate) use self::digest::digest;
 pub(crate) use self::script::{Script, ScriptInvocation};
 pub use self::tls::TlsConfig;
 
@@ -297,4 +301,4 @@ impl Redis {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

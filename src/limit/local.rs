@@ -3,7 +3,7 @@
 //! Governor counts the requests. Streams at once and tokens are counted here, in one small table
 //! behind a lock that is taken when a generation starts, ends, or outgrows its reservation.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -16,27 +16,11 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 
 use super::bucket::{Bucket, Rate};
-use super::{Allowance, Grant, Limit, Permit, Plan, Quota, RateLimiter, Rejection};
+use super::{
+    Allowance, Grant, Limit, LimitConfig, PLACE_RETRY, Permit, Plan, Quota, RateLimiter, Rejection,
+};
 use crate::auth::Principal;
 use crate::stream::Owner;
-
-/// How long to stay away when a place, not a rate, is what lacks. Nobody knows when one is freed.
-const PLACE_RETRY: Duration = Duration::from_secs(2);
-
-/// The limits of a [`LocalLimiter`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitConfig {
-    /// Generations that the whole server may run at once.
-    pub max_streams: u32,
-    /// Principals that are told apart; more are turned away until others have been quiet.
-    pub max_principals: usize,
-    /// Tokens reserved for a request that names no `max_tokens`.
-    pub default_reservation: u32,
-    /// The plan of a token that names none, or one that does not exist.
-    pub default_plan: String,
-    /// The plans by name; `default_plan` is among them.
-    pub plans: BTreeMap<String, Plan>,
-}
 
 type Requests = governor::RateLimiter<
     Owner,
@@ -69,14 +53,16 @@ impl PlanLimits {
                 )
             }
             Err(until) => {
-                let reset = until.wait_time_from(clock.now());
+                let wait = until.wait_time_from(clock.now());
+                let others = self.plan.burst.saturating_sub(1);
+                let reset = wait + until.quota().replenish_interval() * others;
                 (
                     Allowance {
                         limit,
                         remaining: 0,
                         reset,
                     },
-                    Some(reset),
+                    Some(wait),
                 )
             }
         }
@@ -102,10 +88,28 @@ struct Table {
     by_owner: HashMap<Owner, Account>,
 }
 
-#[derive(Default)]
 struct Account {
     streams: u32,
+    rate: Rate,
     tokens: Bucket,
+}
+
+impl Table {
+    /// The principal's account, unless it would be one too many.
+    fn account(&mut self, owner: &Owner, rate: Rate, most: usize) -> Option<&mut Account> {
+        let room = self.by_owner.len() < most;
+        if !room && !self.by_owner.contains_key(owner) {
+            return None;
+        }
+        let account = self.by_owner.entry(owner.clone());
+        let account = account.or_insert_with(|| Account {
+            streams: 0,
+            rate,
+            tokens: Bucket::default(),
+        });
+        account.rate = rate;
+        Some(account)
+    }
 }
 
 impl Accounts {
@@ -114,7 +118,7 @@ impl Accounts {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -169,37 +173,47 @@ impl LocalLimiter {
         }
         let now = self.accounts.now();
         let mut table = self.accounts.table();
-        table
-            .by_owner
-            .retain(|_, account| account.streams > 0 || !account.tokens.reset(now).is_zero());
+        table.by_owner.retain(|_, account| {
+            account.streams > 0 || !account.tokens.reset(account.rate, now).is_zero()
+        });
         table.by_owner.shrink_to_fit();
     }
 
-    fn try_admit(&self, principal: &Principal, tokens: Option<u32>) -> Result<Permit, Rejection> {
-        let plan = principal
-            .plan
-            .as_deref()
-            .and_then(|name| self.plans.get(name));
-        let Some(limits) = plan.or_else(|| self.plans.get(&self.config.default_plan)) else {
+    /// Takes tokens for a generation that this limiter may not have admitted; answers how many.
+    pub(super) fn take_some(&self, owner: &Owner, plan: &str, most: u64) -> u64 {
+        let Some(limits) = self.plans.get(plan) else {
+            return 0;
+        };
+        let rate = limits.plan.tokens();
+        let (mut table, now) = (self.accounts.table(), self.accounts.now());
+        let account = table.account(owner, rate, self.config.max_principals);
+        account.map_or(0, |account| account.tokens.take_some(rate, now, most))
+    }
+
+    /// Admits a generation of a principal who runs at least so many, some of which this limiter may
+    /// not have admitted.
+    pub(super) fn try_admit(
+        &self,
+        principal: &Principal,
+        tokens: Option<u32>,
+        running: u32,
+    ) -> Result<Permit, Rejection> {
+        let Some(limits) = self.plans.get(self.config.plan_of(principal)) else {
             return Err(Rejection::server());
         };
         let plan = &limits.plan;
-        let rate = Rate::per_minute(plan.tokens_per_minute);
-        let reserved = match tokens {
-            Some(tokens) => u64::from(tokens),
-            None => rate.capacity().min(self.config.default_reservation.into()),
-        };
+        let rate = plan.tokens();
+        let reserved = self.config.reservation(plan, tokens);
         let owner = principal.owner();
         let now = self.accounts.now();
         let mut table = self.accounts.table();
         if table.streams >= self.config.max_streams {
             return Err(Rejection::server());
         }
-        let room = table.by_owner.len() < self.config.max_principals;
-        if !room && !table.by_owner.contains_key(owner) {
+        let account = table.account(owner, rate, self.config.max_principals);
+        let Some(account) = account else {
             return Err(Rejection::server());
-        }
-        let account = table.by_owner.entry(owner.clone()).or_default();
+        };
 
         // Every attempt counts as a request, whichever limit then turns it away.
         let (requests, early) = limits.count_request(owner, &self.clock);
@@ -208,13 +222,13 @@ impl LocalLimiter {
             tokens: Allowance {
                 limit: plan.tokens_per_minute,
                 remaining: u32::try_from(bucket.remaining(rate, now)).unwrap_or(u32::MAX),
-                reset: bucket.reset(now),
+                reset: bucket.reset(rate, now),
             },
         };
         let mut tokens_after = account.tokens;
         let met = if let Some(wait) = early {
             Some((Limit::Requests, wait))
-        } else if account.streams >= plan.streams {
+        } else if account.streams.max(running) >= plan.streams {
             Some((Limit::Streams, PLACE_RETRY))
         } else {
             match tokens_after.take(rate, now, reserved) {
@@ -238,20 +252,9 @@ impl LocalLimiter {
         let grant = LocalGrant {
             accounts: Arc::clone(&self.accounts),
             owner: owner.clone(),
-            rate,
-            step: u64::from(self.config.default_reservation / 4).max(1),
+            step: self.config.step(),
         };
         Ok(Permit::new(Box::new(grant), reserved, quota))
-    }
-}
-
-impl Rejection {
-    const fn server() -> Self {
-        Self {
-            limit: Limit::Server,
-            retry_after: PLACE_RETRY,
-            quota: None,
-        }
     }
 }
 
@@ -261,7 +264,7 @@ impl RateLimiter for LocalLimiter {
         principal: &'a Principal,
         tokens: Option<u32>,
     ) -> BoxFuture<'a, Result<Permit, Rejection>> {
-        future::ready(self.try_admit(principal, tokens)).boxed()
+        future::ready(self.try_admit(principal, tokens, 0)).boxed()
     }
 }
 
@@ -269,7 +272,6 @@ impl RateLimiter for LocalLimiter {
 struct LocalGrant {
     accounts: Arc<Accounts>,
     owner: Owner,
-    rate: Rate,
     /// How many tokens are reserved at a time when the first reservation is used up.
     step: u64,
 }
@@ -281,9 +283,7 @@ impl Grant for LocalGrant {
         let Some(account) = table.by_owner.get_mut(&self.owner) else {
             return Poll::Ready(0);
         };
-        let step = self.step.min(account.tokens.remaining(self.rate, now));
-        let taken = step > 0 && account.tokens.take(self.rate, now, step).is_ok();
-        Poll::Ready(if taken { step } else { 0 })
+        Poll::Ready(account.tokens.take_some(account.rate, now, self.step))
     }
 
     fn settle(&mut self, reserved: u64, used: u64) {
@@ -292,10 +292,7 @@ impl Grant for LocalGrant {
         table.streams = table.streams.saturating_sub(1);
         if let Some(account) = table.by_owner.get_mut(&self.owner) {
             account.streams = account.streams.saturating_sub(1);
-            match used.checked_sub(reserved) {
-                Some(more) => account.tokens.overdraw(self.rate, now, more),
-                None => account.tokens.give_back(self.rate, reserved - used),
-            }
+            account.tokens.settle(account.rate, now, reserved, used);
         }
     }
 }

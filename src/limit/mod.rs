@@ -5,13 +5,19 @@
 pub mod bucket;
 pub mod failures;
 pub mod local;
+pub mod redis;
 
+#[cfg(test)]
+mod conformance;
+
+use std::collections::BTreeMap;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
+use self::bucket::Rate;
 use crate::auth::Principal;
 
 /// Decides whether a principal may start another generation.
@@ -40,6 +46,74 @@ pub struct Plan {
     pub streams: u32,
     /// Tokens generated in a minute, on average; a minute's worth may be saved up.
     pub tokens_per_minute: u32,
+}
+
+impl Plan {
+    /// The rate of generations.
+    fn requests(&self) -> Rate {
+        Rate::with_burst(self.requests_per_minute, self.burst)
+    }
+
+    /// The rate of tokens.
+    fn tokens(&self) -> Rate {
+        Rate::per_minute(self.tokens_per_minute)
+    }
+}
+
+/// How long to stay away when a place, not a rate, is what lacks. Nobody knows when one is freed.
+const PLACE_RETRY: Duration = Duration::from_secs(2);
+
+/// The limits of a [`RateLimiter`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitConfig {
+    /// Generations that this process may run at once.
+    pub max_streams: u32,
+    /// Principals that this process tells apart; more are turned away until others have been quiet.
+    pub max_principals: usize,
+    /// Tokens reserved for a request that names no `max_tokens`.
+    pub default_reservation: u32,
+    /// The plan of a token that names none, or one that does not exist.
+    pub default_plan: String,
+    /// The plans by name; `default_plan` is among them.
+    pub plans: BTreeMap<String, Plan>,
+}
+
+impl LimitConfig {
+    /// The name of a principal's plan.
+    fn plan_of<'a>(&'a self, principal: &'a Principal) -> &'a str {
+        let named = principal.plan.as_deref();
+        let known = named.filter(|name| self.plans.contains_key(*name));
+        known.unwrap_or(&self.default_plan)
+    }
+
+    /// How many tokens are reserved for a request that names so many, or none.
+    fn reservation(&self, plan: &Plan, tokens: Option<u32>) -> u64 {
+        let default = plan.tokens_per_minute.min(self.default_reservation);
+        tokens.unwrap_or(default).into()
+    }
+
+    /// The part of one of so many nodes: a whole division, at least 1 of everything.
+    fn part_of(&self, nodes: u32) -> Self {
+        let part = |whole: u32| (whole / nodes.max(1)).max(1);
+        let plans = self.plans.iter().map(|(name, plan)| {
+            let plan = Plan {
+                requests_per_minute: part(plan.requests_per_minute),
+                burst: part(plan.burst),
+                streams: part(plan.streams),
+                tokens_per_minute: part(plan.tokens_per_minute),
+            };
+            (name.clone(), plan)
+        });
+        Self {
+            plans: plans.collect(),
+            ..self.clone()
+        }
+    }
+
+    /// How many tokens are reserved at a time when the first reservation is used up.
+    fn step(&self) -> u64 {
+        u64::from(self.default_reservation / 4).max(1)
+    }
 }
 
 /// How much of a limit is left, for the `x-ratelimit-*` headers.
@@ -94,12 +168,25 @@ pub struct Rejection {
     pub quota: Option<Quota>,
 }
 
+impl Rejection {
+    /// What is turned away whoever asks.
+    const fn server() -> Self {
+        Self {
+            limit: Limit::Server,
+            retry_after: PLACE_RETRY,
+            quota: None,
+        }
+    }
+}
+
 /// The right to run one generation. Whatever drops it gives back the place it held, and settles
 /// the tokens that were reserved against those that were used.
 pub struct Permit {
     grant: Box<dyn Grant>,
     reserved: u64,
     used: u64,
+    /// How many tokens may be used before more are asked for.
+    enough: u64,
     quota: Box<Quota>,
 }
 
@@ -108,6 +195,11 @@ pub trait Grant: Send {
     /// Reserves more tokens in the middle of a generation; answers how many, 0 when the quota is
     /// spent.
     fn poll_extend(&mut self, context: &mut Context<'_>) -> Poll<u64>;
+
+    /// How many tokens before the end of what is reserved more are asked for, so that no token waits.
+    fn ahead(&self) -> u64 {
+        0
+    }
 
     /// Gives back the place, and settles `reserved` tokens against `used` ones. Called once.
     fn settle(&mut self, reserved: u64, used: u64);
@@ -118,6 +210,7 @@ impl Permit {
     #[must_use]
     pub fn new(grant: Box<dyn Grant>, reserved: u64, quota: Quota) -> Self {
         Self {
+            enough: reserved.saturating_sub(grant.ahead()),
             grant,
             reserved,
             used: 0,
@@ -143,13 +236,24 @@ impl Permit {
 
     /// Waits until another token may be generated; `false` when the quota is spent.
     pub fn poll_spendable(&mut self, context: &mut Context<'_>) -> Poll<bool> {
-        if self.used < self.reserved {
+        if self.used < self.enough {
             return Poll::Ready(true);
         }
-        self.grant.poll_extend(context).map(|more| {
-            self.reserved = self.reserved.saturating_add(more);
-            more > 0
-        })
+        let is_left = self.used < self.reserved;
+        match self.grant.poll_extend(context) {
+            Poll::Pending if is_left => Poll::Ready(true),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(0) => {
+                // Until the rest is used there may be more again.
+                self.enough = self.reserved;
+                Poll::Ready(is_left)
+            }
+            Poll::Ready(more) => {
+                self.reserved = self.reserved.saturating_add(more);
+                self.enough = self.reserved.saturating_sub(self.grant.ahead());
+                Poll::Ready(true)
+            }
+        }
     }
 }
 

@@ -3,25 +3,8 @@
 use redis::cmd;
 use tokio::time::timeout;
 
-use self::redis_group::Cluster as Group;
-use self::redis_server::RedisServer;
+use super::test_server::{Cluster as Group, RedisServer, at_seed};
 use super::*;
-
-#[path = "../../tests/support/redis_group.rs"]
-#[expect(unreachable_pub, dead_code, reason = "the API tests have it too")]
-pub(crate) mod redis_group;
-#[path = "../../tests/support/redis_server.rs"]
-#[expect(unreachable_pub, reason = "the API tests have it too")]
-pub(crate) mod redis_server;
-
-/// The cluster that this server is of.
-pub(crate) fn cluster_of(seed: &RedisServer) -> RedisConfig {
-    let seed = Address::parse("127.0.0.1", seed.port).unwrap();
-    RedisConfig {
-        place: Place::Cluster(vec![seed]),
-        ..RedisConfig::at("")
-    }
-}
 
 /// A key for each master of the cluster.
 const KEYS: [&str; 3] = ["{b}", "{c}", "{a}"];
@@ -39,7 +22,7 @@ async fn a_node_of_a_cluster_that_hangs_is_nothing_to_those_who_ask_others() {
         assert_eq!(usize::from(slot(key.as_bytes()) / 5461), at, "{key}");
     }
     let group = Group::start(false);
-    let redis = Redis::new(&cluster_of(&group.masters[1])).unwrap();
+    let redis = Redis::new(&at_seed(&group.masters[1])).unwrap();
     let settled = async { while add(&redis, KEYS[0]).await.is_err() {} };
     timeout(Duration::from_secs(5), settled).await.unwrap();
     group.masters[0].pause();
@@ -75,7 +58,7 @@ async fn a_node_of_a_cluster_that_hangs_is_nothing_to_those_who_ask_others() {
 #[tokio::test]
 async fn a_slot_that_moves_is_followed() {
     let group = Group::start(false);
-    let redis = Redis::new(&cluster_of(&group.masters[2])).unwrap();
+    let redis = Redis::new(&at_seed(&group.masters[2])).unwrap();
     let (from, to) = (&group.masters[0], &group.masters[1]);
     let slot = slot(KEYS[0].as_bytes()).to_string();
     let ids = [from, to].map(|node| node.ask::<String>(&["CLUSTER", "MYID"]));

@@ -42,6 +42,7 @@ mod redis_config;
 mod redis_faults;
 #[path = "../support/redis_group.rs"]
 mod redis_group;
+mod redis_limits;
 mod redis_sentinel;
 #[path = "../support/redis_server.rs"]
 mod redis_server;

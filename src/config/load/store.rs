@@ -7,6 +7,7 @@ use super::Loader;
 use crate::config::Config;
 use crate::config::ConfigError;
 use crate::config::file::{File, RedisSection, RedisTlsSection, Store, Takeover};
+use crate::limit::redis::RedisLimitConfig;
 use crate::redis::{
     Address, Login, PORT, Place, RedisConfig, RedisSetupError, SENTINEL_PORT, SentinelConfig,
     TlsConfig,
@@ -19,6 +20,10 @@ const DEFAULT_URL: &str = "redis://127.0.0.1:6379/";
 /// How long a writer that says nothing is believed to live. Readers on other nodes hear of a lost
 /// producer within half as much again.
 const LEASE: Duration = Duration::from_secs(10);
+
+/// How long a permit that its node does not renew holds a place: not for as long as a stream's writer
+/// is believed in, so that whoever takes the stream over is not turned away for the lost one.
+const PERMIT_LEASE: Duration = Duration::from_secs(6);
 
 /// How long generated tokens wait for a Redis that restarts or fails over, before their streams end.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -205,6 +210,15 @@ impl Loader {
 }
 
 impl Config {
+    /// What the limiter in Redis needs beside Redis and the limits.
+    #[must_use]
+    pub fn redis_limits(&self) -> RedisLimitConfig {
+        RedisLimitConfig {
+            prefix: self.file.redis.prefix.clone(),
+            lease: PERMIT_LEASE,
+        }
+    }
+
     /// What the log in Redis needs beside Redis.
     #[must_use]
     pub fn redis_log(&self) -> RedisLogConfig {

@@ -4,10 +4,7 @@
 //! in a cluster too. Whose streams there are, and idempotency keys, are of no partition: they are
 //! touched by single commands of their own.
 
-use std::fmt::Write as _;
-
-use sha2::{Digest as _, Sha256};
-
+use crate::redis::digest;
 use crate::stream::{Owner, StreamId};
 
 /// How many partitions there are. To change it is to lose sight of what is stored.
@@ -56,12 +53,20 @@ impl Keys {
 
     /// An owner's streams, by id, which is by age (sorted set of one score).
     pub(super) fn owner(&self, owner: &Owner) -> String {
-        format!("{}o:{}", self.prefix, digest(owner, ""))
+        format!(
+            "{}o:{}",
+            self.prefix,
+            digest(&[&owner.issuer, &owner.subject, ""])
+        )
     }
 
     /// What an owner's idempotency key stands for: the stream's id and the request's digest.
     pub(super) fn idempotency(&self, owner: &Owner, key: &str) -> String {
-        format!("{}i:{}", self.prefix, digest(owner, key))
+        format!(
+            "{}i:{}",
+            self.prefix,
+            digest(&[&owner.issuer, &owner.subject, key])
+        )
     }
 }
 
@@ -78,21 +83,4 @@ pub(super) fn partition(id: StreamId) -> u8 {
         .to_digit(16)
         .map_or(0, |digit| u8::try_from(digit).unwrap_or_default())
         % PARTITIONS
-}
-
-/// Names of fixed length and no character that means anything, whatever the issuer made up. No two
-/// owners are alike, since lengths are part of it.
-fn digest(owner: &Owner, key: &str) -> String {
-    let mut digest = Sha256::new();
-    for part in [&owner.issuer, &owner.subject, key] {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part.as_bytes());
-    }
-    digest.finalize()[..16]
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

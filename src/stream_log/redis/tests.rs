@@ -6,36 +6,18 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::redis::RedisConfig;
-use crate::redis::tests::{cluster_of, redis_group, redis_server};
+use crate::redis::test_server::{Cluster, Server, at_seed};
 use crate::stream::Kind;
 use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
 use crate::stream_log::{Control, Writer};
 
-/// A Redis of our own, and nodes of it.
-struct Server(redis_server::RedisServer);
-
 impl Server {
-    fn start() -> Self {
-        let server = Self(redis_server::RedisServer::start());
-        server.0.wait();
-        server
-    }
-
-    fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        self.0.ask(words)
-    }
-
-    fn start_again(&mut self) {
-        self.0.start_again();
-        self.0.wait();
-    }
-
     fn log(&self) -> RedisLog {
         self.log_with(Duration::from_millis(1500))
     }
 
     fn log_with(&self, lease: Duration) -> RedisLog {
-        log_on(&RedisConfig::at(self.0.url()), lease)
+        log_on(&self.config(), lease)
     }
 }
 
@@ -96,9 +78,9 @@ async fn two_nodes_conform() {
 
 #[tokio::test]
 async fn two_nodes_on_a_cluster_conform() {
-    let cluster = redis_group::Cluster::start(false);
+    let cluster = Cluster::start(false);
     let seeds = [&cluster.masters[2], &cluster.masters[0]];
-    let [a, b] = seeds.map(|seed| log_on(&cluster_of(seed), Duration::from_millis(1500)));
+    let [a, b] = seeds.map(|seed| log_on(&at_seed(seed), Duration::from_millis(1500)));
     conformance::all(&a, &b).await;
     let streams = |at: usize| cluster.masters[at].ask::<u64>(&["DBSIZE"]);
     assert!((0..3).all(|at| streams(at) > 0), "every master has some");
@@ -208,7 +190,7 @@ async fn cut_connections_lose_nothing() {
 #[tokio::test]
 async fn a_restart_that_keeps_everything_loses_nothing() {
     heals(&mut Server::start(), |server, _, _| {
-        server.0.stop();
+        server.stop();
         server.start_again();
     })
     .await;
@@ -266,7 +248,7 @@ async fn a_redis_that_stays_away_ends_the_stream_here() {
     let (id, mut writer) = create(&log, &owner("o")).await;
     let mut follower = follow(&log, id).await;
     assert!(log.is_ready());
-    server.0.stop();
+    server.stop();
     write(&mut writer, &["a"]).await.unwrap();
     let told = poll_fn(|context| {
         while writer.poll_control(context).is_ready() {}

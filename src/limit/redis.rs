@@ -1,0 +1,305 @@
+//! The limiter of several nodes: exact over all of them, since Redis counts, in one step and by its own
+//! clock (`scripts.rs`).
+//!
+//! A permit is held by its node for a lease at a time (`keeper.rs`), so that a node that dies frees its
+//! places. What a permit used is settled by the keeper too, again and again until Redis has answered:
+//! nobody waits for it, and nothing is counted twice. When Redis does not answer at once, each node
+//! has its part of every limit (`LocalLimiter`) until it does; what was admitted meanwhile is then
+//! counted there.
+
+mod grant;
+mod held;
+mod keeper;
+mod scripts;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use redis::FromRedisValue;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::grant::RedisGrant;
+use self::held::{Account, Held, Permits, Place};
+use self::scripts::Scripts;
+use super::bucket::{Bucket, Rate};
+use super::local::LocalLimiter;
+use super::{
+    Allowance, Limit, LimitConfig, PLACE_RETRY, Permit, Plan, Quota, RateLimiter, Rejection,
+};
+use crate::auth::Principal;
+use crate::redis::{Ask, Redis, Refusal, ScriptInvocation};
+
+/// How long a request waits for Redis, before this node decides by itself.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// For how long what Redis has of a principal is kept at least, half of it after the last request; and
+/// half of it is how long a permit is remembered that its node does not renew.
+const KEPT: Duration = Duration::from_secs(1200);
+
+/// What a [`RedisLimiter`] needs beside the limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisLimitConfig {
+    /// What the names of all keys begin with.
+    pub prefix: String,
+    /// How long a node that says nothing is believed to live.
+    pub lease: Duration,
+}
+
+/// The backend of [`RateLimiter`] for several nodes.
+pub struct RedisLimiter {
+    inner: Arc<Inner>,
+    /// Ends the keeper.
+    _stop: DropGuard,
+}
+
+struct Inner {
+    limits: LimitConfig,
+    config: RedisLimitConfig,
+    /// Names this node, in this run.
+    node: String,
+    scripts: Scripts,
+    redis: Arc<Redis>,
+    permits: Permits,
+    /// How many nodes there are, as far as Redis has said; 0 if it has said nothing yet.
+    nodes: AtomicU32,
+    /// Decides while Redis is away.
+    local: Mutex<Option<Arc<LocalLimiter>>>,
+    tasks: TaskTracker,
+}
+
+impl RedisLimiter {
+    /// A limiter on this Redis, which need not be there yet.
+    #[must_use]
+    pub fn new(redis: Arc<Redis>, limits: LimitConfig, config: RedisLimitConfig) -> Self {
+        Self::with_scripts(redis, limits, config, Scripts::new())
+    }
+
+    fn with_scripts(
+        redis: Arc<Redis>,
+        limits: LimitConfig,
+        config: RedisLimitConfig,
+        scripts: Scripts,
+    ) -> Self {
+        let inner = Arc::new(Inner {
+            permits: Permits::new(limits.max_streams),
+            limits,
+            config,
+            node: uuid::Uuid::new_v4().simple().to_string(),
+            scripts,
+            redis,
+            nodes: AtomicU32::new(0),
+            local: Mutex::default(),
+            tasks: TaskTracker::new(),
+        });
+        let stop = CancellationToken::new();
+        let (stopped, keeping) = (stop.clone(), keeper::run(Arc::clone(&inner)));
+        let keeping = async move { _ = stopped.run_until_cancelled(keeping).await };
+        inner.tasks.spawn_on(keeping, inner.redis.runtime());
+        Self {
+            inner,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    /// Waits until what has ended is settled, at most for so long; and takes this node from the list.
+    pub async fn finish(&self, most: Duration) {
+        if timeout(most, self.inner.permits.settled()).await.is_err() {
+            let unsettled = self.inner.permits.unsettled();
+            tracing::warn!(unsettled, "Redis was not told what all permits have used");
+        }
+        let mut leave = redis::cmd("ZREM");
+        leave.arg(self.inner.nodes_key()).arg(&self.inner.node);
+        let left = self.inner.redis.ask::<u32>(PATIENCE, Ask::Command(&leave));
+        // Its lease ends soon in any case.
+        let _late = timeout(PATIENCE, left).await;
+    }
+}
+
+impl RateLimiter for RedisLimiter {
+    fn admit<'a>(
+        &'a self,
+        principal: &'a Principal,
+        tokens: Option<u32>,
+    ) -> BoxFuture<'a, Result<Permit, Rejection>> {
+        self.inner.admit(principal, tokens).boxed()
+    }
+}
+
+impl Inner {
+    fn nodes_key(&self) -> String {
+        format!("{}nodes", self.config.prefix)
+    }
+
+    /// Asks, and again within the patience of a request if the connection breaks.
+    async fn ask<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Refusal> {
+        // Cut by the time-out, it says nothing of each failure: that Redis is away is said once.
+        let asked = self.redis.ask(PATIENCE * 2, Ask::Script(script));
+        timeout(PATIENCE, asked).await.unwrap_or(Err(Refusal::Away))
+    }
+
+    fn local(&self) -> MutexGuard<'_, Option<Arc<LocalLimiter>>> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What decides in place of Redis, if something does.
+    fn stand_in(&self) -> Option<Arc<LocalLimiter>> {
+        self.local().clone()
+    }
+
+    /// Lets this node decide by itself until Redis answers.
+    fn stand_alone(&self) -> Arc<LocalLimiter> {
+        let mut local = self.local();
+        if let Some(local) = &*local {
+            return Arc::clone(local);
+        }
+        let nodes = self.nodes.load(Ordering::Relaxed).max(1);
+        let limiter = Arc::new(LocalLimiter::new(self.limits.part_of(nodes)));
+        *local = Some(Arc::clone(&limiter));
+        drop(local);
+        tracing::warn!(
+            nodes,
+            "Limits are this node's own part of them, until Redis answers"
+        );
+        self.permits.wake();
+        limiter
+    }
+
+    async fn admit(
+        self: &Arc<Self>,
+        principal: &Principal,
+        tokens: Option<u32>,
+    ) -> Result<Permit, Rejection> {
+        let plan_name = self.limits.plan_of(principal);
+        let Some(plan) = self.limits.plans.get(plan_name) else {
+            return Err(Rejection::server());
+        };
+        let Some(place) = self.permits.place() else {
+            return Err(Rejection::server());
+        };
+        let account = Account::new(&self.config.prefix, principal.owner(), plan_name, plan);
+        if let Some(local) = self.stand_in() {
+            return self.admit_alone(&local, account, place, principal, tokens);
+        }
+        let reserved = self.limits.reservation(plan, tokens);
+        let held = Held::new(Arc::clone(&account), reserved, true);
+        let mut script = account.script(&self.scripts.admit);
+        script
+            .arg(held.id())
+            .arg(plan.streams)
+            .arg(reserved)
+            .arg(millis(self.config.lease))
+            .arg(millis(KEPT));
+        // If this future is dropped, or the answer is lost, what Redis may have done is undone.
+        let mut unsure = UnsureAdmission {
+            permits: &self.permits,
+            held: Some(held),
+        };
+        let answer: Result<(u8, u64, u64), Refusal> = self.ask(&script).await;
+        let Ok((met, requests, tokens_owed)) = answer else {
+            drop(unsure);
+            let local = self.stand_alone();
+            return self.admit_alone(&local, account, place, principal, tokens);
+        };
+        let Some(held) = unsure.held.take() else {
+            return Err(Rejection::server());
+        };
+        let quota = quota(plan, requests, tokens_owed);
+        if let Some((limit, retry_after)) = met_limit(plan, met, requests, tokens_owed, reserved) {
+            return Err(Rejection {
+                limit,
+                retry_after,
+                quota: Some(quota),
+            });
+        }
+        self.permits.insert(&held);
+        let grant = RedisGrant::new(Arc::clone(self), held, place, None, tokens.is_some());
+        Ok(Permit::new(Box::new(grant), reserved, quota))
+    }
+
+    /// Admits by this node's part of the limits. The keeper tells Redis of it later.
+    fn admit_alone(
+        self: &Arc<Self>,
+        local: &LocalLimiter,
+        account: Arc<Account>,
+        place: Place,
+        principal: &Principal,
+        tokens: Option<u32>,
+    ) -> Result<Permit, Rejection> {
+        let running = self.permits.running_of(&account.owner);
+        let permit = local.try_admit(principal, tokens, running)?;
+        let (quota, reserved) = (permit.quota(), permit.reserved);
+        let held = Held::new(account, reserved, false);
+        self.permits.insert(&held);
+        let grant = RedisGrant::new(
+            Arc::clone(self),
+            held,
+            place,
+            Some(permit),
+            tokens.is_some(),
+        );
+        Ok(Permit::new(Box::new(grant), reserved, quota))
+    }
+}
+
+/// An admission whose answer is not there.
+struct UnsureAdmission<'a> {
+    permits: &'a Permits,
+    held: Option<Arc<Held>>,
+}
+
+impl Drop for UnsureAdmission<'_> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.permits.end(held, 0);
+        }
+    }
+}
+
+/// What is left, as Redis has it.
+fn quota(plan: &Plan, requests: u64, tokens: u64) -> Quota {
+    let allowance = |limit, rate, owed| {
+        let bucket = Bucket::owing(owed);
+        Allowance {
+            limit,
+            remaining: u32::try_from(bucket.remaining(rate, 0)).unwrap_or(u32::MAX),
+            reset: bucket.reset(rate, 0),
+        }
+    };
+    Quota {
+        requests: allowance(plan.requests_per_minute, plan.requests(), requests),
+        tokens: allowance(plan.tokens_per_minute, plan.tokens(), tokens),
+    }
+}
+
+/// Which limit the script has met, and for how long.
+fn met_limit(
+    plan: &Plan,
+    met: u8,
+    requests: u64,
+    tokens: u64,
+    reserved: u64,
+) -> Option<(Limit, Duration)> {
+    let wait = |rate: Rate, owed, tokens| {
+        let taken = Bucket::owing(owed).take(rate, 0, tokens);
+        taken.err().map(Option::unwrap_or_default)
+    };
+    Some(match met {
+        0 => return None,
+        1 => (Limit::Requests, wait(plan.requests(), requests, 1)?),
+        2 => (Limit::Streams, PLACE_RETRY),
+        _ if reserved > plan.tokens().capacity() => (Limit::TokensEver, Duration::ZERO),
+        _ => (Limit::Tokens, wait(plan.tokens(), tokens, reserved)?),
+    })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
