@@ -12,12 +12,12 @@ use crate::server::{BASE, Server, prompt, token, wait_for};
 use crate::sse::{check_whole, text};
 
 /// A Redis, and the nodes' settings for it.
-struct Redis {
+pub struct Redis {
     server: RedisServer,
 }
 
 impl Redis {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let server = RedisServer::start();
         let secret = "a secret of at least thirty-two bytes, for tickets";
         std::fs::write(server.directory.path().join("ticket.secret"), secret).unwrap();
@@ -33,6 +33,10 @@ impl Redis {
         )
     }
 
+    pub fn stop(&mut self) {
+        self.server.stop();
+    }
+
     /// A node in this process.
     fn node(&self) -> Server {
         let server = Server::with(&self.settings());
@@ -41,9 +45,19 @@ impl Redis {
     }
 
     /// A node in a process of its own, which can be killed.
-    fn process(&self) -> Program {
+    pub fn process(&self) -> Program {
+        self.process_with("")
+    }
+
+    /// The same with more settings: lines of TOML with dotted keys.
+    pub fn process_with(&self, settings: &str) -> Program {
         let config = self.server.directory.path().join("tailrace.toml");
-        std::fs::write(&config, format!("{BASE}{}", self.settings())).unwrap();
+        let base = if settings.contains("drain_timeout = ") {
+            BASE.replace("drain_timeout = \"200ms\"\n", "")
+        } else {
+            BASE.to_owned()
+        };
+        std::fs::write(&config, format!("{base}{}{settings}", self.settings())).unwrap();
         let mut command = tailrace(self.server.directory.path());
         command
             .env("TAILRACE_CONFIG", &config)
