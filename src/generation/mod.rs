@@ -18,6 +18,7 @@ mod models;
 mod producer;
 mod snapshot;
 mod subscription;
+mod takeover;
 
 pub use models::{Models, PassedThrough, UnknownModel};
 pub use snapshot::Snapshot;
@@ -26,16 +27,18 @@ pub use subscription::Subscription;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
 use crate::auth::{Principal, Viewer};
-use crate::generator::{InvalidPrompt, Prompt};
+use crate::generator::{Generator, InvalidPrompt, Prompt};
 use crate::limit::Permit;
 use crate::shutdown::Stopping;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
+    Writer,
 };
 
 /// The times within which a generation gets its terminal entry.
@@ -49,10 +52,12 @@ pub struct GenerationConfig {
     pub total_timeout: Duration,
     /// How long a stream that its last reader has left goes on.
     pub abandon_after: Duration,
+    /// Whether another node goes on when this one is gone. Prompts are then kept with their streams.
+    pub takes_over: bool,
 }
 
 /// What happens to a generation when its last reader leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnDisconnect {
     /// It is cancelled unless a reader comes back within `abandon_after`.
     Default,
@@ -184,37 +189,59 @@ impl GenerationService {
                 .as_secs(),
             metadata: prompt.metadata.clone(),
             idempotency,
+            job: self
+                .config
+                .takes_over
+                .then(|| takeover::job(principal, &prompt, on_disconnect, &request_id)),
         };
         let id = new.id;
         let writer = match self.log.create(new).await? {
             Created::Existing(id) => return Ok(id),
             Created::New(writer) => writer,
         };
-        let abandon_after = match on_disconnect {
-            OnDisconnect::Default => Some(self.config.abandon_after),
-            OnDisconnect::Continue => None,
-            OnDisconnect::Cancel => Some(Duration::ZERO),
-        };
-        let producer = Producer::new(
-            producer::Job {
-                id,
-                owner: principal.owner().clone(),
-                request_id,
-                model: prompt.model.clone(),
-                upstream: generator.upstream().map(str::to_owned),
-                tried: Vec::new(),
-                error: None,
-                config: self.config,
-                abandon_after,
-                stopping: self.stopping.clone(),
-            },
-            prompt,
-            generator.as_ref(),
-            writer,
-            permit,
-        );
-        self.producers.spawn_local(producer.run());
+        let job = self.job(id, principal, &prompt, on_disconnect, request_id);
+        self.produce(job, prompt, generator.as_ref(), writer, permit);
         Ok(id)
+    }
+
+    fn job(
+        &self,
+        id: StreamId,
+        principal: &Principal,
+        prompt: &Prompt,
+        on_disconnect: OnDisconnect,
+        request_id: String,
+    ) -> producer::Job {
+        producer::Job {
+            id,
+            owner: principal.owner().clone(),
+            request_id,
+            model: prompt.model.clone(),
+            upstream: None,
+            tried: Vec::new(),
+            error: None,
+            config: self.config,
+            abandon_after: match on_disconnect {
+                OnDisconnect::Default => Some(self.config.abandon_after),
+                OnDisconnect::Continue => None,
+                OnDisconnect::Cancel => Some(Duration::ZERO),
+            },
+            stopping: self.stopping.clone(),
+        }
+    }
+
+    /// Generates on this thread.
+    fn produce(
+        &self,
+        mut job: producer::Job,
+        prompt: Prompt,
+        generator: &dyn Generator,
+        writer: Writer,
+        permit: Permit,
+    ) {
+        job.upstream = generator.upstream().map(str::to_owned);
+        let producer = Producer::new(job, prompt, generator, writer, permit);
+        self.producers.spawn_local(producer.run());
     }
 
     /// The stream that this principal started with this idempotency key.

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::client::Request;
 use crate::nginx::Nginx;
+use crate::nodes::Redis;
 use crate::process::Program;
-use crate::redis::Redis;
 use crate::server::{prompt, token, wait_for};
 use crate::sse::{Events, check_whole, text};
 
@@ -93,7 +93,11 @@ fn a_silence_longer_than_every_read_time_out_is_survived() {
         seen.push(event);
     }
     check_whole(&seen);
-    assert!((4..8).contains(&events.heartbeats), "one each four seconds");
+    assert!(
+        (4..8).contains(&events.heartbeats),
+        "one each four seconds, not {}",
+        events.heartbeats
+    );
 }
 
 #[test]

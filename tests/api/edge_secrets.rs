@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::client::{Request, Response};
 use crate::nginx::Nginx;
-use crate::redis::Redis;
+use crate::nodes::Redis;
 use crate::server::{prompt, token};
 use crate::sse::check_whole;
 
@@ -92,7 +92,7 @@ fn a_poll_behind_the_edge_hears_that_the_store_is_away() {
     let created = edge.send(post.json(&prompt(json!({"tokens": 3}))));
     let id = created.header("x-stream-id").unwrap().to_owned();
     created.bytes();
-    redis.stop();
+    redis.server.stop();
     let path = format!("/v1/streams/{id}/events");
     let poll = edge
         .request("GET", &path)

@@ -11,11 +11,11 @@ use futures_util::future::{try_join, try_join_all};
 use redis::cmd;
 use tokio::time::{Instant, sleep};
 
-use super::link::Ask;
 use super::mirror::Mirror;
 use super::record::{self, Record};
-use super::writing::millis;
+use super::writing::{FIRST_FENCE, millis};
 use super::{Inner, REQUEST_PATIENCE, encoding};
+use crate::redis::Ask;
 use crate::stream::{Batch, Owner, Start, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Status, Writer,
@@ -52,6 +52,9 @@ impl Inner {
         for (field, value) in record::fields(&new) {
             create.arg(field).arg(value);
         }
+        if let Some(job) = &new.job {
+            create.arg("job").arg(job);
+        }
         if let Some((key, reserved)) = &reservation {
             create.arg("key").arg(key).arg("reserved").arg(reserved);
         }
@@ -63,8 +66,8 @@ impl Inner {
             .arg(millis(kept));
         let created = try_join(
             // A repetition finds our own stream, for nobody else has its id.
-            self.link.ask::<u8>(REQUEST_PATIENCE, Ask::Script(&create)),
-            self.link.ask::<u8>(REQUEST_PATIENCE, Ask::Script(&index)),
+            self.ask::<u8>(REQUEST_PATIENCE, Ask::Script(&create)),
+            self.ask::<u8>(REQUEST_PATIENCE, Ask::Script(&index)),
         );
         if let Err(error) = created.await {
             if let Some((key, reserved)) = &reservation {
@@ -74,7 +77,7 @@ impl Inner {
         }
         let mirror = Mirror::new(new.id, &start, self);
         self.mirrors().insert(new.id, Arc::downgrade(&mirror));
-        mirror.write(self);
+        mirror.write(self, FIRST_FENCE);
         Ok(Created::New(Writer::new(mirror)))
     }
 
@@ -87,8 +90,7 @@ impl Inner {
         set.arg(millis(self.config.most_life + self.config.remembered()));
         let started = Instant::now();
         loop {
-            let theirs: Option<String> =
-                self.link.ask(REQUEST_PATIENCE, Ask::Command(&set)).await?;
+            let theirs: Option<String> = self.ask(REQUEST_PATIENCE, Ask::Command(&set)).await?;
             let Some(theirs) = theirs.filter(|theirs| *theirs != ours) else {
                 return Ok(Reserved::Ours((name, ours)));
             };
@@ -131,7 +133,7 @@ impl Inner {
     async fn release(&self, key: &str, reserved: &str) -> Result<(), LogError> {
         let mut release = self.scripts.release.key(key);
         release.arg(reserved);
-        self.link.ask(REQUEST_PATIENCE, Ask::Script(&release)).await
+        self.ask(REQUEST_PATIENCE, Ask::Script(&release)).await
     }
 
     pub(super) async fn find(
@@ -141,7 +143,7 @@ impl Inner {
     ) -> Result<Option<StreamId>, LogError> {
         let mut get = cmd("GET");
         get.arg(self.keys.idempotency(owner, &key.key));
-        let reserved: Option<String> = self.link.ask(REQUEST_PATIENCE, Ask::Command(&get)).await?;
+        let reserved: Option<String> = self.ask(REQUEST_PATIENCE, Ask::Command(&get)).await?;
         let Some(reserved) = reserved else {
             return Ok(None);
         };
@@ -170,7 +172,7 @@ impl Inner {
                 .arg("LIMIT")
                 .arg(0)
                 .arg(PAGE);
-            let ids: Vec<String> = self.link.ask(REQUEST_PATIENCE, Ask::Command(&page)).await?;
+            let ids: Vec<String> = self.ask(REQUEST_PATIENCE, Ask::Command(&page)).await?;
             let Some(oldest) = ids.last() else { break };
             newest = format!("({oldest}");
             let ids: Vec<StreamId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
@@ -191,20 +193,14 @@ impl Inner {
         let record = self.find_record(access, id).await?;
         let mut script = self.on_stream(&self.scripts.remove, id);
         script.arg(self.keys.control(""));
-        let removed: u8 = self
-            .link
-            .ask(REQUEST_PATIENCE, Ask::Script(&script))
-            .await?;
+        let removed: u8 = self.ask(REQUEST_PATIENCE, Ask::Script(&script)).await?;
         if let Some((key, reserved)) = record.reserved() {
             self.release(key, reserved).await?;
         }
         if let Some(owner) = record.owner() {
             let mut forget = cmd("ZREM");
             forget.arg(self.keys.owner(&owner)).arg(id.to_string());
-            let _: u8 = self
-                .link
-                .ask(REQUEST_PATIENCE, Ask::Command(&forget))
-                .await?;
+            let _: u8 = self.ask(REQUEST_PATIENCE, Ask::Command(&forget)).await?;
         }
         if removed == 1 {
             Ok(())

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::link::Ask;
 use super::{Inner, REQUEST_PATIENCE, following};
+use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
 use crate::stream_log::{Access, Follower, LogError, Presence};
 
@@ -83,6 +83,6 @@ impl Inner {
         }
         let mut script = self.on_stream(&self.scripts.cancel, id);
         script.arg(self.keys.control(""));
-        self.link.ask(REQUEST_PATIENCE, Ask::Script(&script)).await
+        self.ask(REQUEST_PATIENCE, Ask::Script(&script)).await
     }
 }

@@ -2,10 +2,11 @@
 
 use std::future::poll_fn;
 
-use redis::Connection;
+use redis::{Client, Connection};
 use tokio::time::sleep;
 
 use super::*;
+use crate::redis::RedisConfig;
 use crate::stream::Kind;
 use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
 use crate::stream_log::{Control, Writer};
@@ -57,16 +58,16 @@ impl Server {
     }
 
     fn log_with(&self, lease: Duration) -> RedisLog {
-        RedisLog::new(RedisConfig {
-            url: self.0.url(),
+        let redis = RedisConfig { url: self.0.url() };
+        let config = RedisLogConfig {
             prefix: "t:".to_owned(),
             retention: Duration::from_secs(600),
             max_stream_bytes: 1 << 20,
             lease,
             patience: Duration::from_secs(5),
             most_life: Duration::from_secs(3600),
-        })
-        .unwrap()
+        };
+        RedisLog::new(Redis::new(&redis).unwrap(), config)
     }
 }
 
