@@ -28,17 +28,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
 use crate::auth::{Principal, Viewer};
-use crate::generator::{Generator, InvalidPrompt, Prompt};
+use crate::generator::{InvalidPrompt, Prompt};
 use crate::limit::Permit;
 use crate::shutdown::Stopping;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
-    Writer,
 };
 
 /// The times within which a generation gets its terminal entry.
@@ -194,14 +194,32 @@ impl GenerationService {
                 .takes_over
                 .then(|| takeover::job(principal, &prompt, on_disconnect, &request_id)),
         };
-        let id = new.id;
-        let writer = match self.log.create(new).await? {
-            Created::Existing(id) => return Ok(id),
-            Created::New(writer) => writer,
-        };
-        let job = self.job(id, principal, &prompt, on_disconnect, request_id);
-        self.produce(job, prompt, generator.as_ref(), writer, permit);
-        Ok(id)
+        let job = self.job(new.id, principal, &prompt, on_disconnect, request_id);
+        let log = Arc::clone(&self.log);
+        let producers = self.producers.clone();
+        let (answer, answered) = oneshot::channel();
+        // Whoever asked may leave while the log makes the stream. What is made then has a producer all
+        // the same: the request that is sent again with its key finds a stream that grows.
+        self.producers.spawn_local(async move {
+            let (id, owner) = (new.id, new.owner.clone());
+            let created = match log.create(new).await {
+                Ok(Created::Existing(id)) => Ok(id),
+                Ok(Created::New(writer)) => {
+                    let producer = Producer::new(job, prompt, &*generator, writer, permit);
+                    producers.spawn_local(producer.run());
+                    Ok(id)
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(Ok(id)) = answer.send(created) {
+                // It is as if they had come and left.
+                let access = Access::Owner(&owner);
+                let _visit = log.follow(access, id, None, Presence::Connected).await;
+            }
+        });
+        // A task that ends without an answer has panicked.
+        let created = answered.await.unwrap_or(Err(LogError::Unavailable));
+        Ok(created?)
     }
 
     fn job(
@@ -228,20 +246,6 @@ impl GenerationService {
             },
             stopping: self.stopping.clone(),
         }
-    }
-
-    /// Generates on this thread.
-    fn produce(
-        &self,
-        mut job: producer::Job,
-        prompt: Prompt,
-        generator: &dyn Generator,
-        writer: Writer,
-        permit: Permit,
-    ) {
-        job.upstream = generator.upstream().map(str::to_owned);
-        let producer = Producer::new(job, prompt, generator, writer, permit);
-        self.producers.spawn_local(producer.run());
     }
 
     /// The stream that this principal started with this idempotency key.

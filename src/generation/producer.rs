@@ -96,12 +96,13 @@ pub(super) struct Producer {
 impl Producer {
     /// The prompt is the generator's: a long conversation is not kept while it is answered.
     pub(super) fn new(
-        job: Job,
+        mut job: Job,
         prompt: Prompt,
         generator: &dyn Generator,
         writer: Writer,
         permit: Permit,
     ) -> Self {
+        job.upstream = generator.upstream().map(str::to_owned);
         let prompt_tokens = prompt.approximate_tokens();
         let most = prompt.max_tokens.filter(|_| !generator.limits_itself());
         let mut text = Sha256::new();

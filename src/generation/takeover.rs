@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::producer::Producer;
 use super::{GenerationService, OnDisconnect};
 use crate::auth::Principal;
 use crate::generator::{Answered, MaxTokensField, Prompt};
@@ -87,7 +88,8 @@ impl GenerationService {
             job.on_disconnect,
             job.request_id,
         );
-        self.produce(job, prompt, generator.as_ref(), orphan.writer, permit);
+        let producer = Producer::new(job, prompt, &*generator, orphan.writer, permit);
+        self.producers.spawn_local(producer.run());
         Ok(())
     }
 }

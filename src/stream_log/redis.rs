@@ -26,6 +26,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +43,13 @@ use crate::stream::{Batch, Owner, StreamId};
 
 /// How long a request may wait for Redis; what has been generated waits for longer.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a request waits for what Redis has lost, and its writer is about to write again: writers look
+/// every three tenths of a lease.
+const HEALING: Duration = Duration::from_secs(4);
+
+/// A stream that was created so short a time ago may be among what a failover has lost.
+const YOUNG: Duration = Duration::from_secs(30);
 
 /// For how much longer than its entries an ended stream is remembered, so that its owner hears that it
 /// has expired.
@@ -143,7 +151,7 @@ impl Inner {
 
     /// The stream's mirror here, which may be new and know nothing.
     fn mirror_or_new(self: &Arc<Self>, id: StreamId) -> Arc<Mirror> {
-        let fresh = Mirror::new(id, &Batch::default(), self);
+        let fresh = Mirror::read(id, self);
         // Nothing is dropped while the table is locked: dropping a mirror locks it.
         let mut mirrors = self.mirrors();
         if let Some(mirror) = mirrors.get(&id).and_then(Weak::upgrade) {
@@ -207,9 +215,19 @@ impl Inner {
 
     /// What Redis knows of a stream that the caller may touch.
     async fn find_record(&self, access: Access<'_>, id: StreamId) -> Result<Record, LogError> {
-        let record = self.record(id).await?;
-        record.check(access)?;
-        Ok(record)
+        let started = Instant::now();
+        loop {
+            let record = self.record(id).await?;
+            // A failover may have lost it; then its writer makes it again.
+            let failed_over = || self.redis.up_for().is_none_or(|up| up < YOUNG);
+            let waits = record.is_unknown() && id.is_younger_than(YOUNG) && failed_over();
+            if waits && started.elapsed() < HEALING {
+                sleep(HEALING / 40).await;
+                continue;
+            }
+            record.check(access)?;
+            return Ok(record);
+        }
     }
 }
 

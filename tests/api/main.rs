@@ -26,6 +26,8 @@ mod create;
 mod edge;
 mod edge_secrets;
 mod endings;
+#[path = "../support/event.rs"]
+mod event;
 mod follow;
 mod http10;
 mod http_client;
@@ -50,5 +52,7 @@ mod sse;
 mod takeover;
 mod tls;
 mod tls_upstream;
+#[path = "../support/token.rs"]
+mod token;
 mod upstream;
 mod upstream_timeouts;

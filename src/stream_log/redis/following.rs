@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::hub::Request;
 use super::mirror::{Mirror, Succession};
 use super::writing::{self, millis};
-use super::{Inner, encoding};
+use super::{HEALING, Inner, encoding};
 use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
 use crate::stream_log::{LogError, Presence, Status, Writer};
@@ -70,6 +70,8 @@ async fn follow(
     fetch(mirror, log).await?;
     let mut attended = false;
     let mut looked = Instant::now();
+    // Since when Redis knows nothing of it.
+    let mut since = None;
     while mirror.open.status() == Status::Running {
         if let Some(succession) = mirror.outbox().succession.take() {
             return Ok(Some(succession));
@@ -93,7 +95,12 @@ async fn follow(
             attended = attends;
             mirror.outbox().reported = ever;
             if status == "missing" {
-                return Err(LogError::Expired);
+                // Its writer makes it again, if there is one.
+                if since.get_or_insert(looked).elapsed() > HEALING {
+                    return Err(LogError::Expired);
+                }
+            } else {
+                since = None;
             }
             if last >= mirror.open.next_seq() {
                 fetch(mirror, log).await?;

@@ -36,49 +36,69 @@ impl Inner {
                 Reserved::Theirs(id) => return Ok(Created::Existing(id)),
             },
         };
-        let mut start = Batch::default();
-        start.push_start(&Start {
-            stream: new.id,
-            model: new.model.clone(),
-            created: new.created,
-        });
+        let origin = Origin { new, reservation };
+        if let Err(error) = self.make(&origin, REQUEST_PATIENCE).await {
+            if let Some((key, reserved)) = &origin.reservation {
+                let _stays = self.release(key, reserved).await;
+            }
+            return Err(error);
+        }
+        let id = origin.id();
+        let mirror = Mirror::written(origin, self);
+        self.mirrors().insert(id, Arc::downgrade(&mirror));
+        mirror.write(self, FIRST_FENCE);
+        Ok(Created::New(Writer::new(mirror)))
+    }
+
+    /// Makes a stream in Redis, with nothing but its start.
+    async fn make(&self, origin: &Origin, patience: Duration) -> Result<(), LogError> {
+        let new = &origin.new;
         let mut create = self.on_stream(&self.scripts.create, new.id);
         create
-            .arg(encoding::encode(&start))
+            .arg(encoding::encode(&origin.start()))
             .arg(millis(self.config.lease))
             .arg(millis(self.config.most_life))
             .arg("node")
             .arg(&self.node);
-        for (field, value) in record::fields(&new) {
+        for (field, value) in record::fields(new) {
             create.arg(field).arg(value);
         }
         if let Some(job) = &new.job {
             create.arg("job").arg(job);
         }
-        if let Some((key, reserved)) = &reservation {
+        if let Some((key, reserved)) = &origin.reservation {
             create.arg("key").arg(key).arg("reserved").arg(reserved);
         }
-        let kept = self.config.most_life + self.config.remembered();
+        let kept = self.kept();
         let mut index = self.scripts.index.key(self.keys.owner(&new.owner));
         index
             .arg(new.id.to_string())
             .arg(oldest(kept))
             .arg(millis(kept));
-        let created = try_join(
-            // A repetition finds our own stream, for nobody else has its id.
-            self.ask::<u8>(REQUEST_PATIENCE, Ask::Script(&create)),
-            self.ask::<u8>(REQUEST_PATIENCE, Ask::Script(&index)),
-        );
-        if let Err(error) = created.await {
-            if let Some((key, reserved)) = &reservation {
-                let _stays = self.release(key, reserved).await;
-            }
-            return Err(error);
+        // A repetition finds our own stream, for nobody else has its id.
+        let created = self.ask::<u8>(patience, Ask::Script(&create));
+        let indexed = self.ask::<u8>(patience, Ask::Script(&index));
+        try_join(created, indexed).await.map(drop)
+    }
+
+    /// Makes a stream again that is written here and that Redis has lost as a whole.
+    pub(super) async fn make_again(&self, mirror: &Mirror) -> Result<(), LogError> {
+        let Some(origin) = &mirror.origin else {
+            return Err(LogError::Unavailable);
+        };
+        tracing::warn!(stream.id = %mirror.id, "Redis has lost a stream: making it again");
+        if let Some((key, reserved)) = &origin.reservation {
+            let mut set = cmd("SET");
+            set.arg(key).arg(reserved).arg("NX");
+            set.arg("PX").arg(millis(self.kept()));
+            let _: Option<String> = self.ask(self.config.patience, Ask::Command(&set)).await?;
         }
-        let mirror = Mirror::new(new.id, &start, self);
-        self.mirrors().insert(new.id, Arc::downgrade(&mirror));
-        mirror.write(self, FIRST_FENCE);
-        Ok(Created::New(Writer::new(mirror)))
+        self.make(origin, self.config.patience).await
+    }
+
+    /// For how long a stream can be known from its creation on.
+    fn kept(&self) -> Duration {
+        self.config.most_life + self.config.remembered()
     }
 
     /// Takes an idempotency key, unless a stream has it.
@@ -87,7 +107,7 @@ impl Inner {
         let ours = format!("{}:{}", new.id, fingerprint(key));
         let mut set = cmd("SET");
         set.arg(&name).arg(&ours).arg("NX").arg("GET").arg("PX");
-        set.arg(millis(self.config.most_life + self.config.remembered()));
+        set.arg(millis(self.kept()));
         let started = Instant::now();
         loop {
             let theirs: Option<String> = self.ask(REQUEST_PATIENCE, Ask::Command(&set)).await?;
@@ -207,6 +227,30 @@ impl Inner {
         } else {
             Err(LogError::Missing)
         }
+    }
+}
+
+/// What a stream is made from. Its writer keeps it, should Redis lose all of the stream.
+pub(super) struct Origin {
+    new: NewStream,
+    /// The name of its idempotency key, and what is stored there.
+    reservation: Option<(String, String)>,
+}
+
+impl Origin {
+    pub(super) const fn id(&self) -> StreamId {
+        self.new.id
+    }
+
+    /// The batch that every stream begins with.
+    pub(super) fn start(&self) -> Batch {
+        let mut start = Batch::default();
+        start.push_start(&Start {
+            stream: self.new.id,
+            model: self.new.model.clone(),
+            created: self.new.created,
+        });
+        start
     }
 }
 

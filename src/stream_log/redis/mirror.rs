@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::index::Origin;
 use super::{Inner, following, writing};
 use crate::stream::{Batch, Entry, StreamId};
 use crate::stream_log::open::{Open, Waiting, producer_lost};
@@ -27,6 +28,8 @@ pub(super) struct Mirror {
     pub(super) open: Open<()>,
     pub(super) id: StreamId,
     pub(super) log: Weak<Inner>,
+    /// What it was made from, if it is written here.
+    pub(super) origin: Option<Origin>,
     /// Wakes the stream's task.
     pub(super) wake: Notify,
     /// Set when Redis may have news, as opposed to us.
@@ -81,13 +84,22 @@ pub(super) struct Succession {
 }
 
 impl Mirror {
-    /// A stream that is written here, after its start entry was; or one that is read, of which
-    /// nothing is known yet.
-    pub(super) fn new(id: StreamId, start: &Batch, log: &Arc<Inner>) -> Arc<Self> {
+    /// A stream that is read here, of which nothing is known yet.
+    pub(super) fn read(id: StreamId, log: &Arc<Inner>) -> Arc<Self> {
+        Self::new(id, &Batch::default(), None, log)
+    }
+
+    /// A stream that is written here, after its start entry was.
+    pub(super) fn written(origin: Origin, log: &Arc<Inner>) -> Arc<Self> {
+        Self::new(origin.id(), &origin.start(), Some(origin), log)
+    }
+
+    fn new(id: StreamId, start: &Batch, origin: Option<Origin>, log: &Arc<Inner>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             open: Open::new((), start, OVERHEAD_BYTES),
             id,
             log: Arc::downgrade(log),
+            origin,
             wake: Notify::new(),
             looks: AtomicBool::new(false),
             outbox: Mutex::default(),

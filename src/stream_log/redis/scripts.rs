@@ -146,7 +146,8 @@ return 1
 ";
 
 /// 1 stream id, 2 prefix of control channels. A live stream is kept, unseen, until its writer ends it,
-/// for those who read it now. Answers 1, or 0 if there is none.
+/// for those who read it now. That it is gone is remembered for a minute, by which its writer tells it
+/// from one that was lost. Answers 1, or 0 if there is none.
 const REMOVE: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'removed')
 if not m[1] or m[3] then return 0 end
@@ -154,7 +155,9 @@ if m[1] == 'live' then
   redis.call('HSET', KEYS[1], 'removed', 1, 'cancel', 1)
   redis.call('PUBLISH', ARGV[2] .. m[2], ARGV[1])
 else
-  redis.call('UNLINK', KEYS[1], KEYS[2])
+  redis.call('UNLINK', KEYS[2])
+  redis.call('HSET', KEYS[1], 'removed', 1)
+  redis.call('PEXPIRE', KEYS[1], 60000)
 end
 return 1
 ";

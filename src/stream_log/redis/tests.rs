@@ -240,6 +240,36 @@ async fn what_a_failover_lost_is_written_again_under_the_same_numbers() {
     .await;
 }
 
+/// As a replica has it that missed the stream's creation.
+fn forget(server: &Server, log: &RedisLog, id: StreamId) {
+    let keys = &log.inner.keys;
+    let _: u64 = server.ask(&["DEL", &keys.meta(id), &keys.entries(id)]);
+    let leases = keys.leases(keys::partition(id));
+    let _: u64 = server.ask(&["ZREM", &leases, &id.to_string()]);
+}
+
+#[tokio::test]
+async fn a_stream_that_a_failover_lost_is_made_again() {
+    heals(&mut Server::start(), |server, log, id| {
+        forget(server, log, id);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_failover_lost_after_its_end_is_made_again() {
+    let server = Server::start();
+    let (a, b) = (server.log(), server.log());
+    let (id, mut writer) = create(&a, &owner("o")).await;
+    write(&mut writer, &["a", "b"]).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
+    forget(&server, &a, id);
+    let (seqs, kinds, text) = drain(&mut follow(&b, id).await).await;
+    assert_eq!((seqs.len(), text.as_str()), (4, "ab"));
+    assert_eq!(kinds.last(), Some(&Kind::Done));
+    assert_eq!(outcome(&b, id).await, "stop");
+}
+
 #[tokio::test]
 async fn a_redis_that_stays_away_ends_the_stream_here() {
     let mut server = Server::start();

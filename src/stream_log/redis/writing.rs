@@ -219,7 +219,10 @@ async fn append(
     match (answer.as_str(), u64::try_from(last)) {
         ("appended" | "duplicate", _) => Ok(None),
         ("gap", Ok(last)) if last < first + batch.len() as u64 => Ok(Some(last)),
-        ("missing", _) => Err(Stop::Lost(LogError::Unavailable)),
+        ("missing", _) => {
+            log.make_again(mirror).await?;
+            Ok(Some(0))
+        }
         _ => Err(Stop::Ended),
     }
 }
@@ -240,7 +243,11 @@ async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
     match status.as_str() {
         "live" => {}
         "closed" if has_ended => return Ok(()),
-        "missing" => return Err(Stop::Lost(LogError::Unavailable)),
+        "missing" => {
+            log.make_again(mirror).await?;
+            *ever = 0;
+            return heal(mirror, log, 0).await;
+        }
         _ => return Err(Stop::Ended),
     }
     {
