@@ -1,5 +1,7 @@
 //! Nodes on one Redis, which each test starts for itself.
 
+use std::path::Path;
+
 use crate::client::Request;
 use crate::process::{Program, tailrace};
 use crate::redis_server::RedisServer;
@@ -44,24 +46,30 @@ impl Redis {
     }
 
     pub fn process_with(&self, more: &str) -> Program {
-        let config = self.server.directory.path().join("tailrace.toml");
-        let base = if more.contains("drain_timeout = ") {
-            BASE.replace("drain_timeout = \"200ms\"\n", "")
-        } else {
-            BASE.to_owned()
-        };
-        std::fs::write(&config, format!("{base}{}{more}", self.settings())).unwrap();
-        let mut command = tailrace(self.server.directory.path());
-        command
-            .env("TAILRACE_CONFIG", &config)
-            .env("TAILRACE_LOG__LEVEL", "info");
-        let program = Program::start(command);
+        let settings = format!("{}{more}", self.settings());
+        let program = process(self.server.directory.path(), &settings);
         wait_for(|| {
             let ready = Request::new(program.address, "GET", "/readyz").send();
             (ready.status == 200).then_some(())
         });
         program
     }
+}
+
+/// A node in a process of its own with these settings, ready or not.
+pub fn process(directory: &Path, settings: &str) -> Program {
+    let config = directory.join("tailrace.toml");
+    let base = if settings.contains("drain_timeout = ") {
+        BASE.replace("drain_timeout = \"200ms\"\n", "")
+    } else {
+        BASE.to_owned()
+    };
+    std::fs::write(&config, format!("{base}{settings}")).unwrap();
+    let mut command = tailrace(directory);
+    command
+        .env("TAILRACE_CONFIG", &config)
+        .env("TAILRACE_LOG__LEVEL", "info");
+    Program::start(command)
 }
 
 pub fn ready(server: &Server) -> u16 {

@@ -10,6 +10,9 @@ use tailrace::config::Config;
 /// What may pass after `drain_timeout` until the process is gone: see `shutdown.rs` and `app.rs`.
 const FAREWELLS: Duration = Duration::from_secs(15);
 
+/// The files that a node wants, wherever they come from.
+const SECRETS: [&str; 3] = ["ticket.secret", "token.secret", "redis.password"];
+
 fn read(name: &str) -> String {
     fs::read_to_string(directory().join(name)).unwrap()
 }
@@ -25,14 +28,14 @@ fn compose() -> Value {
 /// The nodes' configuration, with secrets in another place.
 fn config() -> Config {
     let secrets = tempfile::tempdir().unwrap();
-    for name in ["ticket.secret", "token.secret"] {
+    for name in SECRETS {
         let secret = "a secret of at least thirty-two bytes, for tests";
         fs::write(secrets.path().join(name), secret).unwrap();
     }
     let file = secrets.path().join("tailrace.toml");
     let place = format!("{}/", secrets.path().display());
     let text = read("tailrace.toml");
-    assert_eq!(text.matches("= \"/run/secrets/").count(), 2);
+    assert_eq!(text.matches("= \"/run/secrets/").count(), SECRETS.len());
     fs::write(&file, text.replace("/run/secrets/", &place)).unwrap();
     Config::load(Some(&file)).unwrap()
 }
@@ -122,7 +125,7 @@ fn the_parts_of_the_compose_file_are_there_and_know_each_other() {
         .unwrap();
     assert!(redis.contains("--maxmemory-policy noeviction") && redis.contains("--appendonly yes"));
     let unit = read("tailrace.service");
-    for secret in ["ticket.secret", "token.secret"] {
+    for secret in SECRETS {
         assert!(unit.contains(&format!("LoadCredential={secret}:")));
     }
 }
