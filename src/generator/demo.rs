@@ -200,9 +200,10 @@ impl Generator for DemoGenerator {
             .answered
             .as_ref()
             .map_or(0, |answered| answered.tokens);
-        // What was given already was in time.
+        // What was given already was in time; an answer that has not begun has all of its delay.
         let now = Instant::now();
-        let start = now.checked_sub(knobs.due(answered)).unwrap_or(now);
+        let given = (answered > 0).then(|| knobs.due(answered));
+        let start = now.checked_sub(given.unwrap_or_default()).unwrap_or(now);
         Box::pin(stream! {
             let mut prose = Prose::new(&prompt, knobs.text, knobs.tokens);
             let most = prompt.max_tokens.unwrap_or(u32::MAX);

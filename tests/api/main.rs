@@ -23,6 +23,8 @@ mod command;
 mod connections;
 mod cors;
 mod create;
+mod edge;
+mod edge_secrets;
 mod endings;
 #[path = "../support/event.rs"]
 mod event;
@@ -32,6 +34,7 @@ mod http_client;
 mod limits;
 mod logprobs;
 mod native_tools;
+mod nginx;
 mod nodes;
 mod openai;
 mod openai_quirks;

@@ -59,7 +59,12 @@ impl Redis {
 /// A node in a process of its own with these settings, ready or not.
 pub fn process(directory: &Path, settings: &str) -> Program {
     let config = directory.join("tailrace.toml");
-    std::fs::write(&config, format!("{BASE}{settings}")).unwrap();
+    let base = if settings.contains("drain_timeout = ") {
+        BASE.replace("drain_timeout = \"200ms\"\n", "")
+    } else {
+        BASE.to_owned()
+    };
+    std::fs::write(&config, format!("{base}{settings}")).unwrap();
     let mut command = tailrace(directory);
     command
         .env("TAILRACE_CONFIG", &config)

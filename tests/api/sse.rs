@@ -20,6 +20,8 @@ pub struct Events {
     pub stream: String,
     pub heartbeats: usize,
     body: Body,
+    /// What came of an event that has not come whole, if chunks may be cut anywhere.
+    cut: Option<Vec<u8>>,
     ready: VecDeque<Event>,
     seen: u64,
     last: Option<Event>,
@@ -43,10 +45,17 @@ impl Events {
                 .to_owned(),
             heartbeats: 0,
             body: response.body,
+            cut: None,
             ready: VecDeque::new(),
             seen: 0,
             last: None,
         }
+    }
+
+    /// From here on chunks may be cut anywhere, as proxies do.
+    pub fn through_proxy(mut self) -> Self {
+        self.cut = Some(Vec::new());
+        self
     }
 
     /// The next event; `None` at a clean end of the body.
@@ -54,7 +63,10 @@ impl Events {
         while self.ready.is_empty() {
             match self.body.chunk()? {
                 // One event is never split over two writes, so each chunk holds whole ones.
-                Some(chunk) => self.parse(std::str::from_utf8(&chunk).unwrap()),
+                Some(chunk) => {
+                    let whole = self.whole(chunk);
+                    self.parse(std::str::from_utf8(&whole).unwrap());
+                }
                 None => {
                     let last = self.last.as_ref();
                     assert!(
@@ -79,6 +91,21 @@ impl Events {
             events.push(event);
         }
         events
+    }
+
+    /// What is whole of what has come.
+    fn whole(&mut self, chunk: Vec<u8>) -> Vec<u8> {
+        let Some(cut) = &mut self.cut else {
+            return chunk;
+        };
+        cut.extend(chunk);
+        let ends = cut.windows(2).rposition(|pair| pair == b"\n\n");
+        let mut end = ends.map_or(0, |at| at + 2);
+        while cut[end..].starts_with(b":\n") {
+            end += 2;
+        }
+        let rest = cut.split_off(end);
+        std::mem::replace(cut, rest)
     }
 
     fn parse(&mut self, mut chunk: &str) {

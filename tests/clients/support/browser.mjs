@@ -39,10 +39,12 @@ export class Browser {
   #connection;
   #profile;
 
-  static async start() {
+  /** @param {...string} more arguments of Chromium's */
+  static async start(...more) {
     const browser = new Browser();
     browser.#profile = await mkdtemp(join(tmpdir(), 'tailrace-chromium-'));
-    browser.#child = spawn(PROGRAM, [...ARGUMENTS, `--user-data-dir=${browser.#profile}`], {
+    const profile = `--user-data-dir=${browser.#profile}`;
+    browser.#child = spawn(PROGRAM, [...ARGUMENTS, ...more, profile], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     try {

@@ -28,6 +28,7 @@ export class Server {
   #directory;
   #environment;
   #config;
+  #killed = false;
   /** What the server logged: one JSON object a line. */
   log = [];
 
@@ -81,6 +82,14 @@ export class Server {
     this.#child.kill('SIGTERM');
   }
 
+  /** Ends it at once, as a power cut does. */
+  async kill() {
+    this.#killed = true;
+    const exit = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await exit;
+  }
+
   /** Stops the server at once and removes what it left. Fails if it had crashed or panicked. */
   async stop() {
     const alive = this.#running();
@@ -96,7 +105,7 @@ export class Server {
     await rm(this.#directory, { recursive: true, force: true });
     const panic = this.log.find((entry) => entry.message === 'A task panicked');
     if (panic) throw new Error(`the server panicked: ${JSON.stringify(panic)}`);
-    if (!alive && this.#child.exitCode !== 0) {
+    if (!alive && !this.#killed && this.#child.exitCode !== 0) {
       throw new Error(`the server had ended by itself: ${JSON.stringify(this.log.slice(-5))}`);
     }
   }

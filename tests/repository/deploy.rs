@@ -1,0 +1,131 @@
+//! The files of `deploy/` fit each other and the program. nginx itself is run by the API tests.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tailrace::config::Config;
+
+/// What may pass after `drain_timeout` until the process is gone: see `shutdown.rs` and `app.rs`.
+const FAREWELLS: Duration = Duration::from_secs(15);
+
+/// The files that a node wants, wherever they come from.
+const SECRETS: [&str; 3] = ["ticket.secret", "token.secret", "redis.password"];
+
+fn read(name: &str) -> String {
+    fs::read_to_string(directory().join(name)).unwrap()
+}
+
+fn directory() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
+}
+
+fn compose() -> Value {
+    yaml_serde::from_str(&read("compose.yaml")).unwrap()
+}
+
+/// The nodes' configuration, with secrets in another place.
+fn config() -> Config {
+    let secrets = tempfile::tempdir().unwrap();
+    for name in SECRETS {
+        let secret = "a secret of at least thirty-two bytes, for tests";
+        fs::write(secrets.path().join(name), secret).unwrap();
+    }
+    let file = secrets.path().join("tailrace.toml");
+    let place = format!("{}/", secrets.path().display());
+    let text = read("tailrace.toml");
+    assert_eq!(text.matches("= \"/run/secrets/").count(), SECRETS.len());
+    fs::write(&file, text.replace("/run/secrets/", &place)).unwrap();
+    Config::load(Some(&file)).unwrap()
+}
+
+fn after<'a>(text: &'a str, key: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    line.unwrap_or_else(|| unreachable!("no {key}"))
+}
+
+/// Compose has merge keys, which the parser leaves to us.
+fn service<'a>(compose: &'a Value, name: &str, key: &str) -> &'a Value {
+    let service = &compose["services"][name];
+    match &service[key] {
+        Value::Null => &service["<<"][key],
+        own => own,
+    }
+}
+
+#[test]
+fn whoever_stops_a_node_waits_until_it_has_drained() {
+    let config = config();
+    let least = config.file.drain_timeout + FAREWELLS;
+    let compose = compose();
+    let grace = service(&compose, "tailrace-1", "stop_grace_period");
+    assert_eq!(
+        humantime::parse_duration(grace.as_str().unwrap()).unwrap(),
+        least
+    );
+    let unit = read("tailrace.service");
+    let stop = humantime::parse_duration(after(&unit, "TimeoutStopSec=")).unwrap();
+    assert_eq!(stop, least);
+}
+
+#[test]
+fn the_edge_waits_longer_than_the_nodes_are_silent() {
+    let defaults = tailrace::config::File::default();
+    let edge = read("nginx.conf");
+    let times = |directive: &str| -> Vec<Duration> {
+        let lines = edge.lines().map(str::trim);
+        let values = lines.filter_map(|line| line.strip_prefix(directive)?.strip_suffix(';'));
+        values
+            .map(|value| humantime::parse_duration(value.trim()).unwrap())
+            .collect()
+    };
+    let reads = times("proxy_read_timeout ");
+    assert_eq!(reads.len(), 4);
+    // Several heartbeats may be late.
+    assert!(*reads.iter().min().unwrap() >= 4 * defaults.http.heartbeat);
+    assert!(*reads.iter().max().unwrap() > defaults.generation.total_timeout);
+    assert!(times("worker_shutdown_timeout ")[0] > defaults.generation.total_timeout);
+    assert!(times("keepalive_timeout ")[0] < defaults.http.keep_alive);
+    assert_eq!(times("send_timeout ")[0], defaults.http.peer_timeout);
+}
+
+#[test]
+fn the_parts_of_the_compose_file_are_there_and_know_each_other() {
+    let compose = compose();
+    let names = compose["services"].as_object().unwrap().keys();
+    let mut nodes = Vec::new();
+    for name in names {
+        let address = &compose["services"][name]["networks"]["inside"]["ipv4_address"];
+        let address = address.as_str().unwrap();
+        if name.starts_with("tailrace-") {
+            nodes.push(format!("server {address}:8080 max_fails=0;"));
+        }
+        for secret in service(&compose, name, "secrets").as_array().unwrap() {
+            let secret = &compose["secrets"][secret.as_str().unwrap()];
+            assert!(secret["file"].is_string(), "{name}");
+        }
+        let mounts = service(&compose, name, "volumes").as_array().unwrap();
+        for mount in mounts {
+            let from = mount.as_str().unwrap().split(':').next().unwrap();
+            let there = directory().join(from).is_file();
+            assert!(there || from == "redis-data", "{name}: {from}");
+        }
+    }
+    assert_eq!(nodes.len(), 3);
+    let listed = read("compose/tailrace-nodes.conf");
+    let listed = listed.lines().filter(|line| line.starts_with("server "));
+    assert_eq!(listed.collect::<Vec<_>>(), nodes);
+    let edge = &compose["services"]["edge"]["networks"]["inside"]["ipv4_address"];
+    let edge: std::net::IpAddr = edge.as_str().unwrap().parse().unwrap();
+    let trusted = &config().file.trusted_proxies;
+    assert!(trusted.len() == 1 && trusted[0].contains(&edge) && trusted[0].prefix_len() == 32);
+    let redis = compose["services"]["redis"]["entrypoint"][2]
+        .as_str()
+        .unwrap();
+    assert!(redis.contains("--maxmemory-policy noeviction") && redis.contains("--appendonly yes"));
+    let unit = read("tailrace.service");
+    for secret in SECRETS {
+        assert!(unit.contains(&format!("LoadCredential={secret}:")));
+    }
+}
