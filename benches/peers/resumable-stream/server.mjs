@@ -1,0 +1,81 @@
+// Serves streams of tokens at a model's pace through the npm package resumable-stream, used as its
+// README says ("Idempotent API"), for `cargo bench --bench load -- cluster`. Without REDIS_URL the same
+// streams are served without it. The paths and events are those of Tailrace, so that one client reads both.
+import { randomUUID } from "node:crypto";
+import { createServer } from "node:http";
+import { createResumableStreamContext } from "resumable-stream";
+
+const period = 1000 / Number(process.env.TOKENS_PER_SECOND);
+const context = process.env.REDIS_URL
+  // This process lives on whatever becomes of a request, so there is nothing to keep it alive for.
+  ? createResumableStreamContext({ waitUntil: () => {} })
+  : undefined;
+
+// The time in microseconds, as five digits to the base 64 (see stamp.rs).
+const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+function stamp() {
+  let left = Math.floor((performance.timeOrigin + performance.now()) * 1000) % 2 ** 30;
+  let text = "";
+  for (let digit = 0; digit < 5; digit++) {
+    text = digits[left & 63] + text;
+    left >>>= 6;
+  }
+  return text;
+}
+
+// A stream of events that never ends. A timer that comes late does not put off the next one.
+function tokens(id) {
+  return new ReadableStream({
+    start(controller) {
+      let seq = 0;
+      let due = performance.now();
+      const next = () => {
+        seq += 1;
+        controller.enqueue(
+          `data: {"type":"token","seq":${seq},"text":" @${stamp()}"}\nevent: token\nid: ${id}.${seq}\n\n`,
+        );
+        due += period;
+        setTimeout(next, due - performance.now());
+      };
+      controller.enqueue(
+        `data: {"type":"start","seq":0,"stream":"${id}"}\nevent: start\nid: ${id}.0\n\n`,
+      );
+      setTimeout(next, period);
+    },
+  });
+}
+
+async function serve(id, response) {
+  const make = () => tokens(id);
+  const stream = context ? await context.resumableStream(id, make) : make();
+  if (!stream) {
+    response.writeHead(422).end();
+    return;
+  }
+  response.writeHead(200, {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Stream-Id": id,
+  });
+  const reader = stream.getReader();
+  response.on("close", () => reader.cancel());
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    response.write(value);
+  }
+  response.end();
+}
+
+const server = createServer((request, response) => {
+  const [, id] = /^\/v1\/streams\/([^/]+)\/events$/.exec(request.url) ?? [];
+  request.resume();
+  serve(id ?? randomUUID().replaceAll("-", ""), response).catch((error) => {
+    console.error(error);
+    response.destroy();
+  });
+});
+server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, () => {
+  const { address, port } = server.address();
+  console.error(JSON.stringify({ message: "Listening", address: `${address}:${port}` }));
+});
