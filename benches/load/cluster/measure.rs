@@ -14,11 +14,18 @@ use crate::ages::Ages;
 use crate::fleet::{Audience, Fleet};
 use crate::machine::Cores;
 use crate::request;
+use crate::response::Response;
 use crate::upstream::TOKENS_PER_SECOND;
 use crate::usage::{CpuTime, busy};
 
 /// Over how long the connections are opened.
 const START: Duration = Duration::from_secs(2);
+
+/// How long it may take until all streams are made, or all readers have something of theirs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The header that says which stream it is.
+const ID: &str = "x-stream-id";
 
 /// What one measurement found, or the medians of several. What is of Redis is not a number where
 /// there is none.
@@ -73,6 +80,8 @@ pub(super) fn measure(
     let connections = case.streams * case.readers.count();
     let mut ages = Ages::new(connections)?;
     let mut fleet = open(case, &setting, &mut ages)?;
+    // Who comes later is first told what it has missed.
+    wait(&mut fleet, &mut ages, |response| response.events() > 1)?;
     fleet.run(Duration::from_secs(1), &mut ages)?;
     let before = Used::so_far(&mut setting, cores)?;
     ages.begin()?;
@@ -114,16 +123,32 @@ fn open(case: Case, setting: &Setting, ages: &mut Ages) -> anyhow::Result<Fleet>
         return Ok(askers);
     }
     askers.open_evenly(&asked, START, &mut Nobody)?;
-    askers.run(Duration::from_millis(500), &mut Nobody)?;
+    wait(&mut askers, &mut Nobody, |response| {
+        response.header(ID).is_some()
+    })?;
     let mut requests: Vec<Rc<[u8]>> = Vec::new();
     for response in askers.responses() {
-        let id = response.header("x-stream-id").context("no stream")?;
+        let id = response.header(ID).context("no stream")?;
         let request = request::events(setting.reader(), id);
         requests.extend(vec![request; case.readers.count()]);
     }
     let mut readers = Fleet::new(setting.reader().address())?;
     readers.open_evenly(&requests, START, ages)?;
     Ok(readers)
+}
+
+/// Receives until all answers are so far.
+fn wait(
+    fleet: &mut Fleet,
+    audience: &mut impl Audience,
+    is_so_far: impl Fn(&Response) -> bool,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while !fleet.responses().all(&is_so_far) {
+        anyhow::ensure!(started.elapsed() < PATIENCE, "not every stream came");
+        fleet.run(Duration::from_millis(20), audience)?;
+    }
+    Ok(())
 }
 
 /// Looks at nothing that arrives.

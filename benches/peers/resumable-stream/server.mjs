@@ -11,10 +11,15 @@ const context = process.env.REDIS_URL
   ? createResumableStreamContext({ waitUntil: () => {} })
   : undefined;
 
+// The clock that tells fractions has an origin of its own: where it is shows when a millisecond begins.
+const began = Date.now();
+while (Date.now() === began);
+const origin = Date.now() - performance.now();
+
 // The time in microseconds, as five digits to the base 64 (see stamp.rs).
 const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 function stamp() {
-  let left = Math.floor((performance.timeOrigin + performance.now()) * 1000) % 2 ** 30;
+  let left = Math.floor((origin + performance.now()) * 1000) % 2 ** 30;
   let text = "";
   for (let digit = 0; digit < 5; digit++) {
     text = digits[left & 63] + text;
@@ -25,6 +30,7 @@ function stamp() {
 
 // A stream of events that never ends. A timer that comes late does not put off the next one.
 function tokens(id) {
+  let timer;
   return new ReadableStream({
     start(controller) {
       let seq = 0;
@@ -35,19 +41,33 @@ function tokens(id) {
           `data: {"type":"token","seq":${seq},"text":" @${stamp()}"}\nevent: token\nid: ${id}.${seq}\n\n`,
         );
         due += period;
-        setTimeout(next, due - performance.now());
+        timer = setTimeout(next, due - performance.now());
       };
       controller.enqueue(
         `data: {"type":"start","seq":0,"stream":"${id}"}\nevent: start\nid: ${id}.0\n\n`,
       );
-      setTimeout(next, period);
+      timer = setTimeout(next, period);
+    },
+    cancel() {
+      clearTimeout(timer);
     },
   });
 }
 
+// A producer that is too busy to answer a new reader within a second is asked again, as a client would.
+async function patiently(resumableStream) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await resumableStream();
+    } catch (error) {
+      if (tries === 20) throw error;
+    }
+  }
+}
+
 async function serve(id, response) {
   const make = () => tokens(id);
-  const stream = context ? await context.resumableStream(id, make) : make();
+  const stream = context ? await patiently(() => context.resumableStream(id, make)) : make();
   if (!stream) {
     response.writeHead(422).end();
     return;
