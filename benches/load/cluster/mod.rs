@@ -71,8 +71,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for _ in 0..arguments.rounds {
         for (case, found) in cases.iter().zip(&mut found) {
             bar.set_message(case.to_string());
-            let figures = measure::measure(*case, peer, window, cores);
-            found.push(figures.with_context(|| case.to_string())?);
+            match measure::measure(*case, peer, window, cores) {
+                Ok(figures) => found.push(figures),
+                Err(error) => bar.suspend(|| eprintln!("{case}: {error:#}")),
+            }
             bar.inc(1);
         }
     }

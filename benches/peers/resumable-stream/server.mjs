@@ -54,35 +54,45 @@ function tokens(id) {
   });
 }
 
-// A producer that is too busy to answer a new reader within a second is asked again, as a client would.
-async function patiently(resumableStream) {
-  for (let tries = 1; ; tries++) {
+// The stream from this character on. A producer that is too busy to answer a new reader within a second is
+// asked again, as a client would.
+async function open(id, characters) {
+  const make = () => tokens(id);
+  if (!context) return make();
+  for (;;) {
     try {
-      return await resumableStream();
+      return await context.resumableStream(id, make, characters);
     } catch (error) {
-      if (tries === 20) throw error;
+      if (!isTimeout(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   }
 }
 
+function isTimeout(error) {
+  return /Timeout waiting for ack/.test(error);
+}
+
 async function serve(id, response) {
-  const make = () => tokens(id);
-  const stream = context ? await patiently(() => context.resumableStream(id, make)) : make();
-  if (!stream) {
-    response.writeHead(422).end();
-    return;
-  }
+  let reader = (await open(id)).getReader();
+  let characters = 0;
   response.writeHead(200, {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache, no-transform",
     "X-Stream-Id": id,
   });
-  const reader = stream.getReader();
   response.on("close", () => reader.cancel());
   for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    response.write(value);
+    try {
+      const { done, value } = await reader.read();
+      if (done) break;
+      characters += value.length;
+      response.write(value);
+    } catch (error) {
+      // This time-out may also come after the first piece did.
+      if (!isTimeout(error)) throw error;
+      reader = (await open(id, characters)).getReader();
+    }
   }
   response.end();
 }
