@@ -30,6 +30,7 @@ use crate::generator::route::RouteGenerator;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
+use crate::redis::Redis;
 use crate::shutdown::{self, Phases};
 use crate::stream_log::StreamLog;
 use crate::stream_log::memory::MemoryLog;
@@ -74,7 +75,10 @@ impl App {
         let memory = MemoryLog::new(config.memory());
         let (log, embedded): (Arc<dyn StreamLog>, _) = match &config.redis {
             None => (Arc::new(memory.clone()), Some(memory)),
-            Some(redis) => (Arc::new(RedisLog::new(redis.clone())?), None),
+            Some(redis) => {
+                let redis = Redis::new(redis)?;
+                (Arc::new(RedisLog::new(redis, config.redis_log())), None)
+            }
         };
         if embedded.is_none() && config.file.auth.ticket_secret_file.is_none() {
             tracing::warn!(
@@ -128,6 +132,11 @@ impl App {
     pub async fn run(self, mut stop_asked: impl AsyncFnMut()) -> anyhow::Result<Stopped> {
         let handle = self.server.handle();
         let mut server = actix_web::rt::spawn(self.server);
+        let (api, draining) = (self.api.clone(), self.phases.draining.clone());
+        actix_web::rt::spawn(async move {
+            let taking_over = api.generations.take_over(&*api.limiter);
+            draining.run_until_cancelled(taking_over).await;
+        });
         let sweeping = sweep(self.log.as_ref(), &self.limiter, &self.api.failures);
         let draining = async {
             stop_asked().await;
@@ -214,6 +223,7 @@ fn openai(server: &OpenAiConfig, roots: &Arc<ClientConfig>) -> OpenAiGenerator {
         Upstream::new(server.upstream.clone(), Arc::clone(roots)),
         server.model.clone(),
         server.max_tokens_field,
+        server.continues,
     )
 }
 

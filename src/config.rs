@@ -26,14 +26,15 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::Serialize;
 
+use self::file::Takeover;
 use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
 use crate::auth::{JwtConfig, KeyConfig};
 use crate::generation::GenerationConfig;
 use crate::limit::Plan;
 use crate::limit::local::LimitConfig;
+use crate::redis::RedisConfig;
 use crate::stream_log::memory::MemoryConfig;
-use crate::stream_log::redis::RedisConfig;
 
 /// Variables with our prefix that are not settings of the file.
 const NOT_SETTINGS: [&str; 1] = ["config"];
@@ -161,6 +162,7 @@ impl Config {
             idle_timeout: section.idle_timeout,
             total_timeout: section.total_timeout,
             abandon_after: section.abandon_after,
+            takes_over: matches!(section.takeover, Takeover::Continue),
         }
     }
 

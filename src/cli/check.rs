@@ -23,7 +23,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         Some(redis) => println!(
             "store     {} (not asked), keys {}*, {} for one stream",
             redis.address(),
-            redis.prefix,
+            config.file.redis.prefix,
             file.memory.max_stream_bytes
         ),
     }

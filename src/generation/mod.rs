@@ -18,6 +18,7 @@ mod models;
 mod producer;
 mod snapshot;
 mod subscription;
+mod takeover;
 
 pub use models::{Models, PassedThrough, UnknownModel};
 pub use snapshot::Snapshot;
@@ -26,6 +27,8 @@ pub use subscription::Subscription;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
@@ -49,10 +52,12 @@ pub struct GenerationConfig {
     pub total_timeout: Duration,
     /// How long a stream that its last reader has left goes on.
     pub abandon_after: Duration,
+    /// Whether another node goes on when this one is gone. Prompts are then kept with their streams.
+    pub takes_over: bool,
 }
 
 /// What happens to a generation when its last reader leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnDisconnect {
     /// It is cancelled unless a reader comes back within `abandon_after`.
     Default,
@@ -184,37 +189,63 @@ impl GenerationService {
                 .as_secs(),
             metadata: prompt.metadata.clone(),
             idempotency,
+            job: self
+                .config
+                .takes_over
+                .then(|| takeover::job(principal, &prompt, on_disconnect, &request_id)),
         };
-        let id = new.id;
-        let writer = match self.log.create(new).await? {
-            Created::Existing(id) => return Ok(id),
-            Created::New(writer) => writer,
-        };
-        let abandon_after = match on_disconnect {
-            OnDisconnect::Default => Some(self.config.abandon_after),
-            OnDisconnect::Continue => None,
-            OnDisconnect::Cancel => Some(Duration::ZERO),
-        };
-        let producer = Producer::new(
-            producer::Job {
-                id,
-                owner: principal.owner().clone(),
-                request_id,
-                model: prompt.model.clone(),
-                upstream: generator.upstream().map(str::to_owned),
-                tried: Vec::new(),
-                error: None,
-                config: self.config,
-                abandon_after,
-                stopping: self.stopping.clone(),
+        let job = self.job(new.id, principal, &prompt, on_disconnect, request_id);
+        let log = Arc::clone(&self.log);
+        let producers = self.producers.clone();
+        let (answer, answered) = oneshot::channel();
+        // Whoever asked may leave while the log makes the stream. What is made then has a producer all
+        // the same: the request that is sent again with its key finds a stream that grows.
+        self.producers.spawn_local(async move {
+            let (id, owner) = (new.id, new.owner.clone());
+            let created = match log.create(new).await {
+                Ok(Created::Existing(id)) => Ok(id),
+                Ok(Created::New(writer)) => {
+                    let producer = Producer::new(job, prompt, &*generator, writer, permit);
+                    producers.spawn_local(producer.run());
+                    Ok(id)
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(Ok(id)) = answer.send(created) {
+                // It is as if they had come and left.
+                let access = Access::Owner(&owner);
+                let _visit = log.follow(access, id, None, Presence::Connected).await;
+            }
+        });
+        // A task that ends without an answer has panicked.
+        let created = answered.await.unwrap_or(Err(LogError::Unavailable));
+        Ok(created?)
+    }
+
+    fn job(
+        &self,
+        id: StreamId,
+        principal: &Principal,
+        prompt: &Prompt,
+        on_disconnect: OnDisconnect,
+        request_id: String,
+    ) -> producer::Job {
+        producer::Job {
+            id,
+            owner: principal.owner().clone(),
+            request_id,
+            model: prompt.model.clone(),
+            upstream: None,
+            tried: Vec::new(),
+            error: None,
+            config: self.config,
+            abandon_after: match on_disconnect {
+                OnDisconnect::Default => Some(self.config.abandon_after),
+                OnDisconnect::Continue => None,
+                OnDisconnect::Cancel => Some(Duration::ZERO),
             },
-            prompt,
-            generator.as_ref(),
-            writer,
-            permit,
-        );
-        self.producers.spawn_local(producer.run());
-        Ok(id)
+            stopping: self.stopping.clone(),
+        }
     }
 
     /// The stream that this principal started with this idempotency key.

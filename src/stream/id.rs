@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -18,6 +19,14 @@ impl StreamId {
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// Whether it says of itself that it was made so short a time ago; whoever made it up may say so too.
+    #[must_use]
+    pub fn is_younger_than(self, age: Duration) -> bool {
+        let made = self.0.get_timestamp().map_or((0, 0), |made| made.to_unix());
+        let made = UNIX_EPOCH + Duration::new(made.0, made.1);
+        SystemTime::now() < made + age
     }
 
     /// Writes its text form.

@@ -10,8 +10,8 @@ mod following;
 mod hub;
 mod index;
 mod keys;
-mod link;
 mod mirror;
+mod orphans;
 mod reading;
 mod reaper;
 mod record;
@@ -24,24 +24,32 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use redis::{Client, Script, ScriptInvocation};
+use redis::{FromRedisValue, Script, ScriptInvocation};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::keys::Keys;
-use self::link::{Ask, Link};
 use self::mirror::Mirror;
 use self::record::Record;
 use self::scripts::Scripts;
 use super::{
-    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Presence, Status,
-    StreamLog,
+    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Orphan, Presence,
+    Status, StreamLog,
 };
+use crate::redis::{Ask, Redis, Refusal};
 use crate::stream::{Batch, Owner, StreamId};
 
 /// How long a request may wait for Redis; what has been generated waits for longer.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a request waits for what Redis has lost, and its writer is about to write again: writers look
+/// every three tenths of a lease.
+const HEALING: Duration = Duration::from_secs(4);
+
+/// A stream that was created so short a time ago may be among what a failover has lost.
+const YOUNG: Duration = Duration::from_secs(30);
 
 /// For how much longer than its entries an ended stream is remembered, so that its owner hears that it
 /// has expired.
@@ -49,9 +57,7 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The sizes and times of a [`RedisLog`].
 #[derive(Clone)]
-pub struct RedisConfig {
-    /// `redis://` or `rediss://`, with user, password and database.
-    pub url: String,
+pub struct RedisLogConfig {
     /// What the names of all keys begin with.
     pub prefix: String,
     /// How long a stream is kept after its terminal entry.
@@ -66,103 +72,73 @@ pub struct RedisConfig {
     pub most_life: Duration,
 }
 
-impl RedisConfig {
-    /// Where it is, without user and password.
-    #[must_use]
-    pub fn address(&self) -> String {
-        let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
-        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
-        let end = address.find(['?', '#']).unwrap_or(address.len());
-        format!("{scheme}://{}", &address[..end])
-    }
-
+impl RedisLogConfig {
     fn remembered(&self) -> Duration {
         self.retention + REMEMBERED
     }
 }
 
-/// A log that cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum RedisLogError {
-    /// The URL is not one of Redis. Its text is not repeated: it may hold the password.
-    #[error("expected a URL such as redis://user:password@host:6379/0, or rediss:// for TLS")]
-    Url,
-    /// The operating system gave no thread.
-    #[error("cannot start the thread that talks to Redis: {0}")]
-    Thread(#[from] std::io::Error),
+impl From<Refusal> for LogError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Away => Self::Unavailable,
+            Refusal::Full => Self::Full,
+        }
+    }
 }
 
-/// The backend of [`StreamLog`] for several nodes. It connects when it must, and again.
+/// The backend of [`StreamLog`] for several nodes.
 pub struct RedisLog {
     inner: Arc<Inner>,
-    /// Ends the thread, and with it what this node has under way.
+    /// Ends what this node has under way.
     _stop: DropGuard,
 }
 
 struct Inner {
-    config: RedisConfig,
+    config: RedisLogConfig,
     keys: Keys,
     /// Names this node, in this run.
     node: String,
     scripts: Scripts,
-    link: Link,
+    redis: Arc<Redis>,
     hub: mpsc::Sender<hub::Request>,
     mirrors: Mutex<HashMap<StreamId, Weak<Mirror>>>,
     tasks: TaskTracker,
-    runtime: tokio::runtime::Handle,
+    stopped: CancellationToken,
 }
 
 impl RedisLog {
     /// A log on this Redis, which need not be there yet.
-    ///
-    /// # Errors
-    /// The URL is none, or there can be no thread.
-    pub fn new(config: RedisConfig) -> Result<Self, RedisLogError> {
-        let client = Client::open(config.url.as_str()).map_err(|_| RedisLogError::Url)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let handle = runtime.handle().clone();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        std::thread::Builder::new()
-            .name("redis-log".to_owned())
-            .spawn(move || runtime.block_on(stopped.cancelled()))?;
+    #[must_use]
+    pub fn new(redis: Arc<Redis>, config: RedisLogConfig) -> Self {
         let (hub, requests) = mpsc::channel(hub::QUEUE);
+        let stopped = CancellationToken::new();
         let inner = Arc::new(Inner {
             keys: Keys::new(config.prefix.clone()),
             config,
             node: uuid::Uuid::new_v4().simple().to_string(),
             scripts: Scripts::new(),
-            link: Link::new(client, handle.clone()),
+            redis,
             hub,
             mirrors: Mutex::default(),
             tasks: TaskTracker::new(),
-            runtime: handle,
+            stopped: stopped.clone(),
         });
         inner.spawn(hub::run(Arc::downgrade(&inner), requests));
         inner.spawn(reaper::run(Arc::downgrade(&inner)));
-        Ok(Self {
+        Self {
             inner,
-            _stop: stop.drop_guard(),
-        })
+            _stop: stopped.drop_guard(),
+        }
     }
 }
 
-/// Checks what [`RedisLog::new`] would refuse of a URL.
-///
-/// # Errors
-/// It would.
-pub fn check_url(url: &str) -> Result<(), RedisLogError> {
-    Client::open(url)
-        .map(|_| ())
-        .map_err(|_| RedisLogError::Url)
-}
-
 impl Inner {
-    /// Runs a task on the log's own thread.
+    /// Runs a task on the thread of Redis, at most until the log is dropped.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn_on(task, &self.runtime);
+        let stopped = self.stopped.clone();
+        let task = async move { _ = stopped.run_until_cancelled(task).await };
+        self.tasks.spawn_on(task, self.redis.runtime());
     }
 
     fn mirrors(&self) -> MutexGuard<'_, HashMap<StreamId, Weak<Mirror>>> {
@@ -175,7 +151,7 @@ impl Inner {
 
     /// The stream's mirror here, which may be new and know nothing.
     fn mirror_or_new(self: &Arc<Self>, id: StreamId) -> Arc<Mirror> {
-        let fresh = Mirror::new(id, &Batch::default(), self);
+        let fresh = Mirror::read(id, self);
         // Nothing is dropped while the table is locked: dropping a mirror locks it.
         let mut mirrors = self.mirrors();
         if let Some(mirror) = mirrors.get(&id).and_then(Weak::upgrade) {
@@ -219,6 +195,14 @@ impl Inner {
         script
     }
 
+    async fn ask<T: FromRedisValue>(
+        &self,
+        patience: Duration,
+        ask: Ask<'_>,
+    ) -> Result<T, LogError> {
+        Ok(self.redis.ask(patience, ask).await?)
+    }
+
     /// What Redis knows of a stream, whoever asks.
     async fn record(&self, id: StreamId) -> Result<Record, LogError> {
         let mut script = self.scripts.describe.prepare_invoke();
@@ -226,14 +210,24 @@ impl Inner {
         for field in record::FIELDS {
             script.arg(field);
         }
-        self.link.ask(REQUEST_PATIENCE, Ask::Script(&script)).await
+        self.ask(REQUEST_PATIENCE, Ask::Script(&script)).await
     }
 
     /// What Redis knows of a stream that the caller may touch.
     async fn find_record(&self, access: Access<'_>, id: StreamId) -> Result<Record, LogError> {
-        let record = self.record(id).await?;
-        record.check(access)?;
-        Ok(record)
+        let started = Instant::now();
+        loop {
+            let record = self.record(id).await?;
+            // A failover may have lost it; then its writer makes it again.
+            let failed_over = || self.redis.up_for().is_none_or(|up| up < YOUNG);
+            let waits = record.is_unknown() && id.is_younger_than(YOUNG) && failed_over();
+            if waits && started.elapsed() < HEALING {
+                sleep(HEALING / 40).await;
+                continue;
+            }
+            record.check(access)?;
+            return Ok(record);
+        }
     }
 }
 
@@ -304,8 +298,12 @@ impl StreamLog for RedisLog {
         self.inner.remove(access, id).boxed()
     }
 
+    fn orphan(&self) -> BoxFuture<'_, Orphan> {
+        self.inner.orphan().boxed()
+    }
+
     fn is_ready(&self) -> bool {
-        self.inner.link.up_for().is_some()
+        self.inner.redis.up_for().is_some()
     }
 }
 

@@ -24,12 +24,15 @@ mod connections;
 mod cors;
 mod create;
 mod endings;
+#[path = "../support/event.rs"]
+mod event;
 mod follow;
 mod http10;
 mod http_client;
 mod limits;
 mod logprobs;
 mod native_tools;
+mod nodes;
 mod openai;
 mod openai_quirks;
 mod process;
@@ -43,7 +46,10 @@ mod route_leaving;
 mod route_log;
 mod server;
 mod sse;
+mod takeover;
 mod tls;
 mod tls_upstream;
+#[path = "../support/token.rs"]
+mod token;
 mod upstream;
 mod upstream_timeouts;

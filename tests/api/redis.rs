@@ -1,69 +1,15 @@
 //! Several nodes on one Redis, which each test starts for itself: any node serves any stream, and
 //! what happens when a node or Redis goes away.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::Request;
-use crate::process::{Program, tailrace};
-use crate::redis_server::RedisServer;
-use crate::server::{BASE, Server, prompt, token, wait_for};
+use crate::client::{Request, connect};
+use crate::nodes::{Redis, live, ready};
+use crate::server::{Server, prompt, token, wait_for};
 use crate::sse::{check_whole, text};
-
-/// A Redis, and the nodes' settings for it.
-struct Redis {
-    server: RedisServer,
-}
-
-impl Redis {
-    fn start() -> Self {
-        let server = RedisServer::start();
-        let secret = "a secret of at least thirty-two bytes, for tickets";
-        std::fs::write(server.directory.path().join("ticket.secret"), secret).unwrap();
-        Self { server }
-    }
-
-    fn settings(&self) -> String {
-        let secret = self.server.directory.path().join("ticket.secret");
-        format!(
-            "store = \"redis\"\nredis.url = \"{}\"\nauth.ticket_secret_file = \"{}\"\n",
-            self.server.url(),
-            secret.display()
-        )
-    }
-
-    /// A node in this process.
-    fn node(&self) -> Server {
-        let server = Server::with(&self.settings());
-        wait_for(|| (ready(&server) == 200).then_some(()));
-        server
-    }
-
-    /// A node in a process of its own, which can be killed.
-    fn process(&self) -> Program {
-        let config = self.server.directory.path().join("tailrace.toml");
-        std::fs::write(&config, format!("{BASE}{}", self.settings())).unwrap();
-        let mut command = tailrace(self.server.directory.path());
-        command
-            .env("TAILRACE_CONFIG", &config)
-            .env("TAILRACE_LOG__LEVEL", "info");
-        let program = Program::start(command);
-        wait_for(|| {
-            let ready = Request::new(program.address, "GET", "/readyz").send();
-            (ready.status == 200).then_some(())
-        });
-        program
-    }
-}
-
-fn ready(server: &Server) -> u16 {
-    server.request("GET", "/readyz").send().status
-}
-
-fn live(server: &Server) -> u16 {
-    server.request("GET", "/livez").send().status
-}
 
 #[test]
 fn a_stream_is_followed_on_another_node_from_any_cursor() {
@@ -164,6 +110,28 @@ fn a_killed_node_ends_its_streams_as_producer_lost_on_the_others() {
         killed.elapsed()
     );
     assert_eq!(b.snapshot(&id)["status"], "error");
+}
+
+#[test]
+fn a_stream_whose_client_left_while_it_was_made_is_generated() {
+    let redis = Redis::start();
+    let node = redis.node();
+    let client = redis::Client::open(redis.server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let request = || node.post("/v1/streams").json(&prompt(json!({"tokens": 5})));
+    let id = wait_for(|| {
+        // Redis takes commands and answers none for a while. Meanwhile the client leaves; if that was
+        // before the stream was asked for, there is none, and another client comes.
+        let mut pause = redis::cmd("CLIENT");
+        pause.arg("PAUSE").arg(400).exec(&mut connection).unwrap();
+        let mut client = connect(node.address);
+        client.write_all(&request().bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        drop(client);
+        let list = node.get("/v1/streams").send().json();
+        list["streams"][0]["id"].as_str().map(str::to_owned)
+    });
+    assert_eq!(node.ended(&id)["status"], "done");
 }
 
 #[test]

@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tailrace::app::{App, Stopped};
-use tailrace::auth::{Algorithm, KeyConfig, KeyMaterial, TokenRequest, mint};
 use tailrace::config::Config;
 use tokio::sync::mpsc;
 
 use crate::client::{Request, Response};
 use crate::sse::Events;
-
-pub const SECRET: &str = "a secret of at least thirty-two bytes, for tests";
+pub use crate::token::{SECRET, token, token_with};
 
 /// Defaults for tests: one worker, an unpaced demo, a wide plan.
 pub const BASE: &str = r#"
@@ -164,29 +162,6 @@ pub fn prompt(knobs: Value) -> Value {
         })
         .collect();
     json!({"prompt": "Tell me about rivers", "metadata": metadata})
-}
-
-/// A token for this subject with all ordinary scopes.
-pub fn token(subject: &str) -> String {
-    token_with(subject, "streams:write streams:read", None)
-}
-
-pub fn token_with(subject: &str, scope: &str, plan: Option<&str>) -> String {
-    let key = KeyConfig {
-        id: Some("test".into()),
-        algorithm: Some(Algorithm::HS256),
-        material: KeyMaterial::Secret(SECRET.as_bytes().to_vec()),
-        signing_pem: None,
-    };
-    let request = TokenRequest {
-        subject: subject.into(),
-        issuer: None,
-        audience: None,
-        scope: scope.into(),
-        plan: plan.map(str::to_owned),
-        lifetime: Duration::from_secs(600),
-    };
-    mint(&key, &request).unwrap()
 }
 
 /// Asks again and again until there is an answer.

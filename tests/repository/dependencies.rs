@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 10] = [
     ("stream", &[]),
-    ("stream_log", &["stream"]),
+    ("redis", &[]),
+    ("stream_log", &["redis", "stream"]),
     ("generator", &["stream"]),
     ("auth", &["stream"]),
-    ("limit", &["auth", "stream"]),
+    ("limit", &["auth", "redis", "stream"]),
     (
         "generation",
         &[
@@ -43,6 +44,7 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
             "generation",
             "generator",
             "limit",
+            "redis",
             "stream_log",
         ],
     ),
@@ -59,7 +61,10 @@ const FENCES: [(&str, &[&str]); 13] = [
     ("rustls", &["src/app.rs", "src/generator/http"]),
     ("tokio_rustls", &["src/generator/http/"]),
     ("rustls_native_certs", &["src/generator/http/"]),
-    ("redis", &["src/stream_log/redis"]),
+    (
+        "redis",
+        &["src/redis.rs", "src/stream_log/redis", "src/limit/redis"],
+    ),
     ("httparse", &["src/generator/http/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app.rs"]),

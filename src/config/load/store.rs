@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::Loader;
+use crate::config::Config;
 use crate::config::ConfigError;
-use crate::config::file::{File, Store};
-use crate::stream_log::redis::{RedisConfig, check_url};
+use crate::config::file::{File, Store, Takeover};
+use crate::redis::RedisConfig;
+use crate::stream_log::redis::RedisLogConfig;
 
 /// Where Redis listens unless it was told otherwise.
 const DEFAULT_URL: &str = "redis://127.0.0.1:6379/";
@@ -23,6 +25,12 @@ const MARGIN: Duration = Duration::from_secs(3600);
 impl Loader {
     pub(super) fn redis(&self, file: &File) -> Result<Option<RedisConfig>, ConfigError> {
         if file.store == Store::Memory {
+            if file.generation.takeover == Takeover::Continue {
+                return Err(self.wrong(
+                    "generation.takeover",
+                    "expected \"off\" unless store is \"redis\": there is no other node",
+                ));
+            }
             return Ok(None);
         }
         let section = &file.redis;
@@ -39,16 +47,27 @@ impl Loader {
                 ("redis.url_env", url)
             }
         };
-        check_url(&url).map_err(|error| self.wrong(key, error.to_string()))?;
-        Ok(Some(RedisConfig {
-            url,
-            prefix: section.prefix.clone(),
+        let redis = RedisConfig { url };
+        redis
+            .check()
+            .map_err(|error| self.wrong(key, error.to_string()))?;
+        Ok(Some(redis))
+    }
+}
+
+impl Config {
+    /// What the log in Redis needs beside Redis.
+    #[must_use]
+    pub fn redis_log(&self) -> RedisLogConfig {
+        let file = &self.file;
+        RedisLogConfig {
+            prefix: file.redis.prefix.clone(),
             retention: file.memory.retention,
             max_stream_bytes: usize::try_from(file.memory.max_stream_bytes.as_u64())
                 .unwrap_or(usize::MAX),
             lease: LEASE,
             patience: PATIENCE,
             most_life: file.generation.total_timeout + MARGIN,
-        }))
+        }
     }
 }

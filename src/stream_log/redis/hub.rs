@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
-use super::link::CONNECT_TIMEOUT;
+use crate::redis::CONNECT_TIMEOUT;
 use crate::stream::StreamId;
 
 /// How many requests may wait for the connection.
@@ -64,7 +64,7 @@ async fn listen(
     inner: &Arc<Inner>,
     streams: &HashMap<StreamId, usize>,
 ) -> Result<(PubSubSink, PubSubStream), RedisError> {
-    let (mut sink, messages) = inner.link.client().get_async_pubsub().await?.split();
+    let (mut sink, messages) = inner.redis.listen().await?.split();
     let mut channels = vec![inner.keys.control(&inner.node)];
     channels.extend(streams.keys().map(|id| inner.keys.growth(*id)));
     sink.subscribe(&channels).await?;

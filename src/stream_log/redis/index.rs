@@ -11,11 +11,11 @@ use futures_util::future::{try_join, try_join_all};
 use redis::cmd;
 use tokio::time::{Instant, sleep};
 
-use super::link::Ask;
 use super::mirror::Mirror;
 use super::record::{self, Record};
-use super::writing::millis;
+use super::writing::{FIRST_FENCE, millis};
 use super::{Inner, REQUEST_PATIENCE, encoding};
+use crate::redis::Ask;
 use crate::stream::{Batch, Owner, Start, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Status, Writer,
@@ -36,46 +36,69 @@ impl Inner {
                 Reserved::Theirs(id) => return Ok(Created::Existing(id)),
             },
         };
-        let mut start = Batch::default();
-        start.push_start(&Start {
-            stream: new.id,
-            model: new.model.clone(),
-            created: new.created,
-        });
+        let origin = Origin { new, reservation };
+        if let Err(error) = self.make(&origin, REQUEST_PATIENCE).await {
+            if let Some((key, reserved)) = &origin.reservation {
+                let _stays = self.release(key, reserved).await;
+            }
+            return Err(error);
+        }
+        let id = origin.id();
+        let mirror = Mirror::written(origin, self);
+        self.mirrors().insert(id, Arc::downgrade(&mirror));
+        mirror.write(self, FIRST_FENCE);
+        Ok(Created::New(Writer::new(mirror)))
+    }
+
+    /// Makes a stream in Redis, with nothing but its start.
+    async fn make(&self, origin: &Origin, patience: Duration) -> Result<(), LogError> {
+        let new = &origin.new;
         let mut create = self.on_stream(&self.scripts.create, new.id);
         create
-            .arg(encoding::encode(&start))
+            .arg(encoding::encode(&origin.start()))
             .arg(millis(self.config.lease))
             .arg(millis(self.config.most_life))
             .arg("node")
             .arg(&self.node);
-        for (field, value) in record::fields(&new) {
+        for (field, value) in record::fields(new) {
             create.arg(field).arg(value);
         }
-        if let Some((key, reserved)) = &reservation {
+        if let Some(job) = &new.job {
+            create.arg("job").arg(job);
+        }
+        if let Some((key, reserved)) = &origin.reservation {
             create.arg("key").arg(key).arg("reserved").arg(reserved);
         }
-        let kept = self.config.most_life + self.config.remembered();
+        let kept = self.kept();
         let mut index = self.scripts.index.key(self.keys.owner(&new.owner));
         index
             .arg(new.id.to_string())
             .arg(oldest(kept))
             .arg(millis(kept));
-        let created = try_join(
-            // A repetition finds our own stream, for nobody else has its id.
-            self.link.ask::<u8>(REQUEST_PATIENCE, Ask::Script(&create)),
-            self.link.ask::<u8>(REQUEST_PATIENCE, Ask::Script(&index)),
-        );
-        if let Err(error) = created.await {
-            if let Some((key, reserved)) = &reservation {
-                let _stays = self.release(key, reserved).await;
-            }
-            return Err(error);
+        // A repetition finds our own stream, for nobody else has its id.
+        let created = self.ask::<u8>(patience, Ask::Script(&create));
+        let indexed = self.ask::<u8>(patience, Ask::Script(&index));
+        try_join(created, indexed).await.map(drop)
+    }
+
+    /// Makes a stream again that is written here and that Redis has lost as a whole.
+    pub(super) async fn make_again(&self, mirror: &Mirror) -> Result<(), LogError> {
+        let Some(origin) = &mirror.origin else {
+            return Err(LogError::Unavailable);
+        };
+        tracing::warn!(stream.id = %mirror.id, "Redis has lost a stream: making it again");
+        if let Some((key, reserved)) = &origin.reservation {
+            let mut set = cmd("SET");
+            set.arg(key).arg(reserved).arg("NX");
+            set.arg("PX").arg(millis(self.kept()));
+            let _: Option<String> = self.ask(self.config.patience, Ask::Command(&set)).await?;
         }
-        let mirror = Mirror::new(new.id, &start, self);
-        self.mirrors().insert(new.id, Arc::downgrade(&mirror));
-        mirror.write(self);
-        Ok(Created::New(Writer::new(mirror)))
+        self.make(origin, self.config.patience).await
+    }
+
+    /// For how long a stream can be known from its creation on.
+    fn kept(&self) -> Duration {
+        self.config.most_life + self.config.remembered()
     }
 
     /// Takes an idempotency key, unless a stream has it.
@@ -84,11 +107,10 @@ impl Inner {
         let ours = format!("{}:{}", new.id, fingerprint(key));
         let mut set = cmd("SET");
         set.arg(&name).arg(&ours).arg("NX").arg("GET").arg("PX");
-        set.arg(millis(self.config.most_life + self.config.remembered()));
+        set.arg(millis(self.kept()));
         let started = Instant::now();
         loop {
-            let theirs: Option<String> =
-                self.link.ask(REQUEST_PATIENCE, Ask::Command(&set)).await?;
+            let theirs: Option<String> = self.ask(REQUEST_PATIENCE, Ask::Command(&set)).await?;
             let Some(theirs) = theirs.filter(|theirs| *theirs != ours) else {
                 return Ok(Reserved::Ours((name, ours)));
             };
@@ -131,7 +153,7 @@ impl Inner {
     async fn release(&self, key: &str, reserved: &str) -> Result<(), LogError> {
         let mut release = self.scripts.release.key(key);
         release.arg(reserved);
-        self.link.ask(REQUEST_PATIENCE, Ask::Script(&release)).await
+        self.ask(REQUEST_PATIENCE, Ask::Script(&release)).await
     }
 
     pub(super) async fn find(
@@ -141,7 +163,7 @@ impl Inner {
     ) -> Result<Option<StreamId>, LogError> {
         let mut get = cmd("GET");
         get.arg(self.keys.idempotency(owner, &key.key));
-        let reserved: Option<String> = self.link.ask(REQUEST_PATIENCE, Ask::Command(&get)).await?;
+        let reserved: Option<String> = self.ask(REQUEST_PATIENCE, Ask::Command(&get)).await?;
         let Some(reserved) = reserved else {
             return Ok(None);
         };
@@ -170,7 +192,7 @@ impl Inner {
                 .arg("LIMIT")
                 .arg(0)
                 .arg(PAGE);
-            let ids: Vec<String> = self.link.ask(REQUEST_PATIENCE, Ask::Command(&page)).await?;
+            let ids: Vec<String> = self.ask(REQUEST_PATIENCE, Ask::Command(&page)).await?;
             let Some(oldest) = ids.last() else { break };
             newest = format!("({oldest}");
             let ids: Vec<StreamId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
@@ -191,26 +213,44 @@ impl Inner {
         let record = self.find_record(access, id).await?;
         let mut script = self.on_stream(&self.scripts.remove, id);
         script.arg(self.keys.control(""));
-        let removed: u8 = self
-            .link
-            .ask(REQUEST_PATIENCE, Ask::Script(&script))
-            .await?;
+        let removed: u8 = self.ask(REQUEST_PATIENCE, Ask::Script(&script)).await?;
         if let Some((key, reserved)) = record.reserved() {
             self.release(key, reserved).await?;
         }
         if let Some(owner) = record.owner() {
             let mut forget = cmd("ZREM");
             forget.arg(self.keys.owner(&owner)).arg(id.to_string());
-            let _: u8 = self
-                .link
-                .ask(REQUEST_PATIENCE, Ask::Command(&forget))
-                .await?;
+            let _: u8 = self.ask(REQUEST_PATIENCE, Ask::Command(&forget)).await?;
         }
         if removed == 1 {
             Ok(())
         } else {
             Err(LogError::Missing)
         }
+    }
+}
+
+/// What a stream is made from. Its writer keeps it, should Redis lose all of the stream.
+pub(super) struct Origin {
+    new: NewStream,
+    /// The name of its idempotency key, and what is stored there.
+    reservation: Option<(String, String)>,
+}
+
+impl Origin {
+    pub(super) const fn id(&self) -> StreamId {
+        self.new.id
+    }
+
+    /// The batch that every stream begins with.
+    pub(super) fn start(&self) -> Batch {
+        let mut start = Batch::default();
+        start.push_start(&Start {
+            stream: self.new.id,
+            model: self.new.model.clone(),
+            created: self.new.created,
+        });
+        start
     }
 }
 

@@ -1,17 +1,12 @@
 //! Follows, reads and cancels a stream for whoever may.
 
 use std::sync::Arc;
-use std::time::Duration;
-
 use tokio::time::{Instant, sleep};
 
-use super::link::Ask;
-use super::{Inner, REQUEST_PATIENCE, following};
+use super::{HEALING, Inner, REQUEST_PATIENCE, following};
+use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
 use crate::stream_log::{Access, Follower, LogError, Presence};
-
-/// How long a reader may be ahead of a live stream, which has lost entries and gets them again.
-const AHEAD: Duration = Duration::from_secs(2);
 
 impl Inner {
     pub(super) async fn follow(
@@ -29,10 +24,11 @@ impl Inner {
             if after.is_none_or(|after| after <= known) {
                 break;
             }
-            if record.has_ended() || started.elapsed() > AHEAD {
+            // It has lost entries and gets them again.
+            if record.has_ended() || started.elapsed() > HEALING {
                 return Err(LogError::BeyondEnd);
             }
-            sleep(AHEAD / 20).await;
+            sleep(HEALING / 40).await;
         }
         let slot = mirror.open.join();
         mirror.fetch(self);
@@ -83,6 +79,6 @@ impl Inner {
         }
         let mut script = self.on_stream(&self.scripts.cancel, id);
         script.arg(self.keys.control(""));
-        self.link.ask(REQUEST_PATIENCE, Ask::Script(&script)).await
+        self.ask(REQUEST_PATIENCE, Ask::Script(&script)).await
     }
 }

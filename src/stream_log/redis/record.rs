@@ -28,6 +28,11 @@ impl Record {
         self.0.get(at)?.as_deref()
     }
 
+    /// Whether Redis knows nothing of such a stream, not even that it was deleted.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.field("owner").is_none()
+    }
+
     /// Whether there is such a stream for anybody.
     pub(super) fn exists(&self) -> bool {
         self.field("owner").is_some() && self.field("removed").is_none()

@@ -2,10 +2,11 @@
 
 use std::future::poll_fn;
 
-use redis::Connection;
+use redis::{Client, Connection};
 use tokio::time::sleep;
 
 use super::*;
+use crate::redis::RedisConfig;
 use crate::stream::Kind;
 use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
 use crate::stream_log::{Control, Writer};
@@ -57,16 +58,16 @@ impl Server {
     }
 
     fn log_with(&self, lease: Duration) -> RedisLog {
-        RedisLog::new(RedisConfig {
-            url: self.0.url(),
+        let redis = RedisConfig { url: self.0.url() };
+        let config = RedisLogConfig {
             prefix: "t:".to_owned(),
             retention: Duration::from_secs(600),
             max_stream_bytes: 1 << 20,
             lease,
             patience: Duration::from_secs(5),
             most_life: Duration::from_secs(3600),
-        })
-        .unwrap()
+        };
+        RedisLog::new(Redis::new(&redis).unwrap(), config)
     }
 }
 
@@ -237,6 +238,36 @@ async fn what_a_failover_lost_is_written_again_under_the_same_numbers() {
         let _: String = server.ask(&["XSETID", &keys.entries(id), &tail[3].0]);
     })
     .await;
+}
+
+/// As a replica has it that missed the stream's creation.
+fn forget(server: &Server, log: &RedisLog, id: StreamId) {
+    let keys = &log.inner.keys;
+    let _: u64 = server.ask(&["DEL", &keys.meta(id), &keys.entries(id)]);
+    let leases = keys.leases(keys::partition(id));
+    let _: u64 = server.ask(&["ZREM", &leases, &id.to_string()]);
+}
+
+#[tokio::test]
+async fn a_stream_that_a_failover_lost_is_made_again() {
+    heals(&mut Server::start(), |server, log, id| {
+        forget(server, log, id);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_failover_lost_after_its_end_is_made_again() {
+    let server = Server::start();
+    let (a, b) = (server.log(), server.log());
+    let (id, mut writer) = create(&a, &owner("o")).await;
+    write(&mut writer, &["a", "b"]).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
+    forget(&server, &a, id);
+    let (seqs, kinds, text) = drain(&mut follow(&b, id).await).await;
+    assert_eq!((seqs.len(), text.as_str()), (4, "ab"));
+    assert_eq!(kinds.last(), Some(&Kind::Done));
+    assert_eq!(outcome(&b, id).await, "stop");
 }
 
 #[tokio::test]

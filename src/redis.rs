@@ -1,41 +1,94 @@
-//! The connections to Redis: a few, multiplexed, made again when they break; and the thread they
-//! live on.
+//! The Redis that the nodes share: a few connections, multiplexed, made again when they break; and
+//! the thread that they live on. What is kept there is for those to say who keep it.
 //!
 //! The server's workers have runtimes of one thread each, which stop one after the other; so what
 //! talks to Redis has one of its own.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation,
     ServerErrorKind,
 };
 use tokio::time::{Instant, sleep};
-
-use crate::stream_log::LogError;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How many connections commands are spread over.
 const CONNECTIONS: usize = 2;
 
 /// How long a connection may take to be made, and an answer to come.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The first pause before another try, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// Where Redis is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// `redis://` or `rediss://`, with user, password and database.
+    pub url: String,
+}
+
+impl RedisConfig {
+    /// Where it is, without user and password.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
+        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+        let end = address.find(['?', '#']).unwrap_or(address.len());
+        format!("{scheme}://{}", &address[..end])
+    }
+
+    /// Checks what [`Redis::new`] would refuse.
+    ///
+    /// # Errors
+    /// It would.
+    pub fn check(&self) -> Result<(), RedisSetupError> {
+        self.client().map(|_| ())
+    }
+
+    fn client(&self) -> Result<Client, RedisSetupError> {
+        Client::open(self.url.as_str()).map_err(|_| RedisSetupError::Url)
+    }
+}
+
+/// A Redis that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisSetupError {
+    /// The URL is not one of Redis. Its text is not repeated: it may hold the password.
+    #[error("expected a URL such as redis://user:password@host:6379/0, or rediss:// for TLS")]
+    Url,
+    /// The operating system gave no thread.
+    #[error("cannot start the thread that talks to Redis: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why Redis did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It could not be reached, or did not understand.
+    #[error("Redis does not answer")]
+    Away,
+    /// It has no memory left.
+    #[error("Redis has no memory left")]
+    Full,
+}
+
 /// What Redis can be asked.
-pub(super) enum Ask<'a> {
+pub(crate) enum Ask<'a> {
+    /// One command.
     Command(&'a Cmd),
+    /// A script, which is loaded when Redis does not know it.
     Script(&'a ScriptInvocation<'a>),
 }
 
-/// The connections.
-pub(super) struct Link {
+/// The connections, and their thread. Connects when it must, and again.
+pub struct Redis {
     client: Client,
     slots: [tokio::sync::Mutex<Option<(u64, MultiplexedConnection)>>; CONNECTIONS],
     next: AtomicUsize,
@@ -43,26 +96,50 @@ pub(super) struct Link {
     /// Since when Redis has answered without a failure in between.
     up_since: Mutex<Option<Instant>>,
     runtime: tokio::runtime::Handle,
+    /// Ends the thread.
+    _stop: DropGuard,
 }
 
-impl Link {
-    pub(super) fn new(client: Client, runtime: tokio::runtime::Handle) -> Self {
-        Self {
+impl Redis {
+    /// A Redis that need not be there yet.
+    ///
+    /// # Errors
+    /// The URL is none, or there can be no thread.
+    pub fn new(config: &RedisConfig) -> Result<Arc<Self>, RedisSetupError> {
+        let client = config.client()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        std::thread::Builder::new()
+            .name("redis".to_owned())
+            .spawn(move || runtime.block_on(stopped.cancelled()))?;
+        Ok(Arc::new(Self {
             client,
             slots: Default::default(),
             next: AtomicUsize::new(0),
             connected: AtomicU64::new(0),
             up_since: Mutex::default(),
-            runtime,
-        }
+            runtime: handle,
+            _stop: stop.drop_guard(),
+        }))
     }
 
-    pub(super) const fn client(&self) -> &Client {
-        &self.client
+    /// The thread's runtime.
+    pub(crate) const fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
+    /// A connection of its own for listening.
+    pub(crate) async fn listen(&self) -> Result<PubSub, RedisError> {
+        self.client.get_async_pubsub().await
     }
 
     /// For how long Redis has answered; nothing if it does not.
-    pub(super) fn up_for(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn up_for(&self) -> Option<Duration> {
         let since = self.up_since.lock().unwrap_or_else(PoisonError::into_inner);
         since.map(|since| since.elapsed())
     }
@@ -98,7 +175,7 @@ impl Link {
             connection.await
         });
         let made = made.await.map_err(|_| {
-            RedisError::from(std::io::Error::other("the thread of the log has ended"))
+            RedisError::from(std::io::Error::other("the thread of Redis has ended"))
         })??;
         let made = (self.connected.fetch_add(1, Ordering::Relaxed), made);
         *held = Some(made.clone());
@@ -129,11 +206,11 @@ impl Link {
     }
 
     /// Asks, and again while there is hope, for `patience`. What is asked must bear being done twice.
-    pub(super) async fn ask<T: FromRedisValue>(
+    pub(crate) async fn ask<T: FromRedisValue>(
         &self,
         patience: Duration,
         ask: Ask<'_>,
-    ) -> Result<T, LogError> {
+    ) -> Result<T, Refusal> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -145,9 +222,9 @@ impl Link {
                 // Its text may hold a key's name, never a payload.
                 tracing::warn!(redis.error = %error, "Redis did not do what it was asked");
                 return Err(if is_full(&error) {
-                    LogError::Full
+                    Refusal::Full
                 } else {
-                    LogError::Unavailable
+                    Refusal::Away
                 });
             }
             sleep(pause).await;
