@@ -98,9 +98,8 @@ pub(super) fn measure(
     let generated = delivered / case.readers.count() as f64;
     let due = connections as f64 * f64::from(TOKENS_PER_SECOND) * seconds;
     let redis = before.redis.zip(after.redis);
-    let of_redis = |of: fn(&Work) -> f64| {
-        redis.map_or(f64::NAN, |(before, after)| of(&after) - of(&before))
-    };
+    let of_redis =
+        |of: fn(&Work) -> f64| redis.map_or(f64::NAN, |(before, after)| of(&after) - of(&before));
     let appends = of_redis(|work| work.appends);
     let redis_cpu = of_redis(|work| work.seconds) * 1e6;
     Ok(Figures {

@@ -62,7 +62,9 @@ impl Redis {
 
     /// What it has done so far.
     pub(super) fn work(&mut self) -> anyhow::Result<Work> {
-        let info: InfoDict = cmd("INFO").arg("commandstats").query(&mut self.connection)?;
+        let info: InfoDict = cmd("INFO")
+            .arg("commandstats")
+            .query(&mut self.connection)?;
         let mut work = Work {
             seconds: CpuTime::of(self.server.pid())?.total(),
             ..Work::default()

@@ -76,15 +76,14 @@ impl Setting {
 }
 
 fn tailrace(upstream: &Server, redis: Option<&str>, cores: Cores) -> anyhow::Result<Server> {
-    let store = if redis.is_some() { "redis" } else { "memory" };
-    let mut settings = format!("store = \"{store}\"\n{CONFIG}{SHARED}");
-    settings.push_str(&format!(
-        "[upstream]\nbase_url = \"http://{}/v1\"\n",
-        upstream.address()
-    ));
-    if let Some(url) = redis {
-        settings.push_str(&format!("[redis]\nurl = \"{url}\"\n"));
-    }
+    let (store, section) = match redis {
+        Some(url) => ("redis", format!("[redis]\nurl = \"{url}\"\n")),
+        None => ("memory", String::new()),
+    };
+    let upstream = upstream.address();
+    let settings = format!(
+        "store = \"{store}\"\n{CONFIG}{SHARED}\n[upstream]\nbase_url = \"http://{upstream}/v1\"\n{section}"
+    );
     Server::tailrace(&settings, cores)
 }
 
