@@ -18,8 +18,9 @@ use crate::response::Response;
 use crate::upstream::TOKENS_PER_SECOND;
 use crate::usage::{CpuTime, busy};
 
-/// Over how long the connections are opened.
-const START: Duration = Duration::from_secs(2);
+/// Over how long the connections are opened: not a multiple of the pace of their tokens, or 100 streams
+/// would all have theirs in the same moment.
+const START: Duration = Duration::from_millis(2020);
 
 /// How long it may take until all streams are made.
 const PATIENCE: Duration = Duration::from_secs(30);
