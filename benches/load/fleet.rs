@@ -136,14 +136,13 @@ impl Fleet {
     /// Opens connections one after the other over some time, so that no two start together.
     pub(crate) fn open_evenly(
         &mut self,
-        count: usize,
+        requests: &[Rc<[u8]>],
         time: Duration,
-        request: &Rc<[u8]>,
         audience: &mut impl Audience,
     ) -> anyhow::Result<()> {
-        let step = time / u32::try_from(count)?;
+        let step = time / u32::try_from(requests.len())?;
         let mut due = Instant::now();
-        for _ in 0..count {
+        for request in requests {
             self.open(request)?;
             due += step;
             loop {
@@ -156,6 +155,13 @@ impl Fleet {
             }
         }
         Ok(())
+    }
+
+    /// What has come of the answer on each connection.
+    pub(crate) fn responses(&self) -> impl Iterator<Item = &Response> {
+        self.connections
+            .iter()
+            .map(|connection| &connection.response)
     }
 
     /// Receives for so long.

@@ -27,6 +27,11 @@ impl Cores {
             .context("two cores are needed: one for the server and one for the load")?;
         Ok(Self { server, load })
     }
+
+    /// The two of them.
+    pub(crate) const fn both(self) -> [usize; 2] {
+        [self.server, self.load]
+    }
 }
 
 /// Keeps this thread, and what it starts from now on, on one core.

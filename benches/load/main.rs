@@ -2,8 +2,9 @@
 //!
 //! `cargo bench --bench load` runs every scenario; `-- paced idle` only those, `-- --quick` all of
 //! them for a shorter time, `-- --json FILE` keeps the figures. `-- proxied` compares it with other
-//! servers before the same upstream (see [`proxied`]). The server under test is a process
-//! of its own on one core, and this program loads it from another. Figures of two machines cannot
+//! servers before the same upstream (see [`proxied`]), `-- cluster` the log in Redis with the embedded
+//! one and with another program's (see [`cluster`]). The server under test is a process of its own on
+//! one core, and this program loads it from another. Figures of two machines cannot
 //! be compared; the ratio to the bare handler of the same run can.
 
 #![expect(
@@ -16,7 +17,9 @@
     reason = "what is counted here stays far below 2^52"
 )]
 
+mod ages;
 mod bare;
+mod cluster;
 mod fleet;
 mod machine;
 mod proxied;
@@ -25,7 +28,9 @@ mod request;
 mod response;
 mod scenario;
 mod server;
+mod stamp;
 mod tied;
+mod upstream;
 mod usage;
 
 use std::path::PathBuf;
@@ -63,7 +68,8 @@ fn main() -> anyhow::Result<()> {
         Some(bare::ARGUMENT) => return bare::serve(),
         Some(tied::ARGUMENT) => return tied::run(),
         Some(proxied::ARGUMENT) => return proxied::run(),
-        Some(proxied::upstream::ARGUMENT) => return proxied::upstream::serve(),
+        Some(cluster::ARGUMENT) => return cluster::run(),
+        Some(upstream::ARGUMENT) => return upstream::serve(),
         _ => {}
     }
     let arguments = Arguments::parse();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::Server;
 
@@ -28,6 +28,11 @@ pub(crate) fn create(server: &Server, wanted: Wanted) -> Rc<[u8]> {
         metadata["demo.stall_after"] = json!(tokens.to_string());
     }
     let body = json!({"prompt": "Tell me about lighthouse keepers", "metadata": metadata});
+    post(server, &body)
+}
+
+/// `POST /v1/streams` with this body.
+pub(crate) fn post(server: &Server, body: &Value) -> Rc<[u8]> {
     let body = body.to_string();
     let head = head(server, "POST /v1/streams");
     let length = body.len();

@@ -21,7 +21,7 @@ const SAID: &str = "said";
 
 /// Wide limits and long times, so that nothing but the load decides. What is not named here has
 /// its default, the log of one line for each stream too.
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 drain_timeout = "1s"
 
 [log]
@@ -88,12 +88,11 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts Tailrace on its core, before this upstream.
-    pub(crate) fn before(upstream: SocketAddr, cores: Cores) -> anyhow::Result<Self> {
+    /// Starts Tailrace on its core with these settings.
+    pub(crate) fn tailrace(settings: &str, cores: Cores) -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
-        let config = format!("{CONFIG}\n[upstream]\nbase_url = \"http://{upstream}/v1\"\n");
-        let token = token(home.path(), &config)?;
-        let command = tailrace(home.path(), &config)?;
+        let token = token(home.path(), settings)?;
+        let command = tailrace(home.path(), settings)?;
         let mut server = Self::spawn(command, home, cores, cores.server)?;
         server.token = token;
         server.wait_until_it_listens()?;

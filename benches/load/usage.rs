@@ -5,19 +5,19 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-use crate::machine::Cores;
 use crate::server::Server;
 
 /// CPU seconds since a process started. The kernel tells them in ticks, of which there are often
 /// 100 a second: over some seconds that is a fraction of a percent.
 #[derive(Debug, Clone, Copy)]
-struct CpuTime {
+pub(crate) struct CpuTime {
     user: f64,
     kernel: f64,
 }
 
 impl CpuTime {
-    fn of(pid: u32) -> anyhow::Result<Self> {
+    /// What the process has used so far.
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The name of the program, in brackets, may hold anything; what follows it are numbers.
         let (_, fields) = stat
@@ -35,16 +35,17 @@ impl CpuTime {
         })
     }
 
-    const fn total(self) -> f64 {
+    /// All of it, in seconds.
+    pub(crate) const fn total(self) -> f64 {
         self.user + self.kernel
     }
 }
 
-/// For how many seconds the two cores have been busy since the machine started, whoever it was.
-fn busy(cores: Cores) -> anyhow::Result<f64> {
+/// For how many seconds these cores have been busy since the machine started, whoever it was.
+pub(crate) fn busy(cores: &[usize]) -> anyhow::Result<f64> {
     let stat = fs::read_to_string("/proc/stat")?;
     let mut ticks = 0.0;
-    for core in [cores.server, cores.load] {
+    for core in cores {
         let name = format!("cpu{core} ");
         let line = stat.lines().find_map(|line| line.strip_prefix(&name));
         // proc(5): user, nice, system, idle, iowait, irq, softirq, steal, and two that user and nice
@@ -90,7 +91,7 @@ impl<'a> Meter<'a> {
             started: Instant::now(),
             server_before: CpuTime::of(server.pid())?,
             load_before: CpuTime::of(std::process::id())?,
-            busy_before: busy(server.cores())?,
+            busy_before: busy(&server.cores().both())?,
         })
     }
 
@@ -99,7 +100,7 @@ impl<'a> Meter<'a> {
         let seconds = self.started.elapsed().as_secs_f64();
         let server = CpuTime::of(self.server.pid())?;
         let load = CpuTime::of(std::process::id())?;
-        let busy = busy(self.server.cores())? - self.busy_before;
+        let busy = busy(&self.server.cores().both())? - self.busy_before;
         let server_seconds = server.total() - self.server_before.total();
         let load_seconds = load.total() - self.load_before.total();
         let others_seconds = (busy - server_seconds - load_seconds).max(0.0);

@@ -6,9 +6,7 @@
 //! adds to a token's age can be told from what the machine does.
 
 mod peers;
-mod stamp;
 mod table;
-pub(crate) mod upstream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,22 +15,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use hdrhistogram::Histogram;
 use serde_json::json;
 
 use self::peers::{Kind, Peer};
-use self::stamp::Stamps;
 use self::table::{Figures, Table};
+use crate::ages::Ages;
 use crate::fleet::{Audience, Connection, Fleet};
 use crate::machine::{self, Cores};
 use crate::server::Server;
-use crate::tied;
+use crate::upstream::{self, TOKENS_PER_SECOND};
 use crate::usage::{Memory, Meter};
 
 /// The argument that makes this program compare.
 pub(crate) const ARGUMENT: &str = "proxied";
-
-const TOKENS_PER_SECOND: u32 = 50;
 
 /// How many streams are open at once, and how many a gateway in Python is given besides: with more
 /// it cannot keep up, and what a token costs it could not be told.
@@ -148,10 +143,7 @@ fn request(address: SocketAddr, token: &str, tokens: u32) -> Rc<[u8]> {
 }
 
 fn measure(peer: &Peer, streams: usize, window: Duration, cores: Cores) -> anyhow::Result<Figures> {
-    let mut command = tied::command(std::env::current_exe()?)?;
-    command.arg(upstream::ARGUMENT);
-    let mut upstream = Server::spawn(command, tempfile::tempdir()?, cores, cores.load)?;
-    upstream.wait_until_it_listens()?;
+    let upstream = upstream::start(cores)?;
     let started = match peer.kind {
         Kind::Direct => None,
         _ => Some(peer.start(upstream.address(), cores)?),
@@ -163,22 +155,21 @@ fn measure(peer: &Peer, streams: usize, window: Duration, cores: Cores) -> anyho
     let mut fleet = Fleet::new(server.address())?;
     let mut ages = Ages::new(streams)?;
     let before = Memory::of(server.pid())?;
-    fleet.open_evenly(streams, Duration::from_secs(2), &endless, &mut ages)?;
+    fleet.open_evenly(&vec![endless; streams], Duration::from_secs(2), &mut ages)?;
     fleet.run(Duration::from_secs(1), &mut ages)?;
     let meter = Meter::start(server)?;
     ages.begin()?;
     fleet.run(window, &mut ages)?;
     let used = meter.stop()?;
     let memory = Memory::of(server.pid())?.per_stream(before, streams);
-    let tokens = ages.age.len() as f64;
+    let tokens = ages.count() as f64;
     let due = streams as f64 * f64::from(TOKENS_PER_SECOND) * used.seconds;
-    let age = |quantile| ages.age.value_at_quantile(quantile) as f64 / 1e3;
     Ok(Figures {
         cpu_us_per_token: used.server_seconds * 1e6 / tokens,
         kernel_us_per_token: used.kernel_seconds * 1e6 / tokens,
-        age_p50_ms: age(0.5),
-        age_p99_ms: age(0.99),
-        age_p999_ms: age(0.999),
+        age_p50_ms: ages.quantile_ms(0.5),
+        age_p99_ms: ages.quantile_ms(0.99),
+        age_p999_ms: ages.quantile_ms(0.999),
         kib_per_stream: memory.rss,
         arrived_percent: 100.0 * tokens / due,
         server_core_percent: 100.0 * used.server_seconds / used.seconds,
@@ -205,39 +196,4 @@ impl Audience for Ended {
         self.0 += 1;
         false
     }
-}
-
-/// How old the tokens are when they arrive.
-struct Ages {
-    by_stream: Vec<Stamps>,
-    /// In microseconds.
-    age: Histogram<u64>,
-}
-
-impl Ages {
-    fn new(streams: usize) -> anyhow::Result<Self> {
-        Ok(Self {
-            by_stream: (0..streams).map(|_| Stamps::default()).collect(),
-            age: histogram()?,
-        })
-    }
-
-    /// Only what arrives from now on counts.
-    fn begin(&mut self) -> anyhow::Result<()> {
-        self.age = histogram()?;
-        Ok(())
-    }
-}
-
-impl Audience for Ages {
-    fn body(&mut self, number: usize, piece: &[u8]) {
-        let age = &mut self.age;
-        self.by_stream[number].read(piece, stamp::now(), |microseconds| {
-            age.saturating_record(microseconds);
-        });
-    }
-}
-
-fn histogram() -> anyhow::Result<Histogram<u64>> {
-    Ok(Histogram::new_with_max(stamp::CYCLE, 3)?)
 }

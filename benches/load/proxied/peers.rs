@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 
 use super::request;
 use crate::machine::Cores;
-use crate::server::Server;
+use crate::server::{CONFIG, Server};
 use crate::tied;
 
 /// How long a peer may take until it answers. Python ones need a while.
@@ -69,7 +69,7 @@ impl Peer {
     pub(super) fn start(&self, upstream: SocketAddr, cores: Cores) -> anyhow::Result<Server> {
         let mut server = match self.kind {
             Kind::Direct => bail!("there is nothing to start"),
-            Kind::Tailrace => Server::before(upstream, cores)?,
+            Kind::Tailrace => Server::tailrace(&before(upstream), cores)?,
             Kind::Nginx | Kind::Smg | Kind::Litellm => {
                 let home = tempfile::tempdir()?;
                 let address = free_address()?;
@@ -143,6 +143,11 @@ impl FromStr for Peer {
     }
 }
 
+/// Tailrace with this upstream and nothing else.
+fn before(upstream: SocketAddr) -> String {
+    format!("{CONFIG}\n[upstream]\nbase_url = \"http://{upstream}/v1\"\n")
+}
+
 /// One worker that passes on what it reads at once.
 fn nginx(home: &Path, address: SocketAddr, upstream: SocketAddr) -> String {
     let home = home.display();
@@ -187,7 +192,7 @@ fn litellm(upstream: SocketAddr) -> String {
 litellm_settings:
   telemetry: false
 ",
-        model = super::upstream::MODEL
+        model = crate::upstream::MODEL
     )
 }
 

@@ -44,7 +44,7 @@ fn measure(server: &Server, streams: usize) -> anyhow::Result<Measured> {
     let before = Memory::of(server.pid())?;
     let mut silent = Silent::default();
     let start = Duration::from_micros(400) * u32::try_from(streams)?;
-    fleet.open_evenly(streams, start, &request, &mut silent)?;
+    fleet.open_evenly(&vec![request; streams], start, &mut silent)?;
     fleet.run_until(&mut silent, |silent| silent.streams == streams)?;
     let meter = Meter::start(server)?;
     fleet.run(Duration::from_secs(2), &mut silent)?;

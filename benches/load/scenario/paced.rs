@@ -100,7 +100,7 @@ fn measure(server: &Server, window: Duration) -> anyhow::Result<Measured> {
     let mut fleet = Fleet::new(server.address())?;
     let mut arrivals = Arrivals::new();
     let before = Memory::of(server.pid())?;
-    fleet.open_evenly(STREAMS, START, &request, &mut arrivals)?;
+    fleet.open_evenly(&vec![request; STREAMS], START, &mut arrivals)?;
     fleet.run(Duration::from_secs(1), &mut arrivals)?;
     let meter = Meter::start(server)?;
     arrivals.begin();

@@ -10,14 +10,18 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-use super::TOKENS_PER_SECOND;
-use super::stamp;
+use crate::machine::Cores;
+use crate::server::Server;
+use crate::{stamp, tied};
 
 /// The argument that makes this program the upstream.
 pub(crate) const ARGUMENT: &str = "paced-upstream";
 
 /// The model that it has.
-pub(super) const MODEL: &str = "paced";
+pub(crate) const MODEL: &str = "paced";
+
+/// How fast each stream goes.
+pub(crate) const TOKENS_PER_SECOND: u32 = 50;
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -34,6 +38,15 @@ struct Connection {
     unsent: Vec<u8>,
     /// How many tokens are left to send, if an answer is under way.
     left: Option<u32>,
+}
+
+/// Starts it on the load's core.
+pub(crate) fn start(cores: Cores) -> anyhow::Result<Server> {
+    let mut command = tied::command(std::env::current_exe()?)?;
+    command.arg(ARGUMENT);
+    let mut upstream = Server::spawn(command, tempfile::tempdir()?, cores, cores.load)?;
+    upstream.wait_until_it_listens()?;
+    Ok(upstream)
 }
 
 /// Serves until it is killed, and says where as Tailrace does.

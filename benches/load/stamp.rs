@@ -11,16 +11,16 @@ const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const LENGTH: usize = 5;
 
 /// How many microseconds can be told apart.
-pub(super) const CYCLE: u64 = 1 << (6 * LENGTH);
+pub(crate) const CYCLE: u64 = 1 << (6 * LENGTH);
 
 /// Microseconds now.
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX) % CYCLE
 }
 
 /// The token of this moment.
-pub(super) fn write(now: u64) -> [u8; LENGTH + 2] {
+pub(crate) fn write(now: u64) -> [u8; LENGTH + 2] {
     let mut token = *b" @00000";
     let mut left = now;
     for digit in token.iter_mut().rev().take(LENGTH) {
@@ -32,14 +32,14 @@ pub(super) fn write(now: u64) -> [u8; LENGTH + 2] {
 
 /// Finds the stamps in one body as it arrives.
 #[derive(Default)]
-pub(super) struct Stamps {
+pub(crate) struct Stamps {
     /// How many digits of a stamp have been read, and what they say; none outside of one.
     open: Option<(usize, u64)>,
 }
 
 impl Stamps {
     /// Reads on, and tells the age of each token in microseconds.
-    pub(super) fn read(&mut self, mut piece: &[u8], now: u64, mut age: impl FnMut(u64)) {
+    pub(crate) fn read(&mut self, mut piece: &[u8], now: u64, mut age: impl FnMut(u64)) {
         loop {
             if self.open.is_none() {
                 let Some(at) = memchr::memchr(b'@', piece) else {
