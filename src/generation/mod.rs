@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
@@ -38,6 +39,10 @@ use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
 };
+
+/// How long a request waits for its stream to be made. The making goes on, and a repetition with the same
+/// idempotency key finds the stream.
+const CREATION: Duration = Duration::from_secs(10);
 
 /// The times within which a generation gets its terminal entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,9 +230,11 @@ impl GenerationService {
                 let _visit = log.follow(access, id, None, Presence::Connected).await;
             }
         });
-        // A task that ends without an answer has panicked.
-        let created = answered.await.unwrap_or(Err(LogError::Unavailable));
-        Ok(created?)
+        match timeout(CREATION, answered).await {
+            Ok(Ok(created)) => Ok(created?),
+            // It takes too long, or has panicked.
+            Err(_) | Ok(Err(_)) => Err(LogError::Unavailable.into()),
+        }
     }
 
     /// The stream that this principal started with this idempotency key.

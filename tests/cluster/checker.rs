@@ -4,6 +4,7 @@
 //! Times are milliseconds since the run began.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -243,7 +244,9 @@ fn check_bytes(stream: &Stream, seen: &Seen) -> Result<(), String> {
         "reasoning" => Some(Piece::Reasoning(text)),
         _ => None,
     };
-    let place = usize::try_from(seen.seq).ok().and_then(|seq| seq.checked_sub(1));
+    let place = usize::try_from(seen.seq)
+        .ok()
+        .and_then(|seq| seq.checked_sub(1));
     let expected = place.and_then(|place| stream.expected.get(place));
     if piece.is_some() && piece.as_ref() == expected {
         return Ok(());
@@ -296,6 +299,9 @@ pub fn digest(stream: &Stream) -> String {
             digest.update(text.as_bytes());
         }
     }
-    let digest = digest.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in digest.finalize() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

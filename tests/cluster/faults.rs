@@ -46,7 +46,12 @@ pub const ONCE: [Kind; 9] = [
 /// Everything in some order, the quick ones more than once.
 pub fn round(chance: &mut StdRng) -> Vec<Kind> {
     let mut round = ONCE.to_vec();
-    round.extend([Kind::PubSubDropped, Kind::ScriptFlush, Kind::Reset, Kind::Kill]);
+    round.extend([
+        Kind::PubSubDropped,
+        Kind::ScriptFlush,
+        Kind::Reset,
+        Kind::Kill,
+    ]);
     round.shuffle(chance);
     round
 }

@@ -27,10 +27,10 @@ fn honest() -> Stream {
     }
     let end = json!({"finish_reason": "stop", "text_sha256": digest(&stream)});
     seen.push(event(4, "done", &end));
-    let reader = |after: Option<u64>| History {
+    let reader = |after: Option<u8>| History {
         name: format!("the reader after {after:?}"),
-        after,
-        seen: seen[after.map_or(0, |after| after as usize + 1)..].to_vec(),
+        after: after.map(u64::from),
+        seen: seen[after.map_or(0, |after| usize::from(after) + 1)..].to_vec(),
         steps: vec![(1_000, "came".to_owned())],
         breach: None,
         is_audit: false,
@@ -72,76 +72,120 @@ const FORGERIES: [Forgery; 19] = [
     (Some(Rule::Gap), "an event left out", |stream, _| {
         stream.readers[0].seen.remove(2);
     }),
-    (Some(Rule::Gap), "another start than the cursor", |stream, _| {
-        stream.readers[1].seen.remove(0);
-    }),
-    (Some(Rule::WrongBytes), "a changed byte everywhere", |stream, _| {
-        let changed = json!({"text": " ran"}).to_string();
-        stream.readers[0].seen[2].json.clone_from(&changed);
-        stream.readers[1].seen[0].json = changed;
-    }),
-    (Some(Rule::Contradicted), "other bytes for one reader", |stream, _| {
-        let changed = json!({"text": " run", "more": 1}).to_string();
-        stream.readers[1].seen[0].json = changed;
-    }),
-    (Some(Rule::WrongBytes), "somebody else's start", |stream, _| {
-        stream.readers[0].seen[0].json = json!({"stream": "b"}).to_string();
-    }),
+    (
+        Some(Rule::Gap),
+        "another start than the cursor",
+        |stream, _| {
+            stream.readers[1].seen.remove(0);
+        },
+    ),
+    (
+        Some(Rule::WrongBytes),
+        "a changed byte everywhere",
+        |stream, _| {
+            let changed = json!({"text": " ran"}).to_string();
+            stream.readers[0].seen[2].json.clone_from(&changed);
+            stream.readers[1].seen[0].json = changed;
+        },
+    ),
+    (
+        Some(Rule::Contradicted),
+        "other bytes for one reader",
+        |stream, _| {
+            let changed = json!({"text": " run", "more": 1}).to_string();
+            stream.readers[1].seen[0].json = changed;
+        },
+    ),
+    (
+        Some(Rule::WrongBytes),
+        "somebody else's start",
+        |stream, _| {
+            stream.readers[0].seen[0].json = json!({"stream": "b"}).to_string();
+        },
+    ),
     (Some(Rule::WrongBytes), "more than was said", |stream, _| {
         stream.expected.pop();
     }),
     (Some(Rule::TwoTerminals), "two ends", |stream, _| {
         stream.readers[0].seen.push(lost(5));
     }),
-    (Some(Rule::AfterTerminal), "a token after the end", |stream, _| {
-        let late = event(5, "token", &json!({"text": " on."}));
-        stream.readers[0].seen.push(late);
-    }),
+    (
+        Some(Rule::AfterTerminal),
+        "a token after the end",
+        |stream, _| {
+            let late = event(5, "token", &json!({"text": " on."}));
+            stream.readers[0].seen.push(late);
+        },
+    ),
     (Some(Rule::NoTerminal), "no end", |stream, _| {
         stream.readers[0].seen.pop();
     }),
-    (Some(Rule::Late), "an end that comes too late", |stream, _| {
-        stream.readers[1].seen.last_mut().unwrap().at = 60_000;
-    }),
-    (None, "the same, after a fault of Redis", |stream, faults| {
-        stream.readers[1].seen.last_mut().unwrap().at = 60_000;
-        faults.push(Fault {
-            kind: Kind::RedisRestart,
-            node: None,
-            from: 1_100,
-            to: 50_000,
-        });
-    }),
-    (Some(Rule::WrongEnd), "a lost producer, though no node was", |stream, _| {
-        for reader in &mut stream.readers {
-            *reader.seen.last_mut().unwrap() = lost(4);
-        }
-    }),
-    (Some(Rule::WrongEnd), "a lost producer, when another node was", |stream, faults| {
-        for reader in &mut stream.readers {
-            *reader.seen.last_mut().unwrap() = lost(4);
-        }
-        faults.push(kill(2, 1_100));
-    }),
+    (
+        Some(Rule::Late),
+        "an end that comes too late",
+        |stream, _| {
+            stream.readers[1].seen.last_mut().unwrap().at = 60_000;
+        },
+    ),
+    (
+        None,
+        "the same, after a fault of Redis",
+        |stream, faults| {
+            stream.readers[1].seen.last_mut().unwrap().at = 60_000;
+            faults.push(Fault {
+                kind: Kind::RedisRestart,
+                node: None,
+                from: 1_100,
+                to: 50_000,
+            });
+        },
+    ),
+    (
+        Some(Rule::WrongEnd),
+        "a lost producer, though no node was",
+        |stream, _| {
+            for reader in &mut stream.readers {
+                *reader.seen.last_mut().unwrap() = lost(4);
+            }
+        },
+    ),
+    (
+        Some(Rule::WrongEnd),
+        "a lost producer, when another node was",
+        |stream, faults| {
+            for reader in &mut stream.readers {
+                *reader.seen.last_mut().unwrap() = lost(4);
+            }
+            faults.push(kill(2, 1_100));
+        },
+    ),
     (None, "a producer that was lost", |stream, faults| {
         for reader in &mut stream.readers {
             *reader.seen.last_mut().unwrap() = lost(4);
         }
         faults.push(kill(1, 1_100));
     }),
-    (Some(Rule::Late), "a lost producer, told too late", |stream, faults| {
-        for reader in &mut stream.readers {
-            *reader.seen.last_mut().unwrap() = lost(4);
-        }
-        stream.readers[0].seen.last_mut().unwrap().at = 40_000;
-        faults.push(kill(1, 1_100));
-    }),
-    (Some(Rule::WrongEnd), "a cancel that nobody sent", |stream, _| {
-        for reader in &mut stream.readers {
-            let end = json!({"finish_reason": "cancelled"}).to_string();
-            reader.seen.last_mut().unwrap().json = end;
-        }
-    }),
+    (
+        Some(Rule::Late),
+        "a lost producer, told too late",
+        |stream, faults| {
+            for reader in &mut stream.readers {
+                *reader.seen.last_mut().unwrap() = lost(4);
+            }
+            stream.readers[0].seen.last_mut().unwrap().at = 40_000;
+            faults.push(kill(1, 1_100));
+        },
+    ),
+    (
+        Some(Rule::WrongEnd),
+        "a cancel that nobody sent",
+        |stream, _| {
+            for reader in &mut stream.readers {
+                let end = json!({"finish_reason": "cancelled"}).to_string();
+                reader.seen.last_mut().unwrap().json = end;
+            }
+        },
+    ),
     (Some(Rule::Answer), "a wrong answer", |stream, _| {
         stream.readers[0].breach = Some("404".to_owned());
     }),
@@ -155,7 +199,10 @@ pub fn check_the_checker() -> usize {
         let found: Vec<Rule> = check(&stream, &faults).iter().map(|it| it.rule).collect();
         match rule {
             None => assert!(found.is_empty(), "{name}: found {found:?}"),
-            Some(rule) => assert!(found.contains(&rule), "{name}: found {found:?}, not {rule:?}"),
+            Some(rule) => assert!(
+                found.contains(&rule),
+                "{name}: found {found:?}, not {rule:?}"
+            ),
         }
     }
     FORGERIES.len()

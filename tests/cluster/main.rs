@@ -48,7 +48,7 @@ const NODES: usize = 3;
 /// What the test command runs, and for how long readers wait for an end when the faults are over.
 const LOAD: Load = Load {
     every: Duration::from_millis(250),
-    takes: (1_500, 9_000),
+    takes: (1_500, 6_500),
     readers: 3,
 };
 const CHAOS: Load = Load {
@@ -69,11 +69,16 @@ fn main() {
         return;
     }
     let mut after_seed = arguments.iter().skip_while(|it| *it != "--seed").skip(1);
-    let seed = after_seed.next().map(|seed| seed.parse().expect("--seed has a number"));
+    let seed = after_seed
+        .next()
+        .map(|seed| seed.parse().expect("--seed has a number"));
     let seed = seed.unwrap_or_else(rand::random::<u32>);
     let forged = forged::check_the_checker();
     println!("cluster: seed {seed}; the checker judged {forged} forged histories rightly");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let violations = LocalSet::new().block_on(&runtime, run(u64::from(seed), has("--chaos")));
     assert!(violations == 0, "{violations} violations; --seed {seed}");
 }
@@ -96,23 +101,28 @@ async fn run(seed: u64, chaos: bool) -> usize {
     let world = Rc::new(World::new(seed, addresses.clone()));
     let mut chance = world.chance(0, 0);
     let kinds: Vec<Kind> = if chaos {
-        (0..ROUNDS).flat_map(|_| faults::round(&mut chance)).collect()
+        (0..ROUNDS)
+            .flat_map(|_| faults::round(&mut chance))
+            .collect()
     } else {
         faults::ONCE.to_vec()
     };
     let suffer = cluster.suffer(&world, &kinds, &mut chance);
-    let mut streams = phase(&world, "faults", load, 0, suffer).await;
+    let mut streams = Box::pin(phase(&world, "faults", load, 0, suffer)).await;
     workload::audit(&world, &mut streams).await;
     let lost_bytes = cluster.lost_bytes;
     violations += report::report("Faults", &world, &streams, lost_bytes);
 
     let world = Rc::new(World::new(seed, addresses));
     let deploy = cluster.deploy(&world);
-    let mut streams = phase(&world, "deploy", load, 1_000_000, deploy).await;
+    let mut streams = Box::pin(phase(&world, "deploy", load, 1_000_000, deploy)).await;
     workload::audit(&world, &mut streams).await;
     violations += report::report("Rolling deploy under load", &world, &streams, 0);
     let turned_away = world.counts.turned_away.get();
-    assert!(turned_away == 0, "{turned_away} times no node took a new stream");
+    assert!(
+        turned_away == 0,
+        "{turned_away} times no node took a new stream"
+    );
     if violations > 0 {
         println!("The nodes' logs are in {}", directory.keep().display());
     }

@@ -178,7 +178,11 @@ impl Reader {
     }
 
     async fn follow(&mut self, mut answer: Answer) -> Left {
-        self.step(format!("came to node {} after {:?}", self.node, self.last()));
+        self.step(format!(
+            "came to node {} after {:?}",
+            self.node,
+            self.last()
+        ));
         let stays = if self.is_restless {
             between(&mut self.chance, 200, 5_000)
         } else {
@@ -212,11 +216,19 @@ impl Reader {
                 Ok(Err(error)) => {
                     let silent = error.kind() == io::ErrorKind::TimedOut;
                     let counts = &self.world.counts;
-                    count(if silent { &counts.silent } else { &counts.broken });
+                    count(if silent {
+                        &counts.silent
+                    } else {
+                        &counts.broken
+                    });
                     self.step(format!("node {} broke off: {error}", self.node));
                     // Whoever has the end and then lost the connection has all there is.
                     let has_end = self.history.seen.last().is_some_and(Seen::is_terminal);
-                    return if has_end { Left::Complete } else { Left::Broken };
+                    return if has_end {
+                        Left::Complete
+                    } else {
+                        Left::Broken
+                    };
                 }
             }
         }

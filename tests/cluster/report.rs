@@ -19,23 +19,25 @@ pub async fn progress(world: &Rc<World>, phase: &str) {
     let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").unwrap();
     let bar = ProgressBar::new_spinner().with_style(style);
     loop {
-        let counts = &world.counts;
-        let faults = world.faults.borrow();
-        let now = faults.iter().filter(|fault| fault.to == u64::MAX);
-        let now: Vec<String> = now.map(|fault| format!("{:?}", fault.kind)).collect();
-        bar.set_message(format!(
-            "{phase}: {} streams live of {}, {} events, {} cuts; {} faults, now {}",
-            counts.live.get(),
-            counts.streams.get(),
-            counts.events.get(),
-            counts.cuts.get(),
-            faults.len(),
-            if now.is_empty() { "none".to_owned() } else { now.join(", ") }
-        ));
+        bar.set_message(format!("{phase}: {}", summary(world)));
         bar.tick();
-        drop(faults);
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+fn summary(world: &World) -> String {
+    let counts = &world.counts;
+    let faults = world.faults.borrow();
+    let now = faults.iter().filter(|fault| fault.to == u64::MAX);
+    format!(
+        "{} streams live of {}, {} events, {} cuts; {} faults, now: {}",
+        counts.live.get(),
+        counts.streams.get(),
+        counts.events.get(),
+        counts.cuts.get(),
+        faults.len(),
+        listed(now.map(|fault| format!("{:?}", fault.kind)))
+    )
 }
 
 /// What came of a phase. Answers how many violations there are.
@@ -51,26 +53,51 @@ pub fn report(phase: &str, world: &World, streams: &[Stream], lost_bytes: u64) -
     let counts = &world.counts;
     let mut told = format!("\n{phase}\n");
     let mut row = |name: &str, value: String| _ = writeln!(told, "  {name:<34} {value}");
-    row("streams", format!("{} (at most {} at once)", streams.len(), counts.most_live.get()));
+    row(
+        "streams",
+        format!(
+            "{} (at most {} at once)",
+            streams.len(),
+            counts.most_live.get()
+        ),
+    );
     let tokens: usize = streams.iter().map(|stream| stream.expected.len()).sum();
     row("tokens generated, at most", tokens.to_string());
     row("readers", counts.readers.get().to_string());
-    row("events delivered and compared", counts.events.get().to_string());
+    row(
+        "events delivered and compared",
+        counts.events.get().to_string(),
+    );
     row("connections", counts.connections.get().to_string());
     row("cuts by the reader", counts.cuts.get().to_string());
-    row("broken by the server's side", counts.broken.get().to_string());
+    row(
+        "broken by the server's side",
+        counts.broken.get().to_string(),
+    );
     row("left for silence", counts.silent.get().to_string());
     row("hops to another node", counts.hops.get().to_string());
-    row("requests repeated with their key", counts.repeated_posts.get().to_string());
-    row("tries to touch others' streams", counts.intrusions.get().to_string());
-    row("found no node for a new stream", counts.turned_away.get().to_string());
-    row("faults", listed(faults.iter().map(|fault| format!("{:?}", fault.kind))));
+    row(
+        "requests repeated with their key",
+        counts.repeated_posts.get().to_string(),
+    );
+    row(
+        "tries to touch others' streams",
+        counts.intrusions.get().to_string(),
+    );
+    row(
+        "found no node for a new stream",
+        counts.turned_away.get().to_string(),
+    );
+    row(
+        "faults",
+        listed(faults.iter().map(|fault| format!("{:?}", fault.kind))),
+    );
     if faults.iter().any(|fault| fault.kind == Kind::Failover) {
         row("bytes of writes lost by failovers", lost_bytes.to_string());
     }
     row("streams by their end", listed(streams.iter().map(end)));
     let (late, lost) = worst(streams, &faults);
-    row("worst end after its due time", format!("{late} ms"));
+    row("worst end after its generation", format!("{late} ms"));
     row("worst end after a node was lost", format!("{lost} ms"));
     row("violations", violations.len().to_string());
     for (stream, violation) in violations.iter().take(TOLD) {
@@ -78,7 +105,11 @@ pub fn report(phase: &str, world: &World, streams: &[Stream], lost_bytes: u64) -
     }
     for (stream, violation) in violations.iter().skip(TOLD) {
         let rule = violation.rule;
-        let _ = writeln!(told, "also {rule:?} of stream {}: {}", stream.number, violation.what);
+        let _ = writeln!(
+            told,
+            "also {rule:?} of stream {}: {}",
+            stream.number, violation.what
+        );
     }
     if !violations.is_empty() {
         for fault in faults.iter() {
@@ -132,7 +163,15 @@ fn worst(streams: &[Stream], faults: &[Fault]) -> (u64, u64) {
 
 /// All there is to know of one violation.
 fn tell(told: &mut String, stream: &Stream, violation: &Violation) {
-    let Stream { number, id, nodes, created, takes, cancelled, .. } = stream;
+    let Stream {
+        number,
+        id,
+        nodes,
+        created,
+        takes,
+        cancelled,
+        ..
+    } = stream;
     let _ = writeln!(
         told,
         "\n{:?}: {}\n  stream {number}, {id}, of node {nodes:?}, created at {created} ms, takes {takes} ms, \
@@ -148,6 +187,10 @@ fn tell(told: &mut String, stream: &Stream, violation: &Violation) {
     for (at, step) in &reader.steps {
         let _ = writeln!(told, "    {at:>7} ms  {step}");
     }
-    let seqs: Vec<String> = reader.seen.iter().map(|seen| format!("{}@{}", seen.seq, seen.at)).collect();
+    let seqs: Vec<String> = reader
+        .seen
+        .iter()
+        .map(|seen| format!("{}@{}", seen.seq, seen.at))
+        .collect();
     let _ = writeln!(told, "    saw {}", seqs.join(" "));
 }

@@ -54,7 +54,10 @@ async fn plan(number: usize, load: Load, chance: &mut StdRng) -> Plan {
     let tokens = (takes * pace / 1_000_000).max(1);
     let mut knobs = BTreeMap::from([
         ("demo.tokens".to_owned(), tokens.to_string()),
-        ("demo.tokens_per_second".to_owned(), (pace as f64 / 1000.0).to_string()),
+        (
+            "demo.tokens_per_second".to_owned(),
+            format!("{}.{:03}", pace / 1000, pace % 1000),
+        ),
     ]);
     let mut set = |knob: &str, value: String| _ = knobs.insert(format!("demo.{knob}"), value);
     if chance.random_bool(0.2) {
@@ -96,7 +99,8 @@ async fn plan(number: usize, load: Load, chance: &mut StdRng) -> Plan {
         subject: chance.random_range(0..SUBJECTS),
         body,
         fails,
-        takes: DemoConfig::default().first_token_delay_ms + expected.len() as u64 * 1_000_000 / pace,
+        takes: DemoConfig::default().first_token_delay_ms
+            + expected.len() as u64 * 1_000_000 / pace,
         expected,
     }
 }
@@ -188,7 +192,9 @@ impl Conversation {
         for number in 0..count {
             readers.push(spawn_local(Rc::clone(&self).attach(number)));
         }
-        let repeats = self.toss(0.25).then(|| spawn_local(Rc::clone(&self).repeat()));
+        let repeats = self
+            .toss(0.25)
+            .then(|| spawn_local(Rc::clone(&self).repeat()));
         let mut others = Vec::new();
         if self.toss(0.1) {
             others.push(spawn_local(Rc::clone(&self).cancel()));

@@ -69,7 +69,7 @@ return 1
 /// It never makes a stream that is missing: what was deleted or has expired stays so.
 const APPEND: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'fence', 'last', 'state', 'cancel', 'removed')
-if not m[1] then return {'missing', -1, 1} end
+if not m[1] then return {'missing', -1, 0} end
 local last, cancel = tonumber(m[2]), tonumber(m[4])
 if m[1] ~= ARGV[2] then return {'fenced', last, cancel} end
 if last >= tonumber(ARGV[4]) then return {'duplicate', last, cancel} end
@@ -99,7 +99,7 @@ return {'appended', tonumber(ARGV[4]), cancel}
 /// came on other nodes, whether one is there, how the last to leave was.
 const RENEW: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'fence', 'last', 'state', 'cancel', 'removed', 'ever', 'left')
-if not m[1] then return {'missing', -1, 1, 0, 0, ''} end
+if not m[1] then return {'missing', -1, 0, 0, 0, ''} end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
 local status = 'live'
 if m[1] ~= ARGV[2] then status = 'fenced' elseif m[3] ~= 'live' then status = 'closed' else
