@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::sleep;
 
-use crate::checker::{self, Fault, Kind, Stream, Violation};
+use crate::checker::{self, Fault, Kind, Seen, Stream, Violation};
 use crate::world::World;
 
 /// How many violations are told in full.
@@ -123,7 +123,7 @@ pub fn report(phase: &str, world: &World, streams: &[Stream], lost_bytes: u64) -
 fn end(stream: &Stream) -> String {
     let mut seen = stream.readers.iter().flat_map(|reader| &reader.seen);
     let end = seen.find(|seen| seen.is_terminal());
-    end.map_or_else(|| "none".to_owned(), checker::Seen::outcome)
+    end.map_or_else(|| "none".to_owned(), Seen::outcome)
 }
 
 /// How many of each.
@@ -136,26 +136,31 @@ fn listed(names: impl Iterator<Item = String>) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// How late an end was seen at most, in ms: after the generation was over, and after its node was lost.
+/// How late an end was seen at most, in ms: by any reader after the generation was over, and by the first
+/// reader after its node was lost.
 fn worst(streams: &[Stream], faults: &[Fault]) -> (u64, u64) {
     let (mut late, mut lost) = (0, 0);
     for stream in streams {
-        for reader in stream.readers.iter().filter(|reader| !reader.is_audit) {
+        let readers = stream.readers.iter().filter(|reader| !reader.is_audit);
+        let ends = readers.filter_map(|reader| {
             let came = reader.steps.first().map_or(0, |(at, _)| *at);
-            let Some(end) = reader.seen.iter().find(|seen| seen.is_terminal()) else {
-                continue;
+            let end = reader.seen.iter().find(|seen| seen.is_terminal())?;
+            Some((came, end))
+        });
+        let ends: Vec<(u64, &Seen)> = ends.collect();
+        if ends.iter().any(|(_, end)| end.outcome() == "producer_lost") {
+            let first = ends.iter().map(|(_, end)| end.at).min().unwrap_or_default();
+            let is_its = |fault: &&Fault| {
+                fault.from <= first && fault.node.is_some_and(|node| stream.nodes.contains(&node))
             };
-            if end.outcome() == "producer_lost" {
-                let mut of_it = faults.iter().rev().filter(|fault| {
-                    fault.from <= end.at
-                        && fault.node.is_some_and(|node| stream.nodes.contains(&node))
-                });
-                let from = of_it.next().map_or(0, |fault| fault.from);
-                lost = lost.max(end.at.saturating_sub(from.max(came)));
-            } else {
-                let over = (stream.created + stream.takes).max(came);
-                late = late.max(end.at.saturating_sub(over));
-            }
+            let from = faults.iter().filter(is_its).map(|fault| fault.from).max();
+            lost = lost.max(first - from.unwrap_or(first));
+        } else {
+            let over = stream.created + stream.takes;
+            let after = ends
+                .iter()
+                .map(|(came, end)| end.at.saturating_sub(over.max(*came)));
+            late = late.max(after.max().unwrap_or_default());
         }
     }
     (late, lost)
