@@ -95,6 +95,7 @@ fn create(log: &MemoryLog) -> (StreamId, Writer) {
         created: 0,
         metadata: BTreeMap::new(),
         idempotency: None,
+        job: None,
     };
     match log.create(new).now_or_never().unwrap().unwrap() {
         Created::New(writer) => (id, writer),

@@ -132,6 +132,11 @@ impl App {
     pub async fn run(self, mut stop_asked: impl AsyncFnMut()) -> anyhow::Result<Stopped> {
         let handle = self.server.handle();
         let mut server = actix_web::rt::spawn(self.server);
+        let (api, draining) = (self.api.clone(), self.phases.draining.clone());
+        actix_web::rt::spawn(async move {
+            let taking_over = api.generations.take_over(&*api.limiter);
+            draining.run_until_cancelled(taking_over).await;
+        });
         let sweeping = sweep(self.log.as_ref(), &self.limiter, &self.api.failures);
         let draining = async {
             stop_asked().await;
@@ -218,6 +223,7 @@ fn openai(server: &OpenAiConfig, roots: &Arc<ClientConfig>) -> OpenAiGenerator {
         Upstream::new(server.upstream.clone(), Arc::clone(roots)),
         server.model.clone(),
         server.max_tokens_field,
+        server.continues,
     )
 }
 

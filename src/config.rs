@@ -26,6 +26,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::Serialize;
 
+use self::file::Takeover;
 use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
 use crate::auth::{JwtConfig, KeyConfig};
@@ -161,6 +162,7 @@ impl Config {
             idle_timeout: section.idle_timeout,
             total_timeout: section.total_timeout,
             abandon_after: section.abandon_after,
+            takes_over: matches!(section.takeover, Takeover::Continue),
         }
     }
 

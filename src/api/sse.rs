@@ -208,12 +208,14 @@ mod tests {
             created: 1,
             metadata: BTreeMap::new(),
             idempotency: None,
+            job: None,
         };
         let Ok(Created::New(writer)) = log.create(new).await else {
             panic!("expected a new stream");
         };
         let never = Duration::from_secs(600);
         let config = GenerationConfig {
+            takes_over: false,
             first_token_timeout: never,
             idle_timeout: never,
             total_timeout: never,

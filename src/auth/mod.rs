@@ -27,6 +27,16 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// A caller whose request was admitted by another process, as far as limits go: without scopes.
+    #[must_use]
+    pub const fn admitted_before(owner: Owner, plan: Option<String>) -> Self {
+        Self {
+            owner,
+            scopes: Vec::new(),
+            plan,
+        }
+    }
+
     /// Whom the streams of this caller belong to.
     #[must_use]
     pub const fn owner(&self) -> &Owner {

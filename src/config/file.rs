@@ -256,6 +256,17 @@ pub struct GenerationSection {
     pub total_timeout: Duration,
     #[serde(with = "humantime_serde")]
     pub abandon_after: Duration,
+    pub takeover: Takeover,
+}
+
+/// What becomes of a generation whose node is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Takeover {
+    /// It ends with an error.
+    Off,
+    /// Another node goes on with it.
+    Continue,
 }
 
 impl Default for GenerationSection {
@@ -265,6 +276,7 @@ impl Default for GenerationSection {
             idle_timeout: Duration::from_secs(120),
             total_timeout: Duration::from_secs(3600),
             abandon_after: Duration::from_secs(60),
+            takeover: Takeover::Off,
         }
     }
 }

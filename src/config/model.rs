@@ -7,6 +7,7 @@ use crate::generator::MaxTokensField;
 use crate::generator::command::CommandConfig;
 use crate::generator::demo::DemoConfig;
 use crate::generator::http::UpstreamConfig;
+use crate::generator::openai::Continues;
 use crate::generator::route::RouteConfig;
 
 /// What runs behind a public model name.
@@ -145,6 +146,8 @@ pub struct OpenAiConfig {
     pub model: Option<String>,
     /// What it calls the most tokens of an answer; as the client does if absent.
     pub max_tokens_field: Option<MaxTokensField>,
+    /// How it goes on with an answer that has begun, if it can.
+    pub continues: Option<Continues>,
 }
 
 /// A server that speaks Anthropic's Messages API.

@@ -18,6 +18,7 @@ mod models;
 mod producer;
 mod snapshot;
 mod subscription;
+mod takeover;
 
 pub use models::{Models, PassedThrough, UnknownModel};
 pub use snapshot::Snapshot;
@@ -26,6 +27,7 @@ pub use subscription::Subscription;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -55,10 +57,12 @@ pub struct GenerationConfig {
     pub total_timeout: Duration,
     /// How long a stream that its last reader has left goes on.
     pub abandon_after: Duration,
+    /// Whether another node goes on when this one is gone. Prompts are then kept with their streams.
+    pub takes_over: bool,
 }
 
 /// What happens to a generation when its last reader leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnDisconnect {
     /// It is cancelled unless a reader comes back within `abandon_after`.
     Default,
@@ -190,24 +194,12 @@ impl GenerationService {
                 .as_secs(),
             metadata: prompt.metadata.clone(),
             idempotency,
+            job: self
+                .config
+                .takes_over
+                .then(|| takeover::job(principal, &prompt, on_disconnect, &request_id)),
         };
-        let abandon_after = match on_disconnect {
-            OnDisconnect::Default => Some(self.config.abandon_after),
-            OnDisconnect::Continue => None,
-            OnDisconnect::Cancel => Some(Duration::ZERO),
-        };
-        let job = producer::Job {
-            id: new.id,
-            owner: principal.owner().clone(),
-            request_id,
-            model: prompt.model.clone(),
-            upstream: generator.upstream().map(str::to_owned),
-            tried: Vec::new(),
-            error: None,
-            config: self.config,
-            abandon_after,
-            stopping: self.stopping.clone(),
-        };
+        let job = self.job(new.id, principal, &prompt, on_disconnect, request_id);
         let log = Arc::clone(&self.log);
         let producers = self.producers.clone();
         let (answer, answered) = oneshot::channel();
@@ -234,6 +226,32 @@ impl GenerationService {
             Ok(Ok(created)) => Ok(created?),
             // It takes too long, or has panicked.
             Err(_) | Ok(Err(_)) => Err(LogError::Unavailable.into()),
+        }
+    }
+
+    fn job(
+        &self,
+        id: StreamId,
+        principal: &Principal,
+        prompt: &Prompt,
+        on_disconnect: OnDisconnect,
+        request_id: String,
+    ) -> producer::Job {
+        producer::Job {
+            id,
+            owner: principal.owner().clone(),
+            request_id,
+            model: prompt.model.clone(),
+            upstream: None,
+            tried: Vec::new(),
+            error: None,
+            config: self.config,
+            abandon_after: match on_disconnect {
+                OnDisconnect::Default => Some(self.config.abandon_after),
+                OnDisconnect::Continue => None,
+                OnDisconnect::Cancel => Some(Duration::ZERO),
+            },
+            stopping: self.stopping.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! The producer is one future on the thread that took the request. Each time it is polled it takes
 //! all deltas that are ready and appends them together; it never waits to fill a batch.
 
+mod close;
 mod deadlines;
 mod end;
 mod report;
@@ -14,7 +15,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::poll_fn;
 use futures_util::stream;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -23,12 +23,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::deadlines::Deadlines;
 use self::end::{End, generator_failed, log_failed};
 use super::GenerationConfig;
-use crate::generator::{
-    Attempt, Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt, Usage,
-};
+use crate::generator::{Attempt, Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt};
 use crate::limit::Permit;
 use crate::shutdown::{StopWatch, Stopping};
-use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId, Terminal, Timing};
+use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId};
 use crate::stream_log::{Control, Presence, Writer};
 
 /// How much is appended at once, in bytes. A generator that is always ready yields the thread to
@@ -37,9 +35,6 @@ const BATCH_BYTES: usize = 16 * 1024;
 
 /// How many deltas are taken at once, since empty ones fill no batch.
 const BATCH_DELTAS: usize = 1024;
-
-/// How long the log may take to accept the terminal entry.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest id or name of a tool call, in bytes. Everything else of an event can be split.
 const MAX_NAME_BYTES: usize = 1024;
@@ -86,6 +81,10 @@ pub(super) struct Producer {
     held: Option<Box<Delta>>,
     /// About how many tokens the prompt has.
     prompt_tokens: u64,
+    /// How many deltas came before this process went on with the answer.
+    before: u64,
+    /// Whether another process could go on with the answer as it stands.
+    movable: bool,
     /// How many deltas came.
     count: u64,
     /// The digest of the answer's text.
@@ -97,14 +96,21 @@ pub(super) struct Producer {
 impl Producer {
     /// The prompt is the generator's: a long conversation is not kept while it is answered.
     pub(super) fn new(
-        job: Job,
+        mut job: Job,
         prompt: Prompt,
         generator: &dyn Generator,
         writer: Writer,
         permit: Permit,
     ) -> Self {
+        job.upstream = generator.upstream().map(str::to_owned);
         let prompt_tokens = prompt.approximate_tokens();
         let most = prompt.max_tokens.filter(|_| !generator.limits_itself());
+        let mut text = Sha256::new();
+        let mut before = 0;
+        if let Some(answered) = &prompt.answered {
+            text.update(&answered.text);
+            before = answered.tokens.into();
+        }
         let prompt = Arc::new(prompt);
         let cancel = CancellationToken::new();
         let start = AssertUnwindSafe(|| -> Deltas { generator.generate(prompt, cancel.clone()) });
@@ -114,6 +120,8 @@ impl Producer {
         };
         Self {
             prompt_tokens,
+            before,
+            movable: job.config.takes_over && generator.continues(),
             most: most.map_or(u64::MAX, u64::from),
             deltas: Some(deltas),
             cancel: cancel.drop_guard(),
@@ -121,34 +129,11 @@ impl Producer {
             permit,
             unlogged: None,
             held: None,
-            count: 0,
-            text: Sha256::new(),
+            count: before,
+            text,
             deadlines: Deadlines::new(job.config),
             stop: job.stopping.watch(),
             job: Box::new(job),
-        }
-    }
-
-    /// Generates to the end, and closes the stream.
-    ///
-    /// An `async fn` would keep its argument beside what it is moved to, and be twice the size.
-    pub(super) fn run(self) -> impl Future<Output = ()> {
-        let mut this = self;
-        async move {
-            let end = poll_fn(|context| this.poll(context)).await;
-            // The generator's work stops first: nothing that it does now can reach a reader.
-            this.deltas = None;
-            let terminal = this.terminal(end);
-            this.permit.settle_at(terminal.usage().completion_tokens);
-            let mut pending = this.unlogged.take().unwrap_or_default();
-            pending.push_terminal(&terminal);
-            let flush = poll_fn(|context| this.writer.poll_flush(context, &mut pending));
-            let closed = tokio::time::timeout(CLOSE_TIMEOUT, flush).await;
-            if !matches!(closed, Ok(Ok(()))) {
-                tracing::error!(stream.id = %this.job.id, "The log did not take a stream's terminal entry");
-            }
-            this.report(&terminal);
-            drop(this.cancel);
         }
     }
 
@@ -184,10 +169,11 @@ impl Producer {
             }
         }
         if self.stop.poll_fired(context) {
-            return Poll::Ready(End::failed(
-                FailureCode::ServerStopping,
-                "the server is stopping; send the request again",
-            ));
+            return Poll::Ready(if self.is_movable() {
+                End::Moved
+            } else {
+                End::Failed(end::server_stopping())
+            });
         }
         let (before, mut more) = (self.count, false);
         let end = self.poll_deltas(context, pending, &mut more);
@@ -240,6 +226,7 @@ impl Producer {
                     continue;
                 }
                 Delta::Logprobs(logprobs) => {
+                    self.movable = false;
                     pending.push_logprobs(&logprobs);
                     continue;
                 }
@@ -322,67 +309,14 @@ impl Producer {
             }
             Delta::Logprobs(_) | Delta::Tried(_) | Delta::Finish { .. } => return Ok(()),
         }
+        self.movable &= matches!(delta, Delta::Text(_));
         self.count += 1;
         self.permit.spend(1);
         Ok(())
     }
 
-    fn terminal(&self, end: End) -> Terminal {
-        let counted = Usage::new(self.prompt_tokens, self.count);
-        match end {
-            End::Finished(finish_reason, usage) => Terminal::Done {
-                finish_reason,
-                usage: usage.map_or(counted, |usage| match usage.completion_tokens {
-                    // Whoever sends text and counts nothing does not count.
-                    0 => Usage::new(usage.prompt_tokens, self.count),
-                    _ => usage,
-                }),
-                timing: Timing {
-                    first_token_ms: self.deadlines.first_token().map(millis),
-                    total_ms: millis(self.deadlines.elapsed()),
-                },
-                text_sha256: hex(&self.text.clone().finalize()),
-            },
-            End::Failed(error) => Terminal::Error {
-                error,
-                usage: counted,
-            },
-        }
+    /// Whether another process could go on.
+    fn is_movable(&self) -> bool {
+        self.movable || (self.job.config.takes_over && self.count == 0)
     }
-
-    /// One line for each stream, never its text; and before it, if it failed, one that says why.
-    fn report(&self, terminal: &Terminal) {
-        if let Terminal::Error { error, .. } = terminal {
-            self.job.report_failure(error);
-        }
-        let usage = terminal.usage();
-        let tried: Vec<String> = self.job.tried.iter().map(Attempt::to_string).collect();
-        tracing::info!(
-            request.id = %self.job.request_id,
-            stream.id = %self.job.id,
-            stream.owner = %self.job.owner,
-            stream.model = %self.job.model,
-            stream.outcome = terminal.outcome(),
-            upstream.tried = (!tried.is_empty()).then(|| tried.join(", ")),
-            stream.readers = self.writer.readers(),
-            tokens.prompt = usage.prompt_tokens,
-            tokens.completion = usage.completion_tokens,
-            first_token_ms = self.deadlines.first_token().map(millis),
-            total_ms = millis(self.deadlines.elapsed()),
-            "A stream ended"
-        );
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

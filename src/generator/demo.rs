@@ -190,13 +190,26 @@ impl Generator for DemoGenerator {
         true
     }
 
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas {
         let knobs = self.knobs(&prompt).unwrap_or_else(|_| self.config.clone());
-        let start = Instant::now();
+        let answered = prompt
+            .answered
+            .as_ref()
+            .map_or(0, |answered| answered.tokens);
+        // What was given already was in time.
+        let now = Instant::now();
+        let start = now.checked_sub(knobs.due(answered)).unwrap_or(now);
         Box::pin(stream! {
             let mut prose = Prose::new(&prompt, knobs.text, knobs.tokens);
             let most = prompt.max_tokens.unwrap_or(u32::MAX);
-            let mut number = 0;
+            let mut number = answered;
+            for _ in 0..answered {
+                let _given = prose.next();
+            }
             let reason = loop {
                 let at = Some(number);
                 if knobs.fail_after == at {
@@ -226,7 +239,7 @@ impl Generator for DemoGenerator {
             };
             yield Ok(Delta::Finish {
                 reason,
-                usage: Some(Usage::new(prompt.approximate_tokens(), number.into())),
+                usage: Some(Usage::new(prompt.approximate_tokens(), (number - answered).into())),
             });
         })
     }

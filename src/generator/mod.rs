@@ -14,7 +14,7 @@ pub mod openai;
 mod prompt;
 pub mod route;
 
-pub use prompt::{Content, MaxTokensField, Message, Prompt, Role};
+pub use prompt::{Answered, Content, MaxTokensField, Message, Prompt, Role};
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +42,12 @@ pub trait Generator: Send + Sync {
     /// Whether it ends an answer at the prompt's `max_tokens` by itself. Its tokens are its own affair
     /// then; else each of its deltas counts as one, and the answer is cut after so many.
     fn limits_itself(&self) -> bool {
+        false
+    }
+
+    /// Whether it can go on with an answer that was begun elsewhere ([`Prompt::answered`]), rather than
+    /// only begin again. It then yields what comes after, and counts that only.
+    fn continues(&self) -> bool {
         false
     }
 

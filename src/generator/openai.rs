@@ -15,6 +15,7 @@ use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use self::answer::Chunks;
+pub use self::request::Continues;
 use super::exchange::{self, Request, broken, invalid, refused};
 use super::http::Upstream;
 use super::{Deltas, Generator, GeneratorError, MaxTokensField, ModelServer, Prompt};
@@ -31,6 +32,8 @@ pub struct OpenAiGenerator {
     model: Option<String>,
     /// What it calls the most tokens of an answer; as the client does if absent.
     max_tokens_field: Option<MaxTokensField>,
+    /// How it goes on with an answer, if it can.
+    continues: Option<Continues>,
 }
 
 impl OpenAiGenerator {
@@ -40,11 +43,13 @@ impl OpenAiGenerator {
         upstream: Upstream,
         model: Option<String>,
         max_tokens_field: Option<MaxTokensField>,
+        continues: Option<Continues>,
     ) -> Self {
         Self {
             upstream,
             model,
             max_tokens_field,
+            continues,
         }
     }
 }
@@ -55,6 +60,10 @@ impl Generator for OpenAiGenerator {
         true
     }
 
+    fn continues(&self) -> bool {
+        self.continues.is_some()
+    }
+
     fn upstream(&self) -> Option<&str> {
         Some(self.upstream.authority())
     }
@@ -63,7 +72,12 @@ impl Generator for OpenAiGenerator {
         let request = Request {
             path: "/chat/completions",
             headers: &[],
-            body: request::body(&prompt, self.model.as_deref(), self.max_tokens_field),
+            body: request::body(
+                &prompt,
+                self.model.as_deref(),
+                self.max_tokens_field,
+                self.continues,
+            ),
         };
         exchange::deltas(self.upstream.clone(), request, Chunks::new(&prompt))
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What a client asks of a model.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
     /// The public name of the model.
     pub model: String,
@@ -26,18 +26,31 @@ pub struct Prompt {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// Texts at which generation stops; they are not part of the answer.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
     /// The same seed and prompt should give the same answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<i64>,
     /// The client's own notes, which a generator may read as options.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// What else the client asks in the words of OpenAI's chat completions (`tools`,
     /// `response_format`, whatever comes next), for generators that understand it.
     #[serde(flatten)]
     pub more: Map<String, Value>,
+    /// The answer as far as it was given before its process was lost: to be gone on with, not
+    /// repeated. Only a generator that [continues](super::Generator::continues) is given one.
+    #[serde(skip)]
+    pub answered: Option<Answered>,
+}
+
+/// The beginning of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Its text.
+    pub text: String,
+    /// How many deltas it came in.
+    pub tokens: u32,
 }
 
 impl Prompt {
@@ -54,7 +67,7 @@ impl Prompt {
 }
 
 /// What the most tokens to generate are called in the words of OpenAI's chat completions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxTokensField {
     /// The older name, which most servers know.
@@ -65,7 +78,7 @@ pub enum MaxTokensField {
 }
 
 /// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -77,7 +90,7 @@ pub struct Message {
 }
 
 /// What a message says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Content {
     /// Text.

@@ -85,6 +85,11 @@ impl Generator for RouteGenerator {
         upstreams.all(|upstream| upstream.generator.limits_itself())
     }
 
+    fn continues(&self) -> bool {
+        let mut upstreams = self.upstreams.iter();
+        upstreams.any(|upstream| upstream.generator.continues())
+    }
+
     fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas {
         let choosing = choose(Arc::clone(&self.upstreams), self.config, prompt, cancel);
         Box::pin(Routed {
@@ -126,9 +131,9 @@ fn choose(
             }
             let mut all_rest = true;
             for (number, upstream) in upstreams.iter().enumerate() {
-                if let Err(unable) = upstream.generator.check(&prompt) {
+                if let Err(field) = upstream.is_able(&prompt) {
                     if round == 0 {
-                        yield upstream.tried(Outcome::Unable(unable.field));
+                        yield upstream.tried(Outcome::Unable(field));
                     }
                     continue;
                 }
@@ -307,6 +312,15 @@ impl Upstream {
             time: breaker.rest(now),
             is_limit: breaker.is_limit(),
         })
+    }
+
+    /// Whether it can serve the prompt; else, what of it it cannot.
+    fn is_able(&self, prompt: &Prompt) -> Result<(), String> {
+        if prompt.answered.is_some() && !self.generator.continues() {
+            return Err("an answer that has begun".to_owned());
+        }
+        let checked = self.generator.check(prompt);
+        checked.map_err(|unable| unable.field)
     }
 
     fn tried(&self, outcome: Outcome) -> Step {

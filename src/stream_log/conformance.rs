@@ -36,6 +36,7 @@ pub(super) fn new_stream(owner: &Owner, key: Option<(&str, u8)>) -> NewStream {
             key: key.into(),
             fingerprint: [byte; 32],
         }),
+        job: None,
     }
 }
 

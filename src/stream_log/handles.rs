@@ -24,6 +24,18 @@ pub trait OpenStream: Send + Sync {
     /// See [`Writer::poll_control`].
     fn poll_control(&self, context: &mut Context<'_>) -> Poll<Control>;
 
+    /// See [`Writer::poll_hand_over`].
+    ///
+    /// # Errors
+    /// The same.
+    fn poll_hand_over(
+        &self,
+        _context: &mut Context<'_>,
+        _pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>> {
+        Poll::Ready(Err(LogError::Unavailable))
+    }
+
     /// See [`Writer::readers`].
     fn readers(&self) -> u64;
 
@@ -70,6 +82,20 @@ impl Writer {
         pending: &mut Batch,
     ) -> Poll<Result<(), LogError>> {
         self.stream.poll_flush(context, pending)
+    }
+
+    /// Commits all of `pending` and leaves the stream to another process, which finds it as an
+    /// [orphan](super::StreamLog::orphan). Its followers here are cut off, to go there too.
+    ///
+    /// # Errors
+    /// There is no other process, or the log cannot be reached. The stream is still this writer's, to
+    /// be closed.
+    pub fn poll_hand_over(
+        &mut self,
+        context: &mut Context<'_>,
+        pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>> {
+        self.stream.poll_hand_over(context, pending)
     }
 
     /// The next thing the producer must know; each change is told once. To be polled by one task

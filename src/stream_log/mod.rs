@@ -22,7 +22,8 @@ pub use handles::{Follower, OpenStream, Place, Writer};
 
 use std::collections::BTreeMap;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{self, BoxFuture};
 
 use crate::stream::{Batch, Owner, StreamId, Terminal};
 
@@ -113,6 +114,13 @@ pub trait StreamLog: Send + Sync {
         id: StreamId,
     ) -> BoxFuture<'a, Result<(), LogError>>;
 
+    /// Waits for a stream that was created with a [job](NewStream::job) and whose writer is gone with
+    /// its process. Whoever gets it writes it from then on. Where a process takes its streams with it,
+    /// there is none.
+    fn orphan(&self) -> BoxFuture<'_, Orphan> {
+        future::pending().boxed()
+    }
+
     /// Whether streams can be created just now, as far as is known.
     fn is_ready(&self) -> bool {
         true
@@ -164,6 +172,21 @@ pub struct NewStream {
     pub metadata: BTreeMap<String, String>,
     /// With which key a repeated request finds this stream.
     pub idempotency: Option<IdempotencyKey>,
+    /// What another process must know to go on when this one is gone, in the creator's own words. It is
+    /// kept until the stream ends. Absent, the stream ends with its process.
+    pub job: Option<String>,
+}
+
+/// A stream that another process began.
+pub struct Orphan {
+    /// The stream.
+    pub id: StreamId,
+    /// What it was created with.
+    pub job: String,
+    /// What it has so far.
+    pub entries: Batch,
+    /// Goes on after that.
+    pub writer: Writer,
 }
 
 /// A client's key for a request, and a digest of the request it belongs to.

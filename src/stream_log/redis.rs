@@ -11,6 +11,7 @@ mod hub;
 mod index;
 mod keys;
 mod mirror;
+mod orphans;
 mod reading;
 mod reaper;
 mod record;
@@ -34,8 +35,8 @@ use self::mirror::Mirror;
 use self::record::Record;
 use self::scripts::Scripts;
 use super::{
-    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Presence, Status,
-    StreamLog,
+    Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Orphan, Presence,
+    Status, StreamLog,
 };
 use crate::redis::{Ask, Redis, Refusal};
 use crate::stream::{Batch, Owner, StreamId};
@@ -218,7 +219,9 @@ impl Inner {
         loop {
             let record = self.record(id).await?;
             // A failover may have lost it; then its writer makes it again.
-            if record.is_unknown() && id.is_younger_than(YOUNG) && started.elapsed() < HEALING {
+            let failed_over = || self.redis.up_for().is_none_or(|up| up < YOUNG);
+            let waits = record.is_unknown() && id.is_younger_than(YOUNG) && failed_over();
+            if waits && started.elapsed() < HEALING {
                 sleep(HEALING / 40).await;
                 continue;
             }
@@ -293,6 +296,10 @@ impl StreamLog for RedisLog {
         id: StreamId,
     ) -> BoxFuture<'a, Result<(), LogError>> {
         self.inner.remove(access, id).boxed()
+    }
+
+    fn orphan(&self) -> BoxFuture<'_, Orphan> {
+        self.inner.orphan().boxed()
     }
 
     fn is_ready(&self) -> bool {

@@ -32,6 +32,7 @@ mod http_client;
 mod limits;
 mod logprobs;
 mod native_tools;
+mod nodes;
 mod openai;
 mod openai_quirks;
 mod process;
@@ -45,6 +46,7 @@ mod route_leaving;
 mod route_log;
 mod server;
 mod sse;
+mod takeover;
 mod tls;
 mod tls_upstream;
 #[path = "../support/token.rs"]

@@ -63,7 +63,8 @@ impl Program {
         self.child.wait().unwrap();
     }
 
-    fn signal(&self) {
+    /// Asks it to stop.
+    pub fn signal(&self) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).unwrap();
     }

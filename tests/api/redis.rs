@@ -7,64 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::{Request, connect};
-use crate::process::{Program, tailrace};
-use crate::redis_server::RedisServer;
-use crate::server::{BASE, Server, prompt, token, wait_for};
+use crate::nodes::{Redis, live, ready};
+use crate::server::{Server, prompt, token, wait_for};
 use crate::sse::{check_whole, text};
-
-/// A Redis, and the nodes' settings for it.
-struct Redis {
-    server: RedisServer,
-}
-
-impl Redis {
-    fn start() -> Self {
-        let server = RedisServer::start();
-        let secret = "a secret of at least thirty-two bytes, for tickets";
-        std::fs::write(server.directory.path().join("ticket.secret"), secret).unwrap();
-        Self { server }
-    }
-
-    fn settings(&self) -> String {
-        let secret = self.server.directory.path().join("ticket.secret");
-        format!(
-            "store = \"redis\"\nredis.url = \"{}\"\nauth.ticket_secret_file = \"{}\"\n",
-            self.server.url(),
-            secret.display()
-        )
-    }
-
-    /// A node in this process.
-    fn node(&self) -> Server {
-        let server = Server::with(&self.settings());
-        wait_for(|| (ready(&server) == 200).then_some(()));
-        server
-    }
-
-    /// A node in a process of its own, which can be killed.
-    fn process(&self) -> Program {
-        let config = self.server.directory.path().join("tailrace.toml");
-        std::fs::write(&config, format!("{BASE}{}", self.settings())).unwrap();
-        let mut command = tailrace(self.server.directory.path());
-        command
-            .env("TAILRACE_CONFIG", &config)
-            .env("TAILRACE_LOG__LEVEL", "info");
-        let program = Program::start(command);
-        wait_for(|| {
-            let ready = Request::new(program.address, "GET", "/readyz").send();
-            (ready.status == 200).then_some(())
-        });
-        program
-    }
-}
-
-fn ready(server: &Server) -> u16 {
-    server.request("GET", "/readyz").send().status
-}
-
-fn live(server: &Server) -> u16 {
-    server.request("GET", "/livez").send().status
-}
 
 #[test]
 fn a_stream_is_followed_on_another_node_from_any_cursor() {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::generator::MaxTokensField;
 use crate::generator::command::Output;
 use crate::generator::demo::DemoConfig;
+use crate::generator::openai::Continues;
 
 /// The section of a model as it stands; what it may have depends on its `generator`.
 ///
@@ -118,6 +119,7 @@ pub struct Upstream {
     pub model: Option<String>,
     pub max_tokens: Option<u32>,
     pub max_tokens_field: Option<MaxTokensField>,
+    pub continues: Option<Continues>,
     pub api_key_env: Option<String>,
     pub api_key_file: Option<PathBuf>,
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Loader;
 use crate::config::Config;
 use crate::config::ConfigError;
-use crate::config::file::{File, Store};
+use crate::config::file::{File, Store, Takeover};
 use crate::redis::RedisConfig;
 use crate::stream_log::redis::RedisLogConfig;
 
@@ -25,6 +25,12 @@ const MARGIN: Duration = Duration::from_secs(3600);
 impl Loader {
     pub(super) fn redis(&self, file: &File) -> Result<Option<RedisConfig>, ConfigError> {
         if file.store == Store::Memory {
+            if file.generation.takeover == Takeover::Continue {
+                return Err(self.wrong(
+                    "generation.takeover",
+                    "expected \"off\" unless store is \"redis\": there is no other node",
+                ));
+            }
             return Ok(None);
         }
         let section = &file.redis;

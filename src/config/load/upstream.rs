@@ -70,6 +70,12 @@ impl Loader {
                 "expected none: such a server has one name for it",
             ));
         }
+        if server.continues.is_some() {
+            return Err(self.wrong(
+                format!("{section}.continues"),
+                "expected none: such a server cannot go on with an answer that has begun",
+            ));
+        }
         let (upstream, key) = self.upstream(section, server, base_url, KeyHeader::XApiKey)?;
         if key == KeySource::None && upstream.url.authority() == "api.anthropic.com" {
             return Err(self.wrong(
@@ -100,6 +106,7 @@ impl Loader {
             key,
             model: server.model.clone(),
             max_tokens_field: server.max_tokens_field,
+            continues: server.continues,
         })
     }
 

@@ -12,6 +12,8 @@ const MAX_MESSAGE_CHARS: usize = 500;
 pub(super) enum End {
     Finished(FinishReason, Option<Usage>),
     Failed(Failure),
+    /// Another process goes on, if it can.
+    Moved,
 }
 
 impl End {
@@ -20,6 +22,14 @@ impl End {
     }
 
     pub(super) const CANCELLED: Self = Self::Finished(FinishReason::Cancelled, None);
+}
+
+/// How a stream ends that outlives its server, where no other can go on with it.
+pub(super) fn server_stopping() -> Failure {
+    Failure::new(
+        FailureCode::ServerStopping,
+        "the server is stopping; send the request again",
+    )
 }
 
 /// What a deadline is for.

@@ -8,12 +8,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::hub::Request;
-use super::mirror::Mirror;
-use super::writing::millis;
+use super::mirror::{Mirror, Succession};
+use super::writing::{self, millis};
 use super::{HEALING, Inner, encoding};
 use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
-use crate::stream_log::{LogError, Presence, Status};
+use crate::stream_log::{LogError, Presence, Status, Writer};
 
 /// How often Redis is asked whether a message went astray.
 const EVERY: Duration = Duration::from_secs(1);
@@ -27,29 +27,55 @@ const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
 /// How many entries of Redis are read at once; each is a batch.
 const STEP: usize = 64;
 
-/// Runs until all of the stream is here, or nobody reads it here.
+/// Runs until all of the stream is here, or nobody reads it here; or goes on as its writer.
 pub(super) async fn run(mirror: Arc<Mirror>) {
     let Some(log) = mirror.log.upgrade() else {
         return;
     };
     let mut listens = false;
-    if let Err(error) = follow(&mirror, &log, &mut listens).await {
-        mirror.outbox().is_tended = false;
-        mirror.lose(error);
-    }
+    let followed = follow(&mirror, &log, &mut listens).await;
     if listens {
         // If the hub has no room it is about to connect anew, and a message too many does no harm.
         let _full = log.hub.send(Request::Leave(mirror.id)).await;
     }
+    match followed {
+        Ok(None) => {}
+        Ok(Some(succession)) => succeed(mirror, &log, succession).await,
+        Err(error) => {
+            mirror.leave_untended();
+            mirror.lose(error);
+        }
+    }
 }
 
-async fn follow(mirror: &Mirror, log: &Inner, listens: &mut bool) -> Result<(), LogError> {
+/// Writes the stream, if all of it is here.
+async fn succeed(mirror: Arc<Mirror>, log: &Inner, succession: Succession) {
+    let fetched = fetch(&mirror, log).await;
+    if fetched.is_err() || mirror.open.next_seq() <= succession.last {
+        mirror.leave_untended();
+        return;
+    }
+    mirror.outbox().fence = succession.fence;
+    // If nobody takes it, it is dropped, and the stream ends as it must.
+    let _gone = succession.done.send(Writer::new(Arc::clone(&mirror) as _));
+    writing::run(mirror).await;
+}
+
+/// Answers who wants to write it.
+async fn follow(
+    mirror: &Mirror,
+    log: &Inner,
+    listens: &mut bool,
+) -> Result<Option<Succession>, LogError> {
     fetch(mirror, log).await?;
     let mut attended = false;
     let mut looked = Instant::now();
     // Since when Redis knows nothing of it.
     let mut since = None;
     while mirror.open.status() == Status::Running {
+        if let Some(succession) = mirror.outbox().succession.take() {
+            return Ok(Some(succession));
+        }
         if !*listens {
             *listens = true;
             let (acknowledge, acknowledged) = oneshot::channel();
@@ -82,7 +108,7 @@ async fn follow(mirror: &Mirror, log: &Inner, listens: &mut bool) -> Result<(), 
         }
         if !attends {
             if mirror.is_deserted() {
-                return Ok(());
+                return Ok(None);
             }
             continue;
         }
@@ -94,8 +120,8 @@ async fn follow(mirror: &Mirror, log: &Inner, listens: &mut bool) -> Result<(), 
             fetch(mirror, log).await?;
         }
     }
-    mirror.outbox().is_tended = false;
-    Ok(())
+    mirror.leave_untended();
+    Ok(None)
 }
 
 /// Reads what Redis has and the mirror has not.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::mirror::Mirror;
 use super::record::{self, Record};
-use super::writing::millis;
+use super::writing::{FIRST_FENCE, millis};
 use super::{Inner, REQUEST_PATIENCE, encoding};
 use crate::redis::Ask;
 use crate::stream::{Batch, Owner, Start, StreamId};
@@ -51,7 +51,7 @@ impl Inner {
         let id = origin.id();
         let mirror = Mirror::written(origin, self);
         self.mirrors().insert(id, Arc::downgrade(&mirror));
-        mirror.write(self);
+        mirror.write(self, FIRST_FENCE);
         Ok(Created::New(Writer::new(mirror)))
     }
 
@@ -67,6 +67,9 @@ impl Inner {
             .arg(&self.node);
         for (field, value) in record::fields(new) {
             create.arg(field).arg(value);
+        }
+        if let Some(job) = &new.job {
+            create.arg("job").arg(job);
         }
         if let Some((key, reserved)) = &origin.reservation {
             create.arg("key").arg(key).arg("reserved").arg(reserved);

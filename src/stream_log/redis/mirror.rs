@@ -7,15 +7,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::index::Origin;
 use super::{Inner, following, writing};
 use crate::stream::{Batch, Entry, StreamId};
 use crate::stream_log::open::{Open, Waiting, producer_lost};
-use crate::stream_log::{Control, LogError, OpenStream, Place, Status};
+use crate::stream_log::{Control, LogError, OpenStream, Place, Status, Writer};
 
 /// What a stream takes beside its entries.
 const OVERHEAD_BYTES: usize = 2048;
@@ -49,14 +49,38 @@ pub(super) struct Outbox {
     pub(super) closing: bool,
     /// The terminal entry is in Redis.
     pub(super) closed: bool,
+    /// The writer leaves the stream to another node.
+    pub(super) handing_over: HandOver,
     /// Nothing more will be taken.
     pub(super) failed: Option<LogError>,
     /// The writer, if it waits for room or for the end.
     pub(super) waits: Waiting,
+    /// What a writer must know; 0 if the stream was never written here.
+    pub(super) fence: u64,
+    /// Whoever wants to write the stream from now on.
+    pub(super) succession: Option<Succession>,
     /// Whether a task looks after the stream.
     pub(super) is_tended: bool,
     /// How many readers that came here Redis knows of.
     pub(super) reported: u64,
+}
+
+/// Whether a writer leaves its stream to another node.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum HandOver {
+    #[default]
+    No,
+    Asked,
+    Refused,
+    Done,
+}
+
+/// A stream that another node wrote is to be written here, once all of it is here.
+pub(super) struct Succession {
+    pub(super) fence: u64,
+    /// The last sequence number that the stream has.
+    pub(super) last: u64,
+    pub(super) done: oneshot::Sender<Writer>,
 }
 
 impl Mirror {
@@ -99,9 +123,31 @@ impl Mirror {
     }
 
     /// Sees that a task writes the stream.
-    pub(super) fn write(self: &Arc<Self>, log: &Arc<Inner>) {
-        self.outbox().is_tended = true;
+    pub(super) fn write(self: &Arc<Self>, log: &Arc<Inner>, fence: u64) {
+        let mut outbox = self.outbox();
+        outbox.fence = fence;
+        outbox.is_tended = true;
+        drop(outbox);
         log.spawn(writing::run(Arc::clone(self)));
+    }
+
+    /// Whether the stream is or was written here.
+    pub(super) fn is_written(&self) -> bool {
+        self.outbox().fence > 0
+    }
+
+    /// Writes the stream from now on, after the one who wrote it elsewhere until `last`.
+    pub(super) async fn succeed(
+        self: &Arc<Self>,
+        log: &Arc<Inner>,
+        fence: u64,
+        last: u64,
+    ) -> Result<Writer, LogError> {
+        let (done, succeeded) = oneshot::channel();
+        self.outbox().succession = Some(Succession { fence, last, done });
+        self.fetch(log);
+        self.wake.notify_one();
+        succeeded.await.map_err(|_| LogError::Unavailable)
     }
 
     /// Sees that a task fetches the stream, unless one looks after it or all is here.
@@ -114,14 +160,23 @@ impl Mirror {
         }
     }
 
-    /// Leaves the stream untended if nobody reads it and Redis knows: whoever comes after this finds it
-    /// so, and sees to it.
+    /// Leaves the stream untended if nobody wants it here and Redis knows: whoever comes after this finds
+    /// it so, and sees to it.
     pub(super) fn is_deserted(&self) -> bool {
         let mut outbox = self.outbox();
         let state = self.open.state();
-        let deserted = !state.is_followed() && state.visits().0 == outbox.reported;
+        let deserted = !state.is_followed()
+            && state.visits().0 == outbox.reported
+            && outbox.succession.is_none();
         outbox.is_tended = !deserted;
         deserted
+    }
+
+    /// Leaves the stream untended for good. Whoever wants to write it cannot.
+    pub(super) fn leave_untended(&self) {
+        let mut outbox = self.outbox();
+        outbox.is_tended = false;
+        outbox.succession = None;
     }
 
     /// Adds what is not here yet of a batch with its real numbers. Answers whether there was a gap.
@@ -215,6 +270,34 @@ impl OpenStream for Mirror {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_hand_over(
+        &self,
+        context: &mut Context<'_>,
+        pending: &mut Batch,
+    ) -> Poll<Result<(), LogError>> {
+        if !pending.is_empty() {
+            ready!(self.poll_flush(context, pending))?;
+        }
+        let mut outbox = self.outbox();
+        match outbox.handing_over {
+            HandOver::No if outbox.failed.is_some() || outbox.closing => {
+                Poll::Ready(Err(LogError::Closed))
+            }
+            HandOver::No => {
+                outbox.handing_over = HandOver::Asked;
+                outbox.waits.wait(context);
+                self.wake.notify_one();
+                Poll::Pending
+            }
+            HandOver::Asked => {
+                outbox.waits.wait(context);
+                Poll::Pending
+            }
+            HandOver::Refused => Poll::Ready(Err(LogError::Unavailable)),
+            HandOver::Done => Poll::Ready(Ok(())),
+        }
+    }
+
     fn poll_control(&self, context: &mut Context<'_>) -> Poll<Control> {
         self.open.poll_control(context)
     }
@@ -227,7 +310,8 @@ impl OpenStream for Mirror {
         self.open.forget_writer();
         let mut outbox = self.outbox();
         outbox.waits = Waiting::default();
-        if outbox.closing || outbox.failed.is_some() {
+        let is_left = outbox.handing_over == HandOver::Done;
+        if outbox.closing || outbox.failed.is_some() || is_left {
             return;
         }
         outbox.closing = true;

@@ -16,6 +16,9 @@ use crate::stream_log::open::producer_lost;
 /// How many streams of a partition are ended at once.
 const MOST: usize = 64;
 
+/// How often a stream may be gone on with by another node: what brings down three nodes is to end.
+pub(super) const MOST_CLAIMS: u64 = 3;
+
 /// Runs until the log is gone.
 pub(super) async fn run(log: Weak<Inner>) {
     while let Some(inner) = log.upgrade() {
@@ -32,19 +35,24 @@ pub(super) async fn run(log: Weak<Inner>) {
 }
 
 async fn reap(log: &Inner, partition: u8) -> Result<(), LogError> {
-    let mut due = log.scripts.due.key(log.keys.leases(partition));
-    due.arg(MOST);
-    let due: Vec<String> = log.ask(Duration::ZERO, Ask::Script(&due)).await?;
-    // While Redis was away nobody could renew: writers that are still there have a lease's time.
-    if log.redis.up_for().is_none_or(|up| up < log.config.lease) {
-        return Ok(());
-    }
-    for id in due.iter().filter_map(|id| id.parse().ok()) {
+    for id in due(log, partition).await? {
         if end(log, id).await? {
             tracing::warn!(stream.id = %id, "Ended a stream whose producer is gone");
         }
     }
     Ok(())
+}
+
+/// Streams of a partition whose writers are gone.
+pub(super) async fn due(log: &Inner, partition: u8) -> Result<Vec<StreamId>, LogError> {
+    let mut due = log.scripts.due.key(log.keys.leases(partition));
+    due.arg(MOST);
+    let due: Vec<String> = log.ask(Duration::ZERO, Ask::Script(&due)).await?;
+    // While Redis was away nobody could renew: writers that are still there have a lease's time.
+    if log.redis.up_for().is_none_or(|up| up < log.config.lease) {
+        return Ok(Vec::new());
+    }
+    Ok(due.iter().filter_map(|id| id.parse().ok()).collect())
 }
 
 async fn end(log: &Inner, id: StreamId) -> Result<bool, LogError> {
@@ -58,7 +66,9 @@ async fn end(log: &Inner, id: StreamId) -> Result<bool, LogError> {
         .arg(millis(log.config.retention))
         .arg(millis(log.config.remembered()))
         .arg(log.keys.growth(id))
-        .arg(log.keys.control(""));
+        .arg(log.keys.control(""))
+        .arg(millis(log.config.lease * 2 / 5))
+        .arg(MOST_CLAIMS);
     let ended: u8 = log.ask(Duration::ZERO, Ask::Script(&script)).await?;
     Ok(ended == 1)
 }

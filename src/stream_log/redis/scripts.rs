@@ -2,7 +2,7 @@
 //!
 //! The hash of a stream has: `owner`, `model`, `created`, `metadata` as they were given; `state` (`live`
 //! or `ended`) and `terminal`; `last`, the last sequence number; `fence`, which a writer must know;
-//! `node`, whose control channel the writer listens to; `cancel`; `removed`; `ever` and `left`, how many
+//! `node`, whose control channel the writer listens to; `job`, what another node needs to go on; `cancel`; `removed`; `ever` and `left`, how many
 //! readers came on other nodes and how the last to leave was there; `key` and `reserved`, the
 //! idempotency key and what is stored there.
 //!
@@ -20,6 +20,8 @@ pub(super) struct Scripts {
     pub(super) remove: Script,
     pub(super) due: Script,
     pub(super) reap: Script,
+    pub(super) claim: Script,
+    pub(super) leave: Script,
     pub(super) describe: Script,
     pub(super) index: Script,
     pub(super) release: Script,
@@ -37,6 +39,8 @@ impl Scripts {
             remove: script(REMOVE),
             due: script(DUE),
             reap: script(REAP),
+            claim: script(CLAIM),
+            leave: script(LEAVE),
             describe: Script::new(DESCRIBE),
             index: Script::new(INDEX),
             release: Script::new(RELEASE),
@@ -86,6 +90,7 @@ if ARGV[6] == '' then
   end
 else
   redis.call('HSET', KEYS[1], 'last', ARGV[4], 'state', 'ended', 'terminal', ARGV[6])
+  redis.call('HDEL', KEYS[1], 'job')
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[10])
   redis.call('PEXPIRE', KEYS[2], m[5] and math.min(ARGV[9], 60000) or ARGV[9])
@@ -163,23 +168,51 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 ";
 
 /// 1 stream id, 2 payload of the terminal entry, 3 terminal, 4 retention in ms, 5 how long an ended
-/// stream is remembered in ms, 6 channel of readers, 7 prefix of control channels. Ends a stream whose
-/// lease has ended, after which its writer knows the wrong fence. Answers whether it did.
+/// stream is remembered in ms, 6 channel of readers, 7 prefix of control channels, 8 how long one that
+/// may be claimed waits for that in ms, 9 how often one may be. Ends a stream whose lease has ended, after
+/// which its writer knows the wrong fence. Answers whether it did.
 const REAP: &str = r"
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not score or tonumber(score) > now then return 0 end
+local m = redis.call('HMGET', KEYS[1], 'state', 'last', 'node', 'job', 'fence', 'cancel')
+local claimable = m[4] and m[6] == '0' and tonumber(m[5]) <= tonumber(ARGV[9])
+if claimable and score + ARGV[8] > now then return 0 end
 redis.call('ZREM', KEYS[3], ARGV[1])
-local m = redis.call('HMGET', KEYS[1], 'state', 'last', 'node')
 if m[1] ~= 'live' then return 0 end
 local seq = string.format('%.0f', m[2] + 1)
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('XADD', KEYS[2], seq .. '-1', 'b', ARGV[2])
 redis.call('HSET', KEYS[1], 'last', seq, 'state', 'ended', 'terminal', ARGV[3])
+redis.call('HDEL', KEYS[1], 'job')
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 redis.call('PUBLISH', ARGV[6], '')
 redis.call('PUBLISH', ARGV[7] .. m[3], ARGV[1])
 return 1
+";
+
+/// 1 stream id, 2 fence. Ends the lease of a writer that leaves its stream to another node. Answers 1, or
+/// 0 if it is not the writer.
+const LEAVE: &str = r"
+local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'job')
+if m[1] ~= ARGV[2] or m[2] ~= 'live' or not m[3] then return 0 end
+redis.call('ZADD', KEYS[3], now, ARGV[1])
+return 1
+";
+
+/// 1 stream id, 2 node, 3 lease in ms, 4 how often a stream may be claimed, 5 prefix of control channels.
+/// Makes the node the writer of a stream whose lease has ended, if it has a job and nobody wants it
+/// stopped. Answers the new fence, the last sequence number and the job, or nothing.
+const CLAIM: &str = r"
+local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
+if not score or tonumber(score) > now then return false end
+local m = redis.call('HMGET', KEYS[1], 'state', 'last', 'node', 'job', 'fence', 'cancel')
+if m[1] ~= 'live' or not m[4] or m[6] ~= '0' or tonumber(m[5]) > tonumber(ARGV[4]) then return false end
+local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('HSET', KEYS[1], 'node', ARGV[2])
+redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
+redis.call('PUBLISH', ARGV[5] .. m[3], ARGV[1])
+return {fence, tonumber(m[2]), m[4]}
 ";
 
 /// The fields to read. Answers them, and whether there are entries.

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::mirror::Mirror;
-use super::{Inner, encoding};
+use super::mirror::{HandOver, Mirror};
+use super::{Inner, REQUEST_PATIENCE, encoding};
 use crate::redis::Ask;
 use crate::stream::{Batch, Entry};
 use crate::stream_log::{LogError, Presence};
 
 /// The fence of a stream's first writer, which `create` gives.
-const FENCE: u64 = 1;
+pub(super) const FIRST_FENCE: u64 = 1;
 
 /// How much is written at once when what was lost is written again, in bytes.
 const HEAL_BYTES: usize = 64 * 1024;
@@ -29,6 +29,8 @@ const LOOKS_AFTER_THE_END: [Duration; 2] = [Duration::from_secs(1), Duration::fr
 enum Stop {
     /// Somebody else has ended it: the rest is to be read.
     Ended,
+    /// It is left to another node.
+    HandedOver,
     /// It is gone, or Redis is.
     Lost(LogError),
 }
@@ -51,6 +53,10 @@ pub(super) async fn run(mirror: Arc<Mirror>) {
             mirror.fail_writer(LogError::Closed);
             mirror.outbox().is_tended = false;
             mirror.fetch(&log);
+        }
+        Err(Stop::HandedOver) => {
+            mirror.outbox().is_tended = false;
+            mirror.lose(LogError::Unavailable);
         }
         Err(Stop::Lost(error)) => {
             tracing::error!(stream.id = %mirror.id, %error, "A stream can no longer be logged");
@@ -99,7 +105,29 @@ async fn write(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
                 return guard(mirror, log, &mut ever).await;
             }
         }
+        if mirror.outbox().handing_over == HandOver::Asked {
+            hand_over(mirror, log).await?;
+        }
     }
+}
+
+/// Leaves the stream to another node, if it is still ours.
+async fn hand_over(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
+    let mut script = log.on_stream(&log.scripts.leave, mirror.id);
+    script.arg(mirror.outbox().fence);
+    let left: Result<u8, _> = log.ask(REQUEST_PATIENCE, Ask::Script(&script)).await;
+    let is_left = left == Ok(1);
+    let mut outbox = mirror.outbox();
+    outbox.handing_over = if is_left {
+        HandOver::Done
+    } else {
+        HandOver::Refused
+    };
+    outbox.waits.wake();
+    if is_left {
+        return Err(Stop::HandedOver);
+    }
+    Ok(())
 }
 
 /// Sees to it that what has ended stays whole, for a while.
@@ -109,7 +137,7 @@ async fn guard(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop>
         match renew(mirror, log, ever).await {
             Ok(()) => {}
             // It was told and is here; that it cannot be found later is all that is lost.
-            Err(Stop::Lost(_) | Stop::Ended) => return Ok(()),
+            Err(_) => return Ok(()),
         }
     }
     Ok(())
@@ -173,7 +201,7 @@ async fn append(
         .filter(|last| last.kind.is_terminal());
     let mut script = log.on_stream(&log.scripts.append, mirror.id);
     script
-        .arg(FENCE)
+        .arg(mirror.outbox().fence)
         .arg(first)
         .arg(first + batch.len() as u64 - 1)
         .arg(encoding::encode(batch))
@@ -203,7 +231,7 @@ async fn append(
 async fn renew(mirror: &Mirror, log: &Inner, ever: &mut u64) -> Result<(), Stop> {
     let mut script = log.on_stream(&log.scripts.renew, mirror.id);
     script
-        .arg(FENCE)
+        .arg(mirror.outbox().fence)
         .arg(millis(log.config.lease))
         .arg(millis(log.config.most_life));
     let (status, last, cancel, came, attended, left): (String, i64, u8, u64, u8, String) =

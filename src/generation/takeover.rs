@@ -1,0 +1,109 @@
+//! Goes on with generations whose nodes are gone.
+//!
+//! A stream is created with what another node needs: the prompt, whose it is, and under which plan.
+//! Whoever takes it over asks the generator for the rest of the answer, under the same ids, as if the
+//! writer had paused; readers see nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use super::producer::Producer;
+use super::{GenerationService, OnDisconnect};
+use crate::auth::Principal;
+use crate::generator::{Answered, MaxTokensField, Prompt};
+use crate::limit::RateLimiter;
+use crate::stream::{Batch, Kind, Owner};
+use crate::stream_log::Orphan;
+
+/// What is kept with a stream, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Job {
+    issuer: String,
+    subject: String,
+    plan: Option<String>,
+    request_id: String,
+    on_disconnect: OnDisconnect,
+    prompt: Prompt,
+    max_tokens_field: MaxTokensField,
+}
+
+/// What another node must know to go on with this generation.
+pub(super) fn job(
+    principal: &Principal,
+    prompt: &Prompt,
+    on_disconnect: OnDisconnect,
+    request_id: &str,
+) -> String {
+    let owner = principal.owner();
+    let job = Job {
+        issuer: owner.issuer.to_string(),
+        subject: owner.subject.to_string(),
+        plan: principal.plan.clone(),
+        request_id: request_id.to_owned(),
+        on_disconnect,
+        prompt: prompt.clone(),
+        max_tokens_field: prompt.max_tokens_field,
+    };
+    // Plain structs with string keys: this cannot fail.
+    serde_json::to_string(&job).unwrap_or_default()
+}
+
+impl GenerationService {
+    /// Takes over what other nodes have left, if that is configured, until it is dropped. It must be
+    /// polled within a local task set.
+    pub async fn take_over(&self, limiter: &dyn RateLimiter) {
+        if !self.config.takes_over {
+            return;
+        }
+        loop {
+            let orphan = self.log.orphan().await;
+            let id = orphan.id;
+            // A writer that is dropped ends its stream, so that nobody waits.
+            if let Err(reason) = self.go_on(orphan, limiter).await {
+                tracing::warn!(stream.id = %id, reason, "A stream whose producer is gone cannot be gone on with");
+            }
+        }
+    }
+
+    async fn go_on(&self, orphan: Orphan, limiter: &dyn RateLimiter) -> Result<(), &'static str> {
+        let job: Job = serde_json::from_str(&orphan.job).map_err(|_| "it is of another version")?;
+        let mut prompt = job.prompt;
+        prompt.max_tokens_field = job.max_tokens_field;
+        prompt.answered = answered(&orphan.entries)?;
+        let generator = self.models.generator(&prompt);
+        let generator = generator.map_err(|_| "there is no such model here")?;
+        if prompt.answered.is_some() && !generator.continues() {
+            return Err("its generator cannot go on with an answer that has begun");
+        }
+        let owner = Owner {
+            issuer: job.issuer.into(),
+            subject: job.subject.into(),
+        };
+        let principal = Principal::admitted_before(owner, job.plan);
+        let permit = limiter.admit(&principal, prompt.max_tokens).await;
+        let permit = permit.map_err(|_| "its owner's limits are met")?;
+        let job = self.job(
+            orphan.id,
+            &principal,
+            &prompt,
+            job.on_disconnect,
+            job.request_id,
+        );
+        let producer = Producer::new(job, prompt, &*generator, orphan.writer, permit);
+        self.producers.spawn_local(producer.run());
+        Ok(())
+    }
+}
+
+/// The answer so far, if there is any.
+fn answered(entries: &Batch) -> Result<Option<Answered>, &'static str> {
+    let mut text = String::new();
+    let mut tokens = 0;
+    for entry in entries.entries().skip(1) {
+        if entry.kind != Kind::Text {
+            return Err("its answer is more than text");
+        }
+        text.push_str(entry.payload);
+        tokens += 1;
+    }
+    Ok((tokens > 0).then_some(Answered { text, tokens }))
+}

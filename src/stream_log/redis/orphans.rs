@@ -1,0 +1,72 @@
+//! Goes on with streams whose writers are gone: whoever claims one has its fence, and is its writer.
+
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use super::keys::PARTITIONS;
+use super::reaper::{self, MOST_CLAIMS};
+use super::writing::millis;
+use super::{Inner, REQUEST_PATIENCE};
+use crate::redis::Ask;
+use crate::stream::{Batch, StreamId};
+use crate::stream_log::{LogError, Orphan};
+
+impl Inner {
+    pub(super) async fn orphan(self: &Arc<Self>) -> Orphan {
+        loop {
+            // Nodes do not all look at the same place first.
+            let start = rand::random_range(0..PARTITIONS);
+            for step in 0..PARTITIONS {
+                match self.orphan_of((start + step) % PARTITIONS).await {
+                    Ok(Some(orphan)) => return orphan,
+                    Ok(None) => {}
+                    Err(_) => break,
+                }
+            }
+            sleep((self.config.lease / 10).mul_f64(rand::random_range(0.5..1.5))).await;
+        }
+    }
+
+    async fn orphan_of(self: &Arc<Self>, partition: u8) -> Result<Option<Orphan>, LogError> {
+        for id in reaper::due(self, partition).await? {
+            // A writer of this node that was away for too long renews its own lease, or is fenced.
+            if self.mirror(id).is_some_and(|mirror| mirror.is_written()) {
+                continue;
+            }
+            if let Some(orphan) = self.claim(id).await? {
+                return Ok(Some(orphan));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn claim(self: &Arc<Self>, id: StreamId) -> Result<Option<Orphan>, LogError> {
+        let mut script = self.on_stream(&self.scripts.claim, id);
+        script
+            .arg(&self.node)
+            .arg(millis(self.config.lease))
+            .arg(MOST_CLAIMS)
+            .arg(self.keys.control(""));
+        let claimed: Option<(u64, u64, String)> =
+            self.ask(REQUEST_PATIENCE, Ask::Script(&script)).await?;
+        let Some((fence, last, job)) = claimed else {
+            return Ok(None);
+        };
+        let mirror = self.mirror_or_new(id);
+        let writer = mirror.succeed(self, fence, last).await?;
+        let mut entries = Batch::default();
+        mirror
+            .open
+            .state()
+            .entries
+            .copy(0, &mut entries, usize::MAX);
+        tracing::warn!(stream.id = %id, stream.last = last, "Goes on with a stream whose producer is gone");
+        Ok(Some(Orphan {
+            id,
+            job,
+            entries,
+            writer,
+        }))
+    }
+}

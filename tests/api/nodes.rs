@@ -1,0 +1,68 @@
+//! Nodes on one Redis, which each test starts for itself.
+
+use crate::client::Request;
+use crate::process::{Program, tailrace};
+use crate::redis_server::RedisServer;
+use crate::server::{BASE, Server, wait_for};
+
+/// A Redis, and the nodes' settings for it.
+pub struct Redis {
+    pub server: RedisServer,
+}
+
+impl Redis {
+    pub fn start() -> Self {
+        let server = RedisServer::start();
+        let secret = "a secret of at least thirty-two bytes, for tickets";
+        std::fs::write(server.directory.path().join("ticket.secret"), secret).unwrap();
+        Self { server }
+    }
+
+    pub fn settings(&self) -> String {
+        let secret = self.server.directory.path().join("ticket.secret");
+        format!(
+            "store = \"redis\"\nredis.url = \"{}\"\nauth.ticket_secret_file = \"{}\"\n",
+            self.server.url(),
+            secret.display()
+        )
+    }
+
+    /// A node in this process.
+    pub fn node(&self) -> Server {
+        self.node_with("")
+    }
+
+    pub fn node_with(&self, more: &str) -> Server {
+        let server = Server::with(&format!("{}{more}", self.settings()));
+        wait_for(|| (ready(&server) == 200).then_some(()));
+        server
+    }
+
+    /// A node in a process of its own, which can be killed.
+    pub fn process(&self) -> Program {
+        self.process_with("")
+    }
+
+    pub fn process_with(&self, more: &str) -> Program {
+        let config = self.server.directory.path().join("tailrace.toml");
+        std::fs::write(&config, format!("{BASE}{}{more}", self.settings())).unwrap();
+        let mut command = tailrace(self.server.directory.path());
+        command
+            .env("TAILRACE_CONFIG", &config)
+            .env("TAILRACE_LOG__LEVEL", "info");
+        let program = Program::start(command);
+        wait_for(|| {
+            let ready = Request::new(program.address, "GET", "/readyz").send();
+            (ready.status == 200).then_some(())
+        });
+        program
+    }
+}
+
+pub fn ready(server: &Server) -> u16 {
+    server.request("GET", "/readyz").send().status
+}
+
+pub fn live(server: &Server) -> u16 {
+    server.request("GET", "/livez").send().status
+}
