@@ -38,6 +38,8 @@ pub struct Stream {
     pub expected: Vec<Piece>,
     /// Whether the generator fails after that.
     pub fails: bool,
+    /// Whether another node goes on with it if its own is lost.
+    pub continues: bool,
     /// The nodes that may have produced it.
     pub nodes: Vec<usize>,
     pub created: Millis,
@@ -159,7 +161,10 @@ pub fn due(stream: &Stream, faults: &[Fault]) -> Millis {
         if fault.from > due || fault.to < stream.created {
             continue;
         }
-        if loses(fault, stream) {
+        if stream.continues && fault.node.is_some() {
+            // By then it is known where it goes on, and at the worst all of it is still to come.
+            due = due.max(fault.from + LOST_WITHIN + stream.takes);
+        } else if loses(fault, stream) {
             due = due.max(fault.from + LOST_WITHIN);
         } else if fault.kind.is_of_redis() {
             due = due.max(fault.to + HEALED_WITHIN);
@@ -169,7 +174,9 @@ pub fn due(stream: &Stream, faults: &[Fault]) -> Millis {
 }
 
 fn loses(fault: &Fault, stream: &Stream) -> bool {
-    fault.kind.loses_producers() && fault.node.is_some_and(|node| stream.nodes.contains(&node))
+    !stream.continues
+        && fault.kind.loses_producers()
+        && fault.node.is_some_and(|node| stream.nodes.contains(&node))
 }
 
 /// All that is wrong with a stream.

@@ -38,28 +38,34 @@ use tokio::task::LocalSet;
 
 use crate::checker::Kind;
 use crate::faults::Cluster;
-use crate::nodes::Node;
 use crate::redis::Pair;
 use crate::workload::Load;
 use crate::world::World;
 
-const NODES: usize = 3;
-
-/// What the test command runs, and for how long readers wait for an end when the faults are over.
+/// What the test command runs.
 const LOAD: Load = Load {
     every: Duration::from_millis(250),
     takes: (1_500, 6_500),
     readers: 3,
+    continues: false,
 };
 const CHAOS: Load = Load {
     every: Duration::from_millis(200),
     takes: (2_000, 20_000),
-    readers: 3,
+    ..LOAD
 };
-const LAST_ENDS: Duration = Duration::from_secs(60);
 
 /// How many rounds of faults there are in chaos.
 const ROUNDS: usize = 5;
+
+/// For how long readers wait for an end when the faults are over.
+const LAST_ENDS: Duration = Duration::from_secs(60);
+
+/// Nodes that see their streams to their ends, however long that takes.
+const DRAINS: &str = "drain_timeout = \"60s\"\n";
+
+/// Nodes that leave their streams to others.
+const HANDS_OVER: &str = "drain_timeout = \"1s\"\ngeneration.takeover = \"continue\"\n";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -85,21 +91,8 @@ fn main() {
 
 async fn run(seed: u64, chaos: bool) -> usize {
     let directory = tempfile::tempdir().unwrap();
-    let redis = Pair::start().await;
-    let mut nodes = Vec::new();
-    for number in 0..NODES {
-        nodes.push(Node::start(directory.path(), number, redis.proxy.port).await);
-    }
-    let mut cluster = Cluster {
-        nodes,
-        redis,
-        lost_bytes: 0,
-    };
-    let mut violations = 0;
     let load = if chaos { CHAOS } else { LOAD };
-    let addresses: Vec<_> = cluster.nodes.iter().map(|node| node.address).collect();
-    let world = Rc::new(World::new(seed, addresses.clone()));
-    let mut chance = world.chance(0, 0);
+    let mut chance = World::new(seed, Vec::new()).chance(0, 0);
     let kinds: Vec<Kind> = if chaos {
         (0..ROUNDS)
             .flat_map(|_| faults::round(&mut chance))
@@ -107,29 +100,42 @@ async fn run(seed: u64, chaos: bool) -> usize {
     } else {
         faults::ONCE.to_vec()
     };
-    let suffer = cluster.suffer(&world, &kinds, &mut chance);
-    let mut streams = Box::pin(phase(&world, "faults", load, 0, suffer)).await;
-    workload::audit(&world, &mut streams).await;
-    let lost_bytes = cluster.lost_bytes;
-    violations += report::report("Faults", &world, &streams, lost_bytes);
+    let mut cluster = Cluster::start(directory.path(), Pair::start().await, DRAINS).await;
+    let mut violations = 0;
 
-    let world = Rc::new(World::new(seed, addresses));
+    let world = Rc::new(World::new(seed, cluster.addresses()));
+    let suffer = cluster.suffer(&world, &kinds, &mut chance);
+    let streams = Box::pin(phase(&world, "Faults", load, 0, suffer)).await;
+    violations += report::report("Faults", &world, &streams, cluster.lost_bytes);
+
+    let world = Rc::new(World::new(seed, cluster.addresses()));
     let deploy = cluster.deploy(&world);
-    let mut streams = Box::pin(phase(&world, "deploy", load, 1_000_000, deploy)).await;
-    workload::audit(&world, &mut streams).await;
-    violations += report::report("Rolling deploy under load", &world, &streams, 0);
-    let turned_away = world.counts.turned_away.get();
-    assert!(
-        turned_away == 0,
-        "{turned_away} times no node took a new stream"
-    );
+    let streams = Box::pin(phase(&world, "Deploy", load, 1_000_000, deploy)).await;
+    violations += report::report("A rolling deploy", &world, &streams, 0);
+
+    if chaos {
+        let Cluster { redis, .. } = cluster;
+        let mut cluster = Cluster::start(directory.path(), redis, HANDS_OVER).await;
+        let world = Rc::new(World::new(seed, cluster.addresses()));
+        let suffer = async {
+            cluster.suffer(&world, &faults::OF_NODES, &mut chance).await;
+            cluster.deploy(&world).await;
+        };
+        let load = Load {
+            continues: true,
+            ..load
+        };
+        let streams = Box::pin(phase(&world, "Takeover", load, 2_000_000, suffer)).await;
+        let title = "Nodes that go on with each other's streams";
+        violations += report::report(title, &world, &streams, 0);
+    }
     if violations > 0 {
         println!("The nodes' logs are in {}", directory.keep().display());
     }
     violations
 }
 
-/// Runs the workload while something happens, and to its end.
+/// Runs the workload while something happens, and to its end; then reads it all once more.
 async fn phase(
     world: &Rc<World>,
     name: &str,
@@ -147,7 +153,10 @@ async fn phase(
         world.gives_up.set(Some(Instant::now() + LAST_ENDS));
     };
     tokio::select! {
-        (streams, ()) = async { tokio::join!(workload, until_over) } => streams,
+        (mut streams, ()) = async { tokio::join!(workload, until_over) } => {
+            workload::audit(world, &mut streams).await;
+            streams
+        }
         () = report::progress(world, name) => unreachable!("it goes on for ever"),
     }
 }

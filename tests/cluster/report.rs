@@ -50,56 +50,16 @@ pub fn report(phase: &str, world: &World, streams: &[Stream], lost_bytes: u64) -
             found.into_iter().map(move |violation| (stream, violation))
         })
         .collect();
-    let counts = &world.counts;
+    // While nodes are only replaced, there is always one that takes a new stream.
+    let is_deploy = faults.iter().all(|fault| fault.kind == Kind::Drain);
+    let turned_away = world.counts.turned_away.get();
+    let refused = if is_deploy { turned_away } else { 0 };
+    let count = violations.len() + usize::try_from(refused).unwrap();
     let mut told = format!("\n{phase}\n");
-    let mut row = |name: &str, value: String| _ = writeln!(told, "  {name:<34} {value}");
-    row(
-        "streams",
-        format!(
-            "{} (at most {} at once)",
-            streams.len(),
-            counts.most_live.get()
-        ),
-    );
-    let tokens: usize = streams.iter().map(|stream| stream.expected.len()).sum();
-    row("tokens generated, at most", tokens.to_string());
-    row("readers", counts.readers.get().to_string());
-    row(
-        "events delivered and compared",
-        counts.events.get().to_string(),
-    );
-    row("connections", counts.connections.get().to_string());
-    row("cuts by the reader", counts.cuts.get().to_string());
-    row(
-        "broken by the server's side",
-        counts.broken.get().to_string(),
-    );
-    row("left for silence", counts.silent.get().to_string());
-    row("hops to another node", counts.hops.get().to_string());
-    row(
-        "requests repeated with their key",
-        counts.repeated_posts.get().to_string(),
-    );
-    row(
-        "tries to touch others' streams",
-        counts.intrusions.get().to_string(),
-    );
-    row(
-        "found no node for a new stream",
-        counts.turned_away.get().to_string(),
-    );
-    row(
-        "faults",
-        listed(faults.iter().map(|fault| format!("{:?}", fault.kind))),
-    );
-    if faults.iter().any(|fault| fault.kind == Kind::Failover) {
-        row("bytes of writes lost by failovers", lost_bytes.to_string());
+    for (name, value) in table(world, streams, &faults, lost_bytes) {
+        let _ = writeln!(told, "  {name:<34} {value}");
     }
-    row("streams by their end", listed(streams.iter().map(end)));
-    let (late, lost) = worst(streams, &faults);
-    row("worst end after its generation", format!("{late} ms"));
-    row("worst end after a node was lost", format!("{lost} ms"));
-    row("violations", violations.len().to_string());
+    let _ = writeln!(told, "  {:<34} {count}", "violations");
     for (stream, violation) in violations.iter().take(TOLD) {
         tell(&mut told, stream, violation);
     }
@@ -117,7 +77,49 @@ pub fn report(phase: &str, world: &World, streams: &[Stream], lost_bytes: u64) -
         }
     }
     println!("{told}");
-    violations.len()
+    count
+}
+
+fn table(
+    world: &World,
+    streams: &[Stream],
+    faults: &[Fault],
+    lost_bytes: u64,
+) -> Vec<(&'static str, String)> {
+    let counts = &world.counts;
+    let (late, lost) = worst(streams, faults);
+    let most = counts.most_live.get();
+    let tokens: usize = streams.iter().map(|stream| stream.expected.len()).sum();
+    let kinds = faults.iter().map(|fault| format!("{:?}", fault.kind));
+    let number = |cell: &std::cell::Cell<u64>| cell.get().to_string();
+    vec![
+        (
+            "streams",
+            format!("{} (at most {most} at once)", streams.len()),
+        ),
+        ("tokens asked for", tokens.to_string()),
+        ("readers", number(&counts.readers)),
+        ("events delivered and compared", number(&counts.events)),
+        ("connections", number(&counts.connections)),
+        ("cuts by the reader", number(&counts.cuts)),
+        ("broken by the server's side", number(&counts.broken)),
+        ("left for silence", number(&counts.silent)),
+        ("hops to another node", number(&counts.hops)),
+        (
+            "requests repeated with their key",
+            number(&counts.repeated_posts),
+        ),
+        ("tries to touch others' streams", number(&counts.intrusions)),
+        (
+            "found no node for a new stream",
+            number(&counts.turned_away),
+        ),
+        ("faults", listed(kinds)),
+        ("bytes of writes lost by failovers", lost_bytes.to_string()),
+        ("streams by their end", listed(streams.iter().map(end))),
+        ("worst end after its generation", format!("{late} ms")),
+        ("worst end after a node was lost", format!("{lost} ms")),
+    ]
 }
 
 fn end(stream: &Stream) -> String {

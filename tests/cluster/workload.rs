@@ -31,6 +31,8 @@ pub struct Load {
     pub takes: (u64, u64),
     /// The most readers of a stream beside the one that asked for it.
     pub readers: usize,
+    /// Whether another node goes on with the streams of a lost one.
+    pub continues: bool,
 }
 
 /// What a stream is asked to be.
@@ -63,7 +65,8 @@ async fn plan(number: usize, load: Load, chance: &mut StdRng) -> Plan {
     if chance.random_bool(0.2) {
         set("text", "awkward".to_owned());
     }
-    if chance.random_bool(0.2) {
+    // Nobody can go on with reasoning that has begun.
+    if chance.random_bool(0.2) && !load.continues {
         set("reasoning", (tokens / 4).to_string());
     }
     let fails = chance.random_bool(0.05);
@@ -217,6 +220,7 @@ impl Conversation {
             subject: self.plan.subject,
             id: self.progress.id.get().cloned().unwrap_or_default(),
             expected: self.plan.expected.clone(),
+            continues: load.continues,
             fails: self.plan.fails,
             nodes: self.progress.nodes.borrow().iter().copied().collect(),
             created: self.created.get(),
