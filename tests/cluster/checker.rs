@@ -13,6 +13,8 @@ pub type Millis = u64;
 
 /// A stream has its end so soon after what its generation takes.
 pub const SLACK: Millis = 5_000;
+/// How long a node that says nothing is believed to live.
+pub const LEASE: Millis = 10_000;
 /// A stream whose node was lost has its end so soon after.
 pub const LOST_WITHIN: Millis = 15_000;
 /// A stream has its end so soon after Redis is back to what it was.
@@ -173,6 +175,30 @@ pub fn due(stream: &Stream, faults: &[Fault]) -> Millis {
     due
 }
 
+/// How long after its node was killed a stream's first reader saw the end, if Redis had been well for a
+/// lease before and went on so: that is what `LOST_WITHIN` promises, and no more waiting of readers.
+pub fn lost_after(stream: &Stream, faults: &[Fault]) -> Option<Millis> {
+    let ends = stream.readers.iter().filter(|reader| !reader.is_audit);
+    let ends = ends.filter_map(|reader| {
+        let end = reader.seen.iter().find(|seen| seen.is_terminal())?;
+        let came = reader.steps.first().map_or(0, |(at, _)| *at);
+        Some((end.at, came, end.outcome() == "producer_lost"))
+    });
+    let (at, came, lost) = ends.min()?;
+    let mut kills = faults
+        .iter()
+        .filter(|fault| loses(fault, stream) && fault.from <= at);
+    let kill = kills
+        .next_back()
+        .filter(|fault| lost && fault.kind == Kind::Kill)?;
+    let is_calm = !faults.iter().any(|fault| {
+        fault.kind.is_of_redis()
+            && fault.from <= kill.from + LOST_WITHIN
+            && fault.to + LEASE >= kill.from
+    });
+    is_calm.then(|| at.saturating_sub(kill.from.max(came)))
+}
+
 fn loses(fault: &Fault, stream: &Stream) -> bool {
     !stream.continues
         && fault.kind.loses_producers()
@@ -214,6 +240,13 @@ pub fn check(stream: &Stream, faults: &[Fault]) -> Vec<Violation> {
             }
         }
         check_end(stream, reader, faults, &mut report);
+    }
+    if let Some(after) = lost_after(stream, faults).filter(|after| *after > LOST_WITHIN) {
+        violations.push(Violation {
+            rule: Rule::Late,
+            reader: None,
+            what: format!("its end was seen {after} ms after its node was killed"),
+        });
     }
     violations
 }

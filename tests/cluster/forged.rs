@@ -70,7 +70,7 @@ fn kill(node: usize, from: u64) -> Fault {
 
 type Forgery = (Option<Rule>, &'static str, fn(&mut Stream, &mut Vec<Fault>));
 
-const FORGERIES: [Forgery; 20] = [
+const FORGERIES: [Forgery; 21] = [
     (None, "nothing", |_, _| {}),
     (Some(Rule::Repeated), "an event twice", |stream, _| {
         let twice = stream.readers[0].seen[2].clone();
@@ -181,6 +181,17 @@ const FORGERIES: [Forgery; 20] = [
         |stream, faults| {
             end_as_lost(stream);
             stream.readers[0].seen.last_mut().unwrap().at = 40_000;
+            faults.push(kill(1, 1_100));
+        },
+    ),
+    (
+        Some(Rule::Late),
+        "a lost producer, told to all a little too late",
+        |stream, faults| {
+            end_as_lost(stream);
+            for reader in &mut stream.readers {
+                reader.seen.last_mut().unwrap().at = 16_200;
+            }
             faults.push(kill(1, 1_100));
         },
     ),

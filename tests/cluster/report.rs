@@ -87,7 +87,12 @@ fn table(
     lost_bytes: u64,
 ) -> Vec<(&'static str, String)> {
     let counts = &world.counts;
-    let (late, lost) = worst(streams, faults);
+    let killed = streams
+        .iter()
+        .filter_map(|stream| checker::lost_after(stream, faults));
+    let killed = killed
+        .max()
+        .map_or_else(|| "none".to_owned(), |after| format!("{after} ms"));
     let most = counts.most_live.get();
     let tokens: usize = streams.iter().map(|stream| stream.expected.len()).sum();
     let kinds = faults.iter().map(|fault| format!("{:?}", fault.kind));
@@ -117,8 +122,11 @@ fn table(
         ("faults", listed(kinds)),
         ("bytes of writes lost by failovers", lost_bytes.to_string()),
         ("streams by their end", listed(streams.iter().map(end))),
-        ("worst end after its generation", format!("{late} ms")),
-        ("worst end after a node was lost", format!("{lost} ms")),
+        (
+            "worst end after its generation",
+            format!("{} ms", latest(streams)),
+        ),
+        ("worst end after a kill in calm", killed),
     ]
 }
 
@@ -138,34 +146,18 @@ fn listed(names: impl Iterator<Item = String>) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// How late an end was seen at most, in ms: by any reader after the generation was over, and by the first
-/// reader after its node was lost.
-fn worst(streams: &[Stream], faults: &[Fault]) -> (u64, u64) {
-    let (mut late, mut lost) = (0, 0);
-    for stream in streams {
+/// How late after its generation was over an end was seen by any reader, in ms, unless a node was lost.
+fn latest(streams: &[Stream]) -> u64 {
+    let late = streams.iter().flat_map(|stream| {
         let readers = stream.readers.iter().filter(|reader| !reader.is_audit);
-        let ends = readers.filter_map(|reader| {
+        readers.filter_map(|reader| {
             let came = reader.steps.first().map_or(0, |(at, _)| *at);
             let end = reader.seen.iter().find(|seen| seen.is_terminal())?;
-            Some((came, end))
-        });
-        let ends: Vec<(u64, &Seen)> = ends.collect();
-        if ends.iter().any(|(_, end)| end.outcome() == "producer_lost") {
-            let first = ends.iter().map(|(_, end)| end.at).min().unwrap_or_default();
-            let is_its = |fault: &&Fault| {
-                fault.from <= first && fault.node.is_some_and(|node| stream.nodes.contains(&node))
-            };
-            let from = faults.iter().filter(is_its).map(|fault| fault.from).max();
-            lost = lost.max(first - from.unwrap_or(first));
-        } else {
-            let over = stream.created + stream.takes;
-            let after = ends
-                .iter()
-                .map(|(came, end)| end.at.saturating_sub(over.max(*came)));
-            late = late.max(after.max().unwrap_or_default());
-        }
-    }
-    (late, lost)
+            let over = (stream.created + stream.takes).max(came);
+            (end.outcome() != "producer_lost").then(|| end.at.saturating_sub(over))
+        })
+    });
+    late.max().unwrap_or_default()
 }
 
 /// All there is to know of one violation.
