@@ -1,72 +1,56 @@
-//! The Redis that the nodes share: a few connections, multiplexed, made again when they break; and
-//! the thread that they live on. What is kept there is for those to say who keep it.
+//! The Redis that the nodes share: one server, the master that sentinels name, or a cluster; and the
+//! thread that its connections live on. What is kept there is for those to say who keep it.
 //!
 //! The server's workers have runtimes of one thread each, which stop one after the other; so what
 //! talks to Redis has one of its own.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+mod address;
+mod cluster;
+mod config;
+mod fault;
+mod greeting;
+mod health;
+mod node;
+mod script;
+mod sentinel;
+mod tls;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation,
-    ServerErrorKind,
-};
-use tokio::time::{Instant, sleep};
+use redis::aio::PubSub;
+use redis::{Arg, Cmd, FromRedisValue, Value};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How many connections commands are spread over.
-const CONNECTIONS: usize = 2;
+use self::cluster::{Cluster, slot};
+use self::fault::{Fault, Kind};
+use self::greeting::Expected;
+use self::node::{Node, Where};
+use self::sentinel::Sentinels;
+
+pub use self::address::Address;
+pub use self::config::{Login, Place, RedisConfig, RedisSetupError, SentinelConfig};
+pub(crate) use self::script::{Script, ScriptInvocation};
+pub use self::tls::TlsConfig;
+
+/// Where Redis listens unless it was told otherwise, and its sentinels.
+pub(crate) const PORT: u16 = 6379;
+pub(crate) const SENTINEL_PORT: u16 = 26379;
 
 /// How long a connection may take to be made, and an answer to come.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The first pause before another try, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Where Redis is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisConfig {
-    /// `redis://` or `rediss://`, with user, password and database.
-    pub url: String,
-}
+/// How long a Redis without memory is asked again: what is full stays so for longer than a lease.
+const FULL_PATIENCE: Duration = Duration::from_secs(3);
 
-impl RedisConfig {
-    /// Where it is, without user and password.
-    #[must_use]
-    pub fn address(&self) -> String {
-        let (scheme, rest) = self.url.split_once("://").unwrap_or_default();
-        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
-        let end = address.find(['?', '#']).unwrap_or(address.len());
-        format!("{scheme}://{}", &address[..end])
-    }
-
-    /// Checks what [`Redis::new`] would refuse.
-    ///
-    /// # Errors
-    /// It would.
-    pub fn check(&self) -> Result<(), RedisSetupError> {
-        self.client().map(|_| ())
-    }
-
-    fn client(&self) -> Result<Client, RedisSetupError> {
-        Client::open(self.url.as_str()).map_err(|_| RedisSetupError::Url)
-    }
-}
-
-/// A Redis that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RedisSetupError {
-    /// The URL is not one of Redis. Its text is not repeated: it may hold the password.
-    #[error("expected a URL such as redis://user:password@host:6379/0, or rediss:// for TLS")]
-    Url,
-    /// The operating system gave no thread.
-    #[error("cannot start the thread that talks to Redis: {0}")]
-    Thread(#[from] std::io::Error),
-}
+/// How often one question may be sent on at once.
+const REDIRECTIONS: usize = 5;
 
 /// Why Redis did not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -81,20 +65,37 @@ pub enum Refusal {
 
 /// What Redis can be asked.
 pub(crate) enum Ask<'a> {
-    /// One command.
+    /// One command, whose first argument is its key.
     Command(&'a Cmd),
     /// A script, which is loaded when Redis does not know it.
     Script(&'a ScriptInvocation<'a>),
 }
 
+impl Ask<'_> {
+    /// The slot of what it is about.
+    fn slot(&self) -> u16 {
+        let key = match self {
+            Self::Script(script) => script.first_key(),
+            Self::Command(command) => command.args_iter().nth(1).and_then(|argument| {
+                if let Arg::Simple(key) = argument {
+                    Some(key)
+                } else {
+                    None
+                }
+            }),
+        };
+        slot(key.unwrap_or_default())
+    }
+}
+
+enum Servers {
+    One(Arc<Node>),
+    Many(Arc<Cluster>),
+}
+
 /// The connections, and their thread. Connects when it must, and again.
 pub struct Redis {
-    client: Client,
-    slots: [tokio::sync::Mutex<Option<(u64, MultiplexedConnection)>>; CONNECTIONS],
-    next: AtomicUsize,
-    connected: AtomicU64,
-    /// Since when Redis has answered without a failure in between.
-    up_since: Mutex<Option<Instant>>,
+    servers: Servers,
     runtime: tokio::runtime::Handle,
     /// Ends the thread.
     _stop: DropGuard,
@@ -104,24 +105,35 @@ impl Redis {
     /// A Redis that need not be there yet.
     ///
     /// # Errors
-    /// The URL is none, or there can be no thread.
+    /// It is configured wrongly, or there can be no thread.
     pub fn new(config: &RedisConfig) -> Result<Arc<Self>, RedisSetupError> {
-        let client = config.client()?;
+        config.check()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();
+        let one = |at, name| Arc::new(Node::new(at, name, Expected::Master, &handle));
+        let servers = match config.place.clone() {
+            Place::Url(url) => {
+                let client = config.client_of(&url).map_err(|_| RedisSetupError::Url)?;
+                Servers::One(one(Where::At(client), config.address()))
+            }
+            Place::Sentinel(sentinel) => {
+                let sentinels = Sentinels::new(config.clone(), sentinel);
+                Servers::One(one(Where::Master(sentinels), config.address()))
+            }
+            Place::Cluster(seeds) => {
+                let cluster = Cluster::new(config.clone(), seeds, &handle);
+                Servers::Many(Arc::new(cluster.map_err(|_| RedisSetupError::Url)?))
+            }
+        };
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         std::thread::Builder::new()
             .name("redis".to_owned())
             .spawn(move || runtime.block_on(stopped.cancelled()))?;
         Ok(Arc::new(Self {
-            client,
-            slots: Default::default(),
-            next: AtomicUsize::new(0),
-            connected: AtomicU64::new(0),
-            up_since: Mutex::default(),
+            servers,
             runtime: handle,
             _stop: stop.drop_guard(),
         }))
@@ -133,76 +145,78 @@ impl Redis {
     }
 
     /// A connection of its own for listening.
-    pub(crate) async fn listen(&self) -> Result<PubSub, RedisError> {
-        self.client.get_async_pubsub().await
+    pub(crate) async fn listen(&self) -> Result<PubSub, ()> {
+        let listening = match &self.servers {
+            Servers::One(node) => node.listen().await,
+            Servers::Many(cluster) => cluster.listen().await,
+        };
+        // Those who ask for something say it.
+        listening.map_err(|fault| tracing::debug!(redis.error = fault.text, "Cannot listen"))
     }
 
-    /// For how long Redis has answered; nothing if it does not.
+    /// For how long Redis has answered, in a cluster some of it; nothing if it does not.
     #[must_use]
     pub fn up_for(&self) -> Option<Duration> {
-        let since = self.up_since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map(|since| since.elapsed())
-    }
-
-    /// Notes whether Redis answered.
-    fn note(&self, answers: bool) {
-        let mut since = self.up_since.lock().unwrap_or_else(PoisonError::into_inner);
-        match (since.is_some(), answers) {
-            (true, false) => {
-                *since = None;
-                tracing::error!("Redis is away");
-            }
-            (false, true) => {
-                *since = Some(Instant::now());
-                tracing::info!("Redis answers");
-            }
-            _ => {}
+        match &self.servers {
+            Servers::One(node) => node.up_for(),
+            Servers::Many(cluster) => cluster.longest_up(),
         }
     }
 
-    async fn connection(&self, slot: usize) -> Result<(u64, MultiplexedConnection), RedisError> {
-        let mut held = self.slots[slot].lock().await;
-        if let Some(connection) = &*held {
-            return Ok(connection.clone());
+    /// For how long the server that has this key has answered; nothing if it does not.
+    pub(crate) fn up_for_key(&self, key: &str) -> Option<Duration> {
+        match &self.servers {
+            Servers::One(node) => node.up_for(),
+            Servers::Many(cluster) => cluster.up_for(slot(key.as_bytes())),
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let client = self.client.clone();
-        // What drives the connection must be a task of our runtime, whoever asks for it.
-        let made = self.runtime.spawn(async move {
-            let connection = client.get_multiplexed_async_connection_with_config(&config);
-            connection.await
-        });
-        let made = made.await.map_err(|_| {
-            RedisError::from(std::io::Error::other("the thread of Redis has ended"))
-        })??;
-        let made = (self.connected.fetch_add(1, Ordering::Relaxed), made);
-        *held = Some(made.clone());
-        Ok(made)
     }
 
-    /// Asks once.
-    async fn ask_once<T: FromRedisValue>(&self, ask: &Ask<'_>) -> Result<T, RedisError> {
-        let slot = self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
-        let asked = async {
-            let (number, mut connection) = self.connection(slot).await?;
-            let answer = match ask {
-                Ask::Command(command) => command.query_async(&mut connection).await,
-                // This loads the script when Redis does not know it.
-                Ask::Script(script) => script.invoke_async(&mut connection).await,
-            };
-            if answer.as_ref().err().is_some_and(is_of_the_connection) {
-                let mut held = self.slots[slot].lock().await;
-                if held.as_ref().is_some_and(|(held, _)| *held == number) {
-                    *held = None;
-                }
+    /// Asks once, wherever that leads.
+    async fn ask_once(&self, ask: &Ask<'_>) -> Result<Value, Fault> {
+        let by_hash;
+        let mut in_full = None;
+        let first = match ask {
+            Ask::Command(command) => *command,
+            Ask::Script(script) => {
+                by_hash = script.by_hash();
+                &by_hash
             }
-            answer
         };
-        let answer = asked.await;
-        self.note(!answer.as_ref().err().is_some_and(may_pass));
-        answer
+        let mut node = self.owner(ask).await?;
+        let mut asking = false;
+        for _ in 0..REDIRECTIONS {
+            let command = in_full.as_ref().unwrap_or(first);
+            let fault = match node.ask(command, asking).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            match (&self.servers, &fault.kind, ask) {
+                (_, Kind::NoScript, Ask::Script(script)) if in_full.is_none() => {
+                    in_full = Some(script.in_full());
+                }
+                (Servers::Many(cluster), Kind::Moved(to) | Kind::Ask(to), _) => {
+                    let to = to.clone().or_at(&node.host().unwrap_or_default());
+                    asking = matches!(fault.kind, Kind::Ask(_));
+                    if !asking {
+                        cluster.moved(ask.slot(), &to)?;
+                    }
+                    node = cluster.at(&to)?;
+                }
+                (Servers::Many(cluster), ..) if fault.may_have_moved() => {
+                    cluster.ask_soon();
+                    return Err(fault);
+                }
+                _ => return Err(fault),
+            }
+        }
+        Err(Fault::new(Kind::Starting, "sent on and on"))
+    }
+
+    async fn owner(&self, ask: &Ask<'_>) -> Result<Arc<Node>, Fault> {
+        match &self.servers {
+            Servers::One(node) => Ok(Arc::clone(node)),
+            Servers::Many(cluster) => cluster.owner(ask.slot()).await,
+        }
     }
 
     /// Asks, and again while there is hope, for `patience`. What is asked must bear being done twice.
@@ -212,16 +226,27 @@ impl Redis {
         ask: Ask<'_>,
     ) -> Result<T, Refusal> {
         let started = Instant::now();
+        let last = started + patience + RESPONSE_TIMEOUT;
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match self.ask_once(&ask).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
+            let answer = timeout_at(last, self.ask_once(&ask)).await;
+            let answer = answer.unwrap_or_else(|_| Err(Fault::late()));
+            let fault = match answer.map(T::from_redis_value) {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error.into(),
+                Err(fault) => fault,
             };
-            if !may_pass(&error) || started.elapsed() + pause > patience {
-                // Its text may hold a key's name, never a payload.
-                tracing::warn!(redis.error = %error, "Redis did not do what it was asked");
-                return Err(if is_full(&error) {
+            let patience = match fault.kind {
+                Kind::Full => patience.min(FULL_PATIENCE),
+                _ => patience,
+            };
+            if !fault.may_pass() || started.elapsed() + pause > patience {
+                // The log has a line for what this is a part of.
+                tracing::debug!(
+                    redis.error = fault.text,
+                    "Redis did not do what it was asked"
+                );
+                return Err(if fault.kind == Kind::Full {
                     Refusal::Full
                 } else {
                     Refusal::Away
@@ -233,29 +258,5 @@ impl Redis {
     }
 }
 
-/// Whether the connection is of no more use. One that does not answer in time isn't either.
-fn is_of_the_connection(error: &RedisError) -> bool {
-    error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error()
-}
-
-fn is_full(error: &RedisError) -> bool {
-    error.code() == Some("OOM")
-}
-
-/// Whether another try may go well: Redis is away, starts, fails over, or has no memory just now.
-fn may_pass(error: &RedisError) -> bool {
-    is_of_the_connection(error)
-        || is_full(error)
-        || matches!(
-            error.kind(),
-            ErrorKind::Server(
-                // Loaded, and flushed before it was run.
-                ServerErrorKind::NoScript
-                    | ServerErrorKind::BusyLoading
-                    | ServerErrorKind::MasterDown
-                    | ServerErrorKind::ReadOnly
-                    | ServerErrorKind::TryAgain
-                    | ServerErrorKind::ClusterDown
-            )
-        )
-}
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,10 @@
 #![expect(missing_docs, reason = "tailrace.example.toml explains each key, once")]
 
 mod model;
+mod redis;
 
 pub(super) use model::{CommandModel, Kind, Model, RouteModel, Section, Upstream};
+pub(super) use redis::{RedisSection, RedisTlsSection};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -309,33 +311,4 @@ pub enum Store {
     Memory,
     /// In Redis, for several nodes.
     Redis,
-}
-
-/// Which Redis, if any.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RedisSection {
-    pub url: Option<String>,
-    pub url_env: Option<String>,
-    pub prefix: String,
-}
-
-impl Default for RedisSection {
-    fn default() -> Self {
-        Self {
-            url: None,
-            url_env: None,
-            prefix: "tailrace:".to_owned(),
-        }
-    }
-}
-
-/// Without the URL, which may hold a password.
-impl std::fmt::Debug for RedisSection {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("RedisSection")
-            .field("prefix", &self.prefix)
-            .finish_non_exhaustive()
-    }
 }

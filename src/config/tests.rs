@@ -60,6 +60,7 @@ fn the_example_knows_every_key() {
     let shapes = [
         include_str!("file.rs"),
         include_str!("file/model.rs"),
+        include_str!("file/redis.rs"),
         include_str!("../generator/demo.rs")
             .split("impl Default")
             .next()

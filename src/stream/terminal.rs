@@ -100,6 +100,8 @@ pub enum FailureCode {
     ServerStopping,
     /// The log has no room for more of any stream.
     Overloaded,
+    /// The log cannot be reached.
+    StoreUnavailable,
     /// The stream grew beyond what the log holds for one stream.
     StreamTooLarge,
     /// The process that produced the stream is gone.
@@ -125,6 +127,7 @@ impl FailureCode {
             Self::QuotaExceeded => "quota_exceeded",
             Self::ServerStopping => "server_stopping",
             Self::Overloaded => "overloaded",
+            Self::StoreUnavailable => "store_unavailable",
             Self::StreamTooLarge => "stream_too_large",
             Self::ProducerLost => "producer_lost",
         }
@@ -144,6 +147,7 @@ impl FailureCode {
             | Self::QuotaExceeded
             | Self::ServerStopping
             | Self::Overloaded
+            | Self::StoreUnavailable
             | Self::ProducerLost => true,
             Self::UpstreamRefused
             | Self::UpstreamInvalid

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use redis::{FromRedisValue, Script, ScriptInvocation};
+use redis::FromRedisValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -38,7 +38,7 @@ use super::{
     Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Orphan, Presence,
     Status, StreamLog,
 };
-use crate::redis::{Ask, Redis, Refusal};
+use crate::redis::{Ask, Redis, Refusal, Script, ScriptInvocation};
 use crate::stream::{Batch, Owner, StreamId};
 
 /// How long a request may wait for Redis; what has been generated waits for longer.

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::server::DEADLINE;
 use crate::sse::Events;
 
-pub trait Transport: Read + Write {}
-impl<T: Read + Write> Transport for T {}
+pub trait Transport: Read + Write + Send {}
+impl<T: Read + Write + Send> Transport for T {}
 
 pub struct Request {
     address: SocketAddr,

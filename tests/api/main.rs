@@ -37,8 +37,14 @@ mod openai;
 mod openai_quirks;
 mod process;
 mod redis;
+mod redis_cluster;
+mod redis_faults;
+#[path = "../support/redis_group.rs"]
+mod redis_group;
+mod redis_sentinel;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
+mod redis_tls;
 mod resume;
 mod route;
 mod route_breaker;

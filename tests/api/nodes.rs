@@ -1,5 +1,7 @@
 //! Nodes on one Redis, which each test starts for itself.
 
+use std::path::Path;
+
 use crate::client::Request;
 use crate::process::{Program, tailrace};
 use crate::redis_server::RedisServer;
@@ -44,19 +46,25 @@ impl Redis {
     }
 
     pub fn process_with(&self, more: &str) -> Program {
-        let config = self.server.directory.path().join("tailrace.toml");
-        std::fs::write(&config, format!("{BASE}{}{more}", self.settings())).unwrap();
-        let mut command = tailrace(self.server.directory.path());
-        command
-            .env("TAILRACE_CONFIG", &config)
-            .env("TAILRACE_LOG__LEVEL", "info");
-        let program = Program::start(command);
+        let settings = format!("{}{more}", self.settings());
+        let program = process(self.server.directory.path(), &settings);
         wait_for(|| {
             let ready = Request::new(program.address, "GET", "/readyz").send();
             (ready.status == 200).then_some(())
         });
         program
     }
+}
+
+/// A node in a process of its own with these settings, ready or not.
+pub fn process(directory: &Path, settings: &str) -> Program {
+    let config = directory.join("tailrace.toml");
+    std::fs::write(&config, format!("{BASE}{settings}")).unwrap();
+    let mut command = tailrace(directory);
+    command
+        .env("TAILRACE_CONFIG", &config)
+        .env("TAILRACE_LOG__LEVEL", "info");
+    Program::start(command)
 }
 
 pub fn ready(server: &Server) -> u16 {

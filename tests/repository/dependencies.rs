@@ -58,12 +58,15 @@ const FENCES: [(&str, &[&str]); 13] = [
     ("jsonwebtoken", &["src/auth/"]),
     ("governor", &["src/limit/local.rs", "src/limit/failures.rs"]),
     ("figment", &["src/config.rs", "src/config/"]),
-    ("rustls", &["src/app.rs", "src/generator/http"]),
+    (
+        "rustls",
+        &["src/app.rs", "src/generator/http", "src/redis/tls.rs"],
+    ),
     ("tokio_rustls", &["src/generator/http/"]),
     ("rustls_native_certs", &["src/generator/http/"]),
     (
         "redis",
-        &["src/redis.rs", "src/stream_log/redis", "src/limit/redis"],
+        &["src/redis", "src/stream_log/redis", "src/limit/redis"],
     ),
     ("httparse", &["src/generator/http/"]),
     ("clap", &["src/cli/", "src/main.rs"]),

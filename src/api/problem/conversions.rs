@@ -110,6 +110,7 @@ impl From<FailureCode> for Code {
             FailureCode::QuotaExceeded => Self::QuotaExceeded,
             FailureCode::ServerStopping => Self::ServerStopping,
             FailureCode::Overloaded => Self::Overloaded,
+            FailureCode::StoreUnavailable => Self::StoreUnavailable,
             FailureCode::StreamTooLarge => Self::StreamTooLarge,
             FailureCode::ProducerLost => Self::ProducerLost,
         }

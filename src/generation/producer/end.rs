@@ -89,7 +89,7 @@ pub(super) fn log_failed(error: &LogError) -> End {
             "the stream has reached the size limit of this server",
         ),
         LogError::Unavailable => End::failed(
-            FailureCode::Overloaded,
+            FailureCode::StoreUnavailable,
             "the store of streams cannot be reached just now",
         ),
         _ => End::failed(FailureCode::InternalError, "the stream could not be logged"),

@@ -5,17 +5,17 @@
 //! looks, and once more when it is back.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use redis::aio::{PubSubSink, PubSubStream};
-use redis::{Msg, RedisError};
+use redis::{Msg, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
-use crate::redis::CONNECT_TIMEOUT;
 use crate::stream::StreamId;
 
 /// How many requests may wait for the connection.
@@ -26,6 +26,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long the server may take to acknowledge.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
+
+/// How often it is asked whether it is still there: a connection that is dead is as silent as one on
+/// which nobody has anything to say.
+const ASKING: Duration = Duration::from_secs(3);
 
 /// What the hub is asked.
 pub(super) enum Request {
@@ -39,16 +43,16 @@ pub(super) enum Request {
 pub(super) async fn run(log: Weak<Inner>, mut requests: mpsc::Receiver<Request>) {
     let mut streams = HashMap::new();
     while let Some(inner) = log.upgrade() {
-        let listening = timeout(CONNECT_TIMEOUT, listen(&inner, &streams)).await;
+        let listening = listen(&inner, &streams).await;
         drop(inner);
         match listening {
-            Ok(Ok((sink, messages))) => {
+            Ok((sink, messages)) => {
                 let over = serve(&log, &mut requests, &mut streams, sink, messages).await;
                 if over.is_none() {
                     return;
                 }
             }
-            Ok(Err(_)) | Err(_) => sleep(PAUSE).await,
+            Err(()) => sleep(PAUSE).await,
         }
         // Whoever waits for an acknowledgement goes on without one, and looks each second.
         while let Ok(request) = requests.try_recv() {
@@ -63,11 +67,14 @@ pub(super) async fn run(log: Weak<Inner>, mut requests: mpsc::Receiver<Request>)
 async fn listen(
     inner: &Arc<Inner>,
     streams: &HashMap<StreamId, usize>,
-) -> Result<(PubSubSink, PubSubStream), RedisError> {
+) -> Result<(PubSubSink, PubSubStream), ()> {
     let (mut sink, messages) = inner.redis.listen().await?.split();
     let mut channels = vec![inner.keys.control(&inner.node)];
     channels.extend(streams.keys().map(|id| inner.keys.growth(*id)));
-    sink.subscribe(&channels).await?;
+    let subscribed = timeout(ACKNOWLEDGEMENT, sink.subscribe(&channels)).await;
+    if !matches!(subscribed, Ok(Ok(()))) {
+        return Err(());
+    }
     inner.wake_all();
     Ok((sink, messages))
 }
@@ -80,8 +87,14 @@ async fn serve(
     mut sink: PubSubSink,
     mut messages: PubSubStream,
 ) -> Option<()> {
+    let mut silence = pin!(silence(sink.clone()));
     loop {
         tokio::select! {
+            () = &mut silence => {
+                tracing::warn!("What Redis publishes is heard no more: listening anew");
+                log.upgrade()?.wake_all();
+                return Some(());
+            }
             message = messages.next() => match message {
                 None => {
                     log.upgrade()?.wake_all();
@@ -113,6 +126,17 @@ async fn serve(
                     return Some(());
                 }
             }
+        }
+    }
+}
+
+/// Ends when the connection is dead.
+async fn silence(mut sink: PubSubSink) {
+    loop {
+        sleep(ASKING).await;
+        let answer = timeout(ACKNOWLEDGEMENT, sink.ping::<Value>()).await;
+        if !matches!(answer, Ok(Ok(_))) {
+            return;
         }
     }
 }

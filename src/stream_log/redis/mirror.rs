@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::index::Origin;
 use super::{Inner, following, writing};
-use crate::stream::{Batch, Entry, StreamId};
+use crate::stream::{Batch, Entry, Failure, FailureCode, StreamId, Terminal, Usage};
 use crate::stream_log::open::{Open, Waiting, producer_lost};
 use crate::stream_log::{Control, LogError, OpenStream, Place, Status, Writer};
 
@@ -204,10 +204,29 @@ impl Mirror {
         }
     }
 
+    /// There is no room for what was to be sent. The writer hears it and closes the stream; if it
+    /// already has, after entries that are now missing, it is closed otherwise.
+    pub(super) fn refuse(&self) {
+        let mut outbox = self.outbox();
+        outbox.sending = 0;
+        outbox.queue.reset(0);
+        if outbox.closing {
+            outbox.queue.push_terminal(&Terminal::Error {
+                error: Failure::new(FailureCode::Overloaded, "the store of streams is full"),
+                usage: Usage::default(),
+            });
+        } else {
+            outbox.failed.get_or_insert(LogError::Full);
+        }
+        outbox.waits.wake();
+        drop(outbox);
+        self.open.wake_writer(&mut self.open.state());
+    }
+
     /// The writer must hear that nothing more is taken.
     pub(super) fn fail_writer(&self, error: LogError) {
         let mut outbox = self.outbox();
-        outbox.failed.get_or_insert(error);
+        outbox.failed = Some(error);
         outbox.queue.reset(0);
         outbox.waits.wake();
         drop(outbox);
@@ -222,8 +241,15 @@ impl OpenStream for Mirror {
         pending: &mut Batch,
     ) -> Poll<Result<(), LogError>> {
         let mut outbox = self.outbox();
-        if let Some(failed) = &outbox.failed {
-            return Poll::Ready(Err(failed.clone()));
+        let is_end = pending
+            .entries()
+            .next_back()
+            .is_some_and(|last| last.kind.is_terminal());
+        match &outbox.failed {
+            // There is always room for the end.
+            Some(LogError::Full) if is_end || outbox.closing => {}
+            Some(failed) => return Poll::Ready(Err(failed.clone())),
+            None => {}
         }
         if pending.is_empty() {
             if outbox.closing && !outbox.closed {
@@ -235,10 +261,6 @@ impl OpenStream for Mirror {
         if outbox.closing {
             return Poll::Ready(Err(LogError::Closed));
         }
-        let is_end = pending
-            .entries()
-            .next_back()
-            .is_some_and(|last| last.kind.is_terminal());
         let unacknowledged = outbox.queue.bytes() + outbox.sending;
         if !is_end {
             let limit = self
@@ -310,8 +332,9 @@ impl OpenStream for Mirror {
         self.open.forget_writer();
         let mut outbox = self.outbox();
         outbox.waits = Waiting::default();
+        let is_fatal = |error: &LogError| *error != LogError::Full;
         let is_left = outbox.handing_over == HandOver::Done;
-        if outbox.closing || outbox.failed.is_some() || is_left {
+        if outbox.closing || is_left || outbox.failed.as_ref().is_some_and(is_fatal) {
             return;
         }
         outbox.closing = true;

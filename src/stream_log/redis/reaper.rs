@@ -4,6 +4,7 @@
 use std::sync::Weak;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::writing::millis;
@@ -22,11 +23,10 @@ pub(super) const MOST_CLAIMS: u64 = 3;
 /// Runs until the log is gone.
 pub(super) async fn run(log: Weak<Inner>) {
     while let Some(inner) = log.upgrade() {
-        for partition in 0..super::keys::PARTITIONS {
-            if reap(&inner, partition).await.is_err() {
-                break;
-            }
-        }
+        // All at once: in a cluster, those of one server need not wait for another's.
+        let reaping = (0..super::keys::PARTITIONS).map(|partition| reap(&inner, partition));
+        // What fails is tried again, and said by whoever asks Redis.
+        let _some_failed = join_all(reaping).await;
         // Nodes that were started together do not all ask together.
         let every = inner.config.lease / 10;
         drop(inner);
@@ -45,11 +45,13 @@ async fn reap(log: &Inner, partition: u8) -> Result<(), LogError> {
 
 /// Streams of a partition whose writers are gone.
 pub(super) async fn due(log: &Inner, partition: u8) -> Result<Vec<StreamId>, LogError> {
-    let mut due = log.scripts.due.key(log.keys.leases(partition));
+    let leases = log.keys.leases(partition);
+    let mut due = log.scripts.due.key(&leases);
     due.arg(MOST);
     let due: Vec<String> = log.ask(Duration::ZERO, Ask::Script(&due)).await?;
     // While Redis was away nobody could renew: writers that are still there have a lease's time.
-    if log.redis.up_for().is_none_or(|up| up < log.config.lease) {
+    let up = log.redis.up_for_key(&leases);
+    if up.is_none_or(|up| up < log.config.lease) {
         return Ok(Vec::new());
     }
     Ok(due.iter().filter_map(|id| id.parse().ok()).collect())

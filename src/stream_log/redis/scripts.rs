@@ -8,12 +8,14 @@
 //!
 //! Keys, where a script has them, in this order: 1 the hash, 2 the entries, 3 the leases, 4 the readers.
 
-use redis::Script;
+use crate::redis::Script;
 
 /// All scripts, hashed once.
 pub(super) struct Scripts {
     pub(super) create: Script,
     pub(super) append: Script,
+    /// The same for what has a terminal entry.
+    pub(super) close: Script,
     pub(super) renew: Script,
     pub(super) attend: Script,
     pub(super) cancel: Script,
@@ -30,23 +32,29 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         let script = |body: &str| Script::new(&format!("{NOW}{body}"));
+        let always = |body: &str| Script::new(&format!("{ALWAYS}{NOW}{body}"));
         Self {
             create: script(CREATE),
             append: Script::new(APPEND),
-            renew: script(RENEW),
-            attend: script(ATTEND),
-            cancel: script(CANCEL),
-            remove: script(REMOVE),
+            close: Script::new(&format!("{ALWAYS}{APPEND}")),
+            renew: always(RENEW),
+            attend: always(ATTEND),
+            cancel: always(CANCEL),
+            remove: always(REMOVE),
             due: script(DUE),
-            reap: script(REAP),
-            claim: script(CLAIM),
-            leave: script(LEAVE),
+            reap: always(REAP),
+            claim: always(CLAIM),
+            leave: always(LEAVE),
             describe: Script::new(DESCRIBE),
             index: Script::new(INDEX),
             release: Script::new(RELEASE),
         }
     }
 }
+
+/// The first line of what is done although Redis has no memory left: what keeps streams and ends them
+/// takes next to none.
+const ALWAYS: &str = "#!lua flags=allow-oom\n";
 
 /// Milliseconds since the Unix epoch.
 const NOW: &str = r"

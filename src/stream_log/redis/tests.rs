@@ -2,15 +2,17 @@
 
 use std::future::poll_fn;
 
-use redis::{Client, Connection};
 use tokio::time::sleep;
 
 use super::*;
-use crate::redis::RedisConfig;
+use crate::redis::{Address, Place, RedisConfig};
 use crate::stream::Kind;
 use crate::stream_log::conformance::{self, close, create, done, drain, owner, write};
 use crate::stream_log::{Control, Writer};
 
+#[path = "../../../tests/support/redis_group.rs"]
+#[expect(unreachable_pub, dead_code, reason = "the API tests have it too")]
+mod redis_group;
 #[path = "../../../tests/support/redis_server.rs"]
 #[expect(unreachable_pub, reason = "the API tests have it too")]
 mod redis_server;
@@ -21,36 +23,17 @@ struct Server(redis_server::RedisServer);
 impl Server {
     fn start() -> Self {
         let server = Self(redis_server::RedisServer::start());
-        server.wait();
+        server.0.wait();
         server
     }
 
-    fn wait(&self) {
-        for _ in 0..500 {
-            let answers = self.try_connect().is_some_and(|mut connection| {
-                redis::cmd("PING").query::<String>(&mut connection).is_ok()
-            });
-            if answers {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("Redis did not start");
-    }
-
-    fn try_connect(&self) -> Option<Connection> {
-        Client::open(self.0.url()).unwrap().get_connection().ok()
-    }
-
     fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]);
-        command.query(&mut self.try_connect().unwrap()).unwrap()
+        self.0.ask(words)
     }
 
     fn start_again(&mut self) {
         self.0.start_again();
-        self.wait();
+        self.0.wait();
     }
 
     fn log(&self) -> RedisLog {
@@ -58,17 +41,21 @@ impl Server {
     }
 
     fn log_with(&self, lease: Duration) -> RedisLog {
-        let redis = RedisConfig { url: self.0.url() };
-        let config = RedisLogConfig {
-            prefix: "t:".to_owned(),
-            retention: Duration::from_secs(600),
-            max_stream_bytes: 1 << 20,
-            lease,
-            patience: Duration::from_secs(5),
-            most_life: Duration::from_secs(3600),
-        };
-        RedisLog::new(Redis::new(&redis).unwrap(), config)
+        log_on(&RedisConfig::at(self.0.url()), lease)
     }
+}
+
+/// A node on this Redis.
+fn log_on(redis: &RedisConfig, lease: Duration) -> RedisLog {
+    let config = RedisLogConfig {
+        prefix: "t:".to_owned(),
+        retention: Duration::from_secs(600),
+        max_stream_bytes: 1 << 20,
+        lease,
+        patience: Duration::from_secs(5),
+        most_life: Duration::from_secs(3600),
+    };
+    RedisLog::new(Redis::new(redis).unwrap(), config)
 }
 
 async fn follow(log: &RedisLog, id: StreamId) -> Follower {
@@ -111,6 +98,24 @@ async fn it_conforms() {
 async fn two_nodes_conform() {
     let server = Server::start();
     conformance::all(&server.log(), &server.log()).await;
+}
+
+#[tokio::test]
+async fn two_nodes_on_a_cluster_conform() {
+    let cluster = redis_group::Cluster::start(false);
+    let seeds = [&cluster.masters[2], &cluster.masters[0]];
+    let [a, b] = seeds.map(|seed| {
+        let seed = Address::parse(&format!("127.0.0.1:{}", seed.port), 0).unwrap();
+        let place = Place::Cluster(vec![seed]);
+        let config = RedisConfig {
+            place,
+            ..RedisConfig::at("")
+        };
+        log_on(&config, Duration::from_millis(1500))
+    });
+    conformance::all(&a, &b).await;
+    let streams = |at: usize| cluster.masters[at].ask::<u64>(&["DBSIZE"]);
+    assert!((0..3).all(|at| streams(at) > 0), "every master has some");
 }
 
 #[tokio::test]

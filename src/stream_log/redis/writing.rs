@@ -91,7 +91,13 @@ async fn write(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
             }
             // Each token need not renew the lease; a tenth of it is often enough.
             let renews = renewed.elapsed() >= log.config.lease / 10;
-            let is_end = send(mirror, log, &batch, renews).await?;
+            let is_end = match send(mirror, log, &batch, renews).await {
+                Err(Stop::Lost(LogError::Full)) => {
+                    mirror.refuse();
+                    continue;
+                }
+                sent => sent?,
+            };
             if renews {
                 renewed = Instant::now();
             }
@@ -199,7 +205,11 @@ async fn append(
         .entries()
         .next_back()
         .filter(|last| last.kind.is_terminal());
-    let mut script = log.on_stream(&log.scripts.append, mirror.id);
+    let append = match terminal {
+        None => &log.scripts.append,
+        Some(_) => &log.scripts.close,
+    };
+    let mut script = log.on_stream(append, mirror.id);
     script
         .arg(mirror.outbox().fence)
         .arg(first)

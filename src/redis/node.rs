@@ -1,0 +1,211 @@
+//! One server of Redis, or whichever is the master: a few connections, multiplexed, made again when
+//! they break.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value, pipe};
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::address::Address;
+use super::config::{RedisConfig, address_of};
+use super::fault::{Fault, Kind};
+use super::greeting::{Expected, greet};
+use super::health::Health;
+use super::sentinel::Sentinels;
+use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
+
+/// How many connections commands are spread over.
+const CONNECTIONS: usize = 2;
+
+/// Where a node is.
+pub(super) enum Where {
+    /// At an address.
+    At(Client),
+    /// Wherever the sentinels say, each time that it is connected to.
+    Master(Sentinels),
+}
+
+impl Where {
+    /// Clients of the servers that may be it, the likeliest first.
+    async fn clients(&self) -> Result<Vec<Client>, Fault> {
+        match self {
+            Self::At(client) => Ok(vec![client.clone()]),
+            Self::Master(sentinels) => sentinels.masters().await,
+        }
+    }
+}
+
+/// A server, and how it is.
+pub(super) struct Node {
+    at: Arc<Where>,
+    /// What it is called in the log.
+    name: String,
+    expected: Expected,
+    slots: [Mutex<Slot>; CONNECTIONS],
+    next: AtomicUsize,
+    connected: AtomicU64,
+    health: Arc<Health>,
+    runtime: Handle,
+}
+
+/// One connection, if there is one, with its number; and how the last attempt at one failed.
+#[derive(Default)]
+struct Slot {
+    connection: Option<(u64, MultiplexedConnection)>,
+    failed: Option<(Instant, Fault)>,
+}
+
+impl Node {
+    pub(super) fn new(at: Where, name: String, expected: Expected, runtime: &Handle) -> Self {
+        Self {
+            at: Arc::new(at),
+            name,
+            expected,
+            slots: Default::default(),
+            next: AtomicUsize::new(0),
+            connected: AtomicU64::new(0),
+            health: Arc::default(),
+            runtime: runtime.clone(),
+        }
+    }
+
+    /// The node of a cluster at an address.
+    pub(super) fn of_cluster(
+        config: &RedisConfig,
+        address: &Address,
+        runtime: &Handle,
+    ) -> Result<Self, RedisError> {
+        let at = Where::At(config.client_at(address)?);
+        let expected = Expected::ClusterNode;
+        Ok(Self::new(at, address.to_string(), expected, runtime))
+    }
+
+    /// For how long it has answered; nothing if it does not.
+    pub(super) fn up_for(&self) -> Option<Duration> {
+        self.health.up_for()
+    }
+
+    /// The host, if it is always the same one.
+    pub(super) fn host(&self) -> Option<String> {
+        match &*self.at {
+            Where::At(client) => Some(address_of(client).host),
+            Where::Master(_) => None,
+        }
+    }
+
+    /// A connection of its own for listening.
+    pub(super) async fn listen(&self) -> Result<PubSub, Fault> {
+        let listening = async {
+            let mut fault = Fault::late();
+            for client in self.at.clients().await? {
+                match client.get_async_pubsub().await {
+                    Ok(connection) => return Ok(connection),
+                    Err(error) => fault = error.into(),
+                }
+            }
+            Err(fault)
+        };
+        let listening = timeout(CONNECT_TIMEOUT, listening).await;
+        listening.unwrap_or_else(|_| Err(Fault::late()))
+    }
+
+    /// Asks once. `asking` is for a node of a cluster that is about to have the slot.
+    pub(super) async fn ask(&self, command: &Cmd, asking: bool) -> Result<Value, Fault> {
+        let answer = self.try_ask(command, asking).await;
+        match &answer {
+            Err(fault) if !is_answer(fault) => self.health.failed(&self.name, fault),
+            _ => self.health.answered(&self.name),
+        }
+        answer
+    }
+
+    async fn try_ask(&self, command: &Cmd, asking: bool) -> Result<Value, Fault> {
+        let at = self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+        let (number, mut connection) = self.connection(at).await?;
+        let answer = if asking {
+            let mut pipe = pipe();
+            pipe.cmd("ASKING").ignore().add_command(command.clone());
+            let answers = pipe.query_async::<Vec<Value>>(&mut connection).await;
+            answers.map(|mut answers| answers.pop().unwrap_or(Value::Nil))
+        } else {
+            command.query_async(&mut connection).await
+        };
+        let answer = answer.map_err(Fault::from);
+        if answer.as_ref().is_err_and(Fault::is_of_the_connection) {
+            let mut slot = self.slots[at].lock().await;
+            let held = slot.connection.take_if(|(held, _)| *held == number);
+            drop((slot, held));
+        }
+        answer
+    }
+
+    async fn connection(&self, at: usize) -> Result<(u64, MultiplexedConnection), Fault> {
+        let asked = Instant::now();
+        let mut slot = self.slots[at].lock().await;
+        if let Some(connection) = &slot.connection {
+            return Ok(connection.clone());
+        }
+        // However many wait for it, there is one attempt at a time, and all hear how it went.
+        if let Some((when, fault)) = &slot.failed
+            && *when >= asked
+        {
+            return Err(fault.clone());
+        }
+        let made = self.connect().await;
+        slot.failed = made
+            .as_ref()
+            .err()
+            .map(|fault| (Instant::now(), fault.clone()));
+        let made = (self.connected.fetch_add(1, Ordering::Relaxed), made?);
+        slot.connection = Some(made.clone());
+        Ok(made)
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, Fault> {
+        let (at, expected) = (Arc::clone(&self.at), self.expected);
+        let (health, name) = (Arc::clone(&self.health), self.name.clone());
+        let connecting = async move {
+            let mut fault = Fault::late();
+            for client in at.clients().await? {
+                match connect_to(&client, expected).await {
+                    Ok((connection, warning)) => {
+                        health.warn(&name, warning);
+                        return Ok(connection);
+                    }
+                    Err(why) => fault = why,
+                }
+            }
+            Err(fault)
+        };
+        // What drives the connection must be a task of our runtime, whoever asks for it.
+        let connecting = self.runtime.spawn(timeout(CONNECT_TIMEOUT, connecting));
+        match connecting.await {
+            Ok(Ok(made)) => made,
+            Ok(Err(_)) => Err(Fault::late()),
+            Err(_) => Err(Fault::new(Kind::Away, "the thread of Redis has ended")),
+        }
+    }
+}
+
+async fn connect_to(
+    client: &Client,
+    expected: Expected,
+) -> Result<(MultiplexedConnection, Option<String>), Fault> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    let mut connection = connection.await?;
+    let warning = greet(&mut connection, expected).await?;
+    Ok((connection, warning))
+}
+
+/// Whether a server that says so is well.
+const fn is_answer(fault: &Fault) -> bool {
+    matches!(fault.kind, Kind::NoScript | Kind::Moved(_) | Kind::Ask(_))
+}
