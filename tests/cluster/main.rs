@@ -3,6 +3,7 @@
 //!
 //!     cargo test --test cluster                              what the test command runs
 //!     cargo test --test cluster -- --chaos [--seed N]        several rounds, in an order of chance
+//!     cargo test --test cluster -- --takeover [--seed N]     nodes that go on with each other's streams
 
 #![expect(
     unreachable_pub,
@@ -85,7 +86,12 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let violations = LocalSet::new().block_on(&runtime, run(u64::from(seed), has("--chaos")));
+    let seed = u64::from(seed);
+    let violations = if has("--takeover") {
+        LocalSet::new().block_on(&runtime, take_over(seed))
+    } else {
+        LocalSet::new().block_on(&runtime, run(seed, has("--chaos")))
+    };
     assert!(violations == 0, "{violations} violations; --seed {seed}");
 }
 
@@ -113,26 +119,35 @@ async fn run(seed: u64, chaos: bool) -> usize {
     let streams = Box::pin(phase(&world, "Deploy", load, 1_000_000, deploy)).await;
     violations += report::report("A rolling deploy", &world, &streams, 0);
 
-    if chaos {
-        let Cluster { redis, .. } = cluster;
-        let mut cluster = Cluster::start(directory.path(), redis, HANDS_OVER).await;
-        let world = Rc::new(World::new(seed, cluster.addresses()));
-        let suffer = async {
-            cluster.suffer(&world, &faults::OF_NODES, &mut chance).await;
-            cluster.deploy(&world).await;
-        };
-        let load = Load {
-            continues: true,
-            ..load
-        };
-        let streams = Box::pin(phase(&world, "Takeover", load, 2_000_000, suffer)).await;
-        let title = "Nodes that go on with each other's streams";
-        violations += report::report(title, &world, &streams, 0);
-    }
+    keep(directory, violations);
+    violations
+}
+
+async fn take_over(seed: u64) -> usize {
+    let directory = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(directory.path(), Pair::start().await, HANDS_OVER).await;
+    let world = Rc::new(World::new(seed, cluster.addresses()));
+    let mut chance = world.chance(0, 0);
+    let suffer = async {
+        cluster.suffer(&world, &faults::OF_NODES, &mut chance).await;
+        cluster.deploy(&world).await;
+    };
+    let load = Load {
+        continues: true,
+        ..CHAOS
+    };
+    let streams = Box::pin(phase(&world, "Takeover", load, 0, suffer)).await;
+    let title = "Nodes that go on with each other's streams";
+    let violations = report::report(title, &world, &streams, 0);
+    keep(directory, violations);
+    violations
+}
+
+/// Keeps what the nodes have logged, if something is wrong.
+fn keep(directory: tempfile::TempDir, violations: usize) {
     if violations > 0 {
         println!("The nodes' logs are in {}", directory.keep().display());
     }
-    violations
 }
 
 /// Runs the workload while something happens, and to its end; then reads it all once more.
