@@ -313,9 +313,8 @@ fn check_end(
         "stop" => !stream.fails && is_whole && end.value()["text_sha256"] == digest(stream),
         "generator_error" => stream.fails && is_whole,
         "cancelled" => stream.cancelled.is_some_and(|at| at <= end.at),
-        "producer_lost" => faults.iter().any(|fault| {
-            loses(fault, stream) && fault.from <= end.at && fault.to >= stream.created
-        }),
+        "producer_lost" => met(stream, end, faults, |fault| loses(fault, stream)),
+        "overloaded" => met(stream, end, faults, |fault| fault.kind == Kind::MemoryFull),
         _ => false,
     };
     if !can_be {
@@ -329,6 +328,14 @@ fn check_end(
         let what = format!("saw the end at {} ms, which was due at {latest} ms", end.at);
         report(Rule::Late, what);
     }
+}
+
+/// Whether the stream lived through such a fault.
+fn met(stream: &Stream, end: &Seen, faults: &[Fault], is_it: impl Fn(&Fault) -> bool) -> bool {
+    let in_its_life = |fault: &Fault| fault.from <= end.at && fault.to >= stream.created;
+    faults
+        .iter()
+        .any(|fault| is_it(fault) && in_its_life(fault))
 }
 
 /// The digest of the answer's text.

@@ -70,7 +70,7 @@ fn kill(node: usize, from: u64) -> Fault {
 
 type Forgery = (Option<Rule>, &'static str, fn(&mut Stream, &mut Vec<Fault>));
 
-const FORGERIES: [Forgery; 21] = [
+const FORGERIES: [Forgery; 22] = [
     (None, "nothing", |_, _| {}),
     (Some(Rule::Repeated), "an event twice", |stream, _| {
         let twice = stream.readers[0].seen[2].clone();
@@ -191,6 +191,17 @@ const FORGERIES: [Forgery; 21] = [
             end_as_lost(stream);
             for reader in &mut stream.readers {
                 reader.seen.last_mut().unwrap().at = 16_200;
+            }
+            faults.push(kill(1, 1_100));
+        },
+    ),
+    (
+        Some(Rule::WrongEnd),
+        "a full store, though Redis was not full",
+        |stream, faults| {
+            for reader in &mut stream.readers {
+                let end = json!({"error": {"code": "overloaded"}}).to_string();
+                reader.seen.last_mut().unwrap().json = end;
             }
             faults.push(kill(1, 1_100));
         },

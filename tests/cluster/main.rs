@@ -25,6 +25,7 @@ mod proxy;
 mod reader;
 mod redis;
 #[path = "../support/redis_server.rs"]
+#[expect(dead_code, reason = "the API tests use all of it")]
 mod redis_server;
 mod report;
 #[path = "../support/token.rs"]

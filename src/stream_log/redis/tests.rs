@@ -14,7 +14,11 @@ use crate::stream_log::{Control, Writer};
 #[expect(unreachable_pub, dead_code, reason = "the API tests have it too")]
 mod redis_group;
 #[path = "../../../tests/support/redis_server.rs"]
-#[expect(unreachable_pub, reason = "the API tests have it too")]
+#[expect(
+    unreachable_pub,
+    dead_code,
+    reason = "the API tests have it too, and use all of it"
+)]
 mod redis_server;
 
 /// A Redis of our own, and nodes of it.
