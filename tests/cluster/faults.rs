@@ -24,8 +24,9 @@ const NODES: usize = 3;
 /// Longer than a lease and its reaping.
 const BEYOND_THE_LEASE: Duration = Duration::from_secs(14);
 
-/// How long after a failover every writer has looked whether Redis still has everything.
-const HEALING: Duration = Duration::from_secs(8);
+/// How long after a failover every writer has looked whether Redis still has everything, and a lease has
+/// passed in which Redis was well.
+const HEALING: Duration = Duration::from_secs(10);
 
 pub struct Cluster {
     pub nodes: Vec<Node>,
