@@ -29,6 +29,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
@@ -40,6 +41,10 @@ use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
 };
+
+/// How long a request waits for its stream to be made. The making goes on, and a repetition with the same
+/// idempotency key finds the stream.
+const CREATION: Duration = Duration::from_secs(10);
 
 /// The times within which a generation gets its terminal entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,9 +222,11 @@ impl GenerationService {
                 let _visit = log.follow(access, id, None, Presence::Connected).await;
             }
         });
-        // A task that ends without an answer has panicked.
-        let created = answered.await.unwrap_or(Err(LogError::Unavailable));
-        Ok(created?)
+        match timeout(CREATION, answered).await {
+            Ok(Ok(created)) => Ok(created?),
+            // It takes too long, or has panicked.
+            Err(_) | Ok(Err(_)) => Err(LogError::Unavailable.into()),
+        }
     }
 
     fn job(

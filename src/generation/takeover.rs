@@ -55,11 +55,12 @@ impl GenerationService {
             return;
         }
         loop {
-            let orphan = self.log.orphan().await;
-            let id = orphan.id;
-            // A writer that is dropped ends its stream, so that nobody waits.
-            if let Err(reason) = self.go_on(orphan, limiter).await {
-                tracing::warn!(stream.id = %id, reason, "A stream whose producer is gone cannot be gone on with");
+            for orphan in self.log.orphans().await {
+                let id = orphan.id;
+                // A writer that is dropped ends its stream, so that nobody waits.
+                if let Err(reason) = self.go_on(orphan, limiter).await {
+                    tracing::warn!(stream.id = %id, reason, "A stream whose producer is gone cannot be gone on with");
+                }
             }
         }
     }

@@ -114,10 +114,10 @@ pub trait StreamLog: Send + Sync {
         id: StreamId,
     ) -> BoxFuture<'a, Result<(), LogError>>;
 
-    /// Waits for a stream that was created with a [job](NewStream::job) and whose writer is gone with
-    /// its process. Whoever gets it writes it from then on. Where a process takes its streams with it,
-    /// there is none.
-    fn orphan(&self) -> BoxFuture<'_, Orphan> {
+    /// Waits for streams that were created with a [job](NewStream::job) and whose writers are gone with
+    /// their process, or have left them. Whoever gets them writes them from then on. Where a process
+    /// takes its streams with it, there are none.
+    fn orphans(&self) -> BoxFuture<'_, Vec<Orphan>> {
         future::pending().boxed()
     }
 

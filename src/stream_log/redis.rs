@@ -196,6 +196,7 @@ impl Inner {
             .key(self.keys.entries(id))
             .key(self.keys.leases(keys::partition(id)))
             .key(self.keys.readers(id))
+            .key(self.keys.left(keys::partition(id)))
             .arg(id.to_string());
         script
     }
@@ -303,8 +304,8 @@ impl StreamLog for RedisLog {
         self.inner.remove(access, id).boxed()
     }
 
-    fn orphan(&self) -> BoxFuture<'_, Orphan> {
-        self.inner.orphan().boxed()
+    fn orphans(&self) -> BoxFuture<'_, Vec<Orphan>> {
+        self.inner.orphans().boxed()
     }
 
     fn is_ready(&self) -> bool {

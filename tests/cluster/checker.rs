@@ -4,6 +4,7 @@
 //! Times are milliseconds since the run began.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -12,6 +13,8 @@ pub type Millis = u64;
 
 /// A stream has its end so soon after what its generation takes.
 pub const SLACK: Millis = 5_000;
+/// How long a node that says nothing is believed to live.
+pub const LEASE: Millis = 10_000;
 /// A stream whose node was lost has its end so soon after.
 pub const LOST_WITHIN: Millis = 15_000;
 /// A stream has its end so soon after Redis is back to what it was.
@@ -37,6 +40,8 @@ pub struct Stream {
     pub expected: Vec<Piece>,
     /// Whether the generator fails after that.
     pub fails: bool,
+    /// Whether another node goes on with it if its own is lost.
+    pub continues: bool,
     /// The nodes that may have produced it.
     pub nodes: Vec<usize>,
     pub created: Millis,
@@ -158,7 +163,10 @@ pub fn due(stream: &Stream, faults: &[Fault]) -> Millis {
         if fault.from > due || fault.to < stream.created {
             continue;
         }
-        if loses(fault, stream) {
+        if stream.continues && fault.node.is_some() {
+            // By then it is known where it goes on, and at the worst all of it is still to come.
+            due = due.max(fault.from + LOST_WITHIN + stream.takes);
+        } else if loses(fault, stream) {
             due = due.max(fault.from + LOST_WITHIN);
         } else if fault.kind.is_of_redis() {
             due = due.max(fault.to + HEALED_WITHIN);
@@ -167,8 +175,34 @@ pub fn due(stream: &Stream, faults: &[Fault]) -> Millis {
     due
 }
 
+/// How long after its node was killed a stream's first reader saw the end, if Redis had been well for a
+/// lease before and went on so: that is what `LOST_WITHIN` promises, and no more waiting of readers.
+pub fn lost_after(stream: &Stream, faults: &[Fault]) -> Option<Millis> {
+    let ends = stream.readers.iter().filter(|reader| !reader.is_audit);
+    let ends = ends.filter_map(|reader| {
+        let end = reader.seen.iter().find(|seen| seen.is_terminal())?;
+        let came = reader.steps.first().map_or(0, |(at, _)| *at);
+        Some((end.at, came, end.outcome() == "producer_lost"))
+    });
+    let (at, came, lost) = ends.min()?;
+    let mut kills = faults
+        .iter()
+        .filter(|fault| loses(fault, stream) && fault.from <= at);
+    let kill = kills
+        .next_back()
+        .filter(|fault| lost && fault.kind == Kind::Kill)?;
+    let is_calm = !faults.iter().any(|fault| {
+        fault.kind.is_of_redis()
+            && fault.from <= kill.from + LOST_WITHIN
+            && fault.to + LEASE >= kill.from
+    });
+    is_calm.then(|| at.saturating_sub(kill.from.max(came)))
+}
+
 fn loses(fault: &Fault, stream: &Stream) -> bool {
-    fault.kind.loses_producers() && fault.node.is_some_and(|node| stream.nodes.contains(&node))
+    !stream.continues
+        && fault.kind.loses_producers()
+        && fault.node.is_some_and(|node| stream.nodes.contains(&node))
 }
 
 /// All that is wrong with a stream.
@@ -206,6 +240,13 @@ pub fn check(stream: &Stream, faults: &[Fault]) -> Vec<Violation> {
             }
         }
         check_end(stream, reader, faults, &mut report);
+    }
+    if let Some(after) = lost_after(stream, faults).filter(|after| *after > LOST_WITHIN) {
+        violations.push(Violation {
+            rule: Rule::Late,
+            reader: None,
+            what: format!("its end was seen {after} ms after its node was killed"),
+        });
     }
     violations
 }
@@ -272,9 +313,8 @@ fn check_end(
         "stop" => !stream.fails && is_whole && end.value()["text_sha256"] == digest(stream),
         "generator_error" => stream.fails && is_whole,
         "cancelled" => stream.cancelled.is_some_and(|at| at <= end.at),
-        "producer_lost" => faults.iter().any(|fault| {
-            loses(fault, stream) && fault.from <= end.at && fault.to >= stream.created
-        }),
+        "producer_lost" => met(stream, end, faults, |fault| loses(fault, stream)),
+        "overloaded" => met(stream, end, faults, |fault| fault.kind == Kind::MemoryFull),
         _ => false,
     };
     if !can_be {
@@ -290,6 +330,14 @@ fn check_end(
     }
 }
 
+/// Whether the stream lived through such a fault.
+fn met(stream: &Stream, end: &Seen, faults: &[Fault], is_it: impl Fn(&Fault) -> bool) -> bool {
+    let in_its_life = |fault: &Fault| fault.from <= end.at && fault.to >= stream.created;
+    faults
+        .iter()
+        .any(|fault| is_it(fault) && in_its_life(fault))
+}
+
 /// The digest of the answer's text.
 pub fn digest(stream: &Stream) -> String {
     let mut digest = Sha256::new();
@@ -298,6 +346,9 @@ pub fn digest(stream: &Stream) -> String {
             digest.update(text.as_bytes());
         }
     }
-    let digest = digest.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in digest.finalize() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

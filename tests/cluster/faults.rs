@@ -4,6 +4,8 @@
 //! dead node and the dead primary knew nobody can bring back, and a lost stream's end then stands
 //! where a reader may have seen a token. The operations manual says so.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,11 +19,14 @@ use crate::nodes::Node;
 use crate::redis::Pair;
 use crate::world::World;
 
+const NODES: usize = 3;
+
 /// Longer than a lease and its reaping.
 const BEYOND_THE_LEASE: Duration = Duration::from_secs(14);
 
-/// How long after a failover every writer has looked whether Redis still has everything.
-const HEALING: Duration = Duration::from_secs(8);
+/// How long after a failover every writer has looked whether Redis still has everything, and a lease has
+/// passed in which Redis was well.
+const HEALING: Duration = Duration::from_secs(10);
 
 pub struct Cluster {
     pub nodes: Vec<Node>,
@@ -43,6 +48,9 @@ pub const ONCE: [Kind; 9] = [
     Kind::Pause,
 ];
 
+/// What nodes suffer that leave their streams to each other.
+pub const OF_NODES: [Kind; 3] = [Kind::Kill, Kind::Pause, Kind::Kill];
+
 /// Everything in some order, the quick ones more than once.
 pub fn round(chance: &mut StdRng) -> Vec<Kind> {
     let mut round = ONCE.to_vec();
@@ -57,6 +65,23 @@ pub fn round(chance: &mut StdRng) -> Vec<Kind> {
 }
 
 impl Cluster {
+    /// Three nodes with these settings beside their own, on a Redis.
+    pub async fn start(directory: &Path, redis: Pair, more: &str) -> Self {
+        let mut nodes = Vec::new();
+        for number in 0..NODES {
+            nodes.push(Node::start(directory, number, redis.proxy.port, more).await);
+        }
+        Self {
+            nodes,
+            redis,
+            lost_bytes: 0,
+        }
+    }
+
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| node.address).collect()
+    }
+
     /// Does all of it, with a pause after each.
     pub async fn suffer(&mut self, world: &Rc<World>, kinds: &[Kind], chance: &mut StdRng) {
         let mut lost_at = None;

@@ -14,6 +14,7 @@ fn honest() -> Stream {
         id: "a".to_owned(),
         expected: text.map(|text| Piece::Token(text.to_owned())).to_vec(),
         fails: false,
+        continues: false,
         nodes: vec![1],
         created: 1_000,
         takes: 300,
@@ -27,10 +28,10 @@ fn honest() -> Stream {
     }
     let end = json!({"finish_reason": "stop", "text_sha256": digest(&stream)});
     seen.push(event(4, "done", &end));
-    let reader = |after: Option<u64>| History {
+    let reader = |after: Option<u8>| History {
         name: format!("the reader after {after:?}"),
-        after,
-        seen: seen[after.map_or(0, |after| after as usize + 1)..].to_vec(),
+        after: after.map(u64::from),
+        seen: seen[after.map_or(0, |after| usize::from(after) + 1)..].to_vec(),
         steps: vec![(1_000, "came".to_owned())],
         breach: None,
         is_audit: false,
@@ -52,6 +53,12 @@ fn lost(seq: u64) -> Seen {
     event(seq, "error", &json!({"error": {"code": "producer_lost"}}))
 }
 
+fn end_as_lost(stream: &mut Stream) {
+    for reader in &mut stream.readers {
+        *reader.seen.last_mut().unwrap() = lost(4);
+    }
+}
+
 fn kill(node: usize, from: u64) -> Fault {
     Fault {
         kind: Kind::Kill,
@@ -63,7 +70,7 @@ fn kill(node: usize, from: u64) -> Fault {
 
 type Forgery = (Option<Rule>, &'static str, fn(&mut Stream, &mut Vec<Fault>));
 
-const FORGERIES: [Forgery; 19] = [
+const FORGERIES: [Forgery; 22] = [
     (None, "nothing", |_, _| {}),
     (Some(Rule::Repeated), "an event twice", |stream, _| {
         let twice = stream.readers[0].seen[2].clone();
@@ -144,35 +151,58 @@ const FORGERIES: [Forgery; 19] = [
         Some(Rule::WrongEnd),
         "a lost producer, though no node was",
         |stream, _| {
-            for reader in &mut stream.readers {
-                *reader.seen.last_mut().unwrap() = lost(4);
-            }
+            end_as_lost(stream);
         },
     ),
     (
         Some(Rule::WrongEnd),
         "a lost producer, when another node was",
         |stream, faults| {
-            for reader in &mut stream.readers {
-                *reader.seen.last_mut().unwrap() = lost(4);
-            }
+            end_as_lost(stream);
             faults.push(kill(2, 1_100));
         },
     ),
     (None, "a producer that was lost", |stream, faults| {
-        for reader in &mut stream.readers {
-            *reader.seen.last_mut().unwrap() = lost(4);
-        }
+        end_as_lost(stream);
         faults.push(kill(1, 1_100));
     }),
+    (
+        Some(Rule::WrongEnd),
+        "a lost producer, where another node goes on",
+        |stream, faults| {
+            stream.continues = true;
+            end_as_lost(stream);
+            faults.push(kill(1, 1_100));
+        },
+    ),
     (
         Some(Rule::Late),
         "a lost producer, told too late",
         |stream, faults| {
-            for reader in &mut stream.readers {
-                *reader.seen.last_mut().unwrap() = lost(4);
-            }
+            end_as_lost(stream);
             stream.readers[0].seen.last_mut().unwrap().at = 40_000;
+            faults.push(kill(1, 1_100));
+        },
+    ),
+    (
+        Some(Rule::Late),
+        "a lost producer, told to all a little too late",
+        |stream, faults| {
+            end_as_lost(stream);
+            for reader in &mut stream.readers {
+                reader.seen.last_mut().unwrap().at = 16_200;
+            }
+            faults.push(kill(1, 1_100));
+        },
+    ),
+    (
+        Some(Rule::WrongEnd),
+        "a full store, though Redis was not full",
+        |stream, faults| {
+            for reader in &mut stream.readers {
+                let end = json!({"error": {"code": "overloaded"}}).to_string();
+                reader.seen.last_mut().unwrap().json = end;
+            }
             faults.push(kill(1, 1_100));
         },
     ),

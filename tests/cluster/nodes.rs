@@ -21,13 +21,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node, and waits until it is ready.
-    pub async fn start(directory: &Path, number: usize, redis: u16) -> Self {
+    /// Starts a node with more settings, and waits until it is ready.
+    pub async fn start(directory: &Path, number: usize, redis: u16, more: &str) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
         let config = directory.join(format!("node-{number}.toml"));
-        std::fs::write(&config, settings(address, redis)).unwrap();
+        std::fs::write(&config, settings(address, redis) + more).unwrap();
         let log = directory.join(format!("node-{number}.log"));
         let child = spawn(&config, &log);
         let node = Self {
@@ -105,7 +105,6 @@ fn settings(address: SocketAddr, redis: u16) -> String {
         r#"
 bind = "{address}"
 workers = 1
-drain_timeout = "60s"
 store = "redis"
 redis.url = "redis://127.0.0.1:{redis}/"
 log.level = "info"

@@ -24,8 +24,8 @@ pub struct Pair {
 impl Pair {
     pub async fn start() -> Self {
         let (primary, replica) = (RedisServer::start(), RedisServer::start());
-        let proxy = Proxy::start(port(&primary)).await;
-        let replication = Proxy::start(port(&primary)).await;
+        let proxy = Proxy::start(primary.port).await;
+        let replication = Proxy::start(primary.port).await;
         let pair = Self {
             primary,
             replica,
@@ -41,7 +41,7 @@ impl Pair {
         for server in [&self.primary, &self.replica] {
             until(async || ask::<String>(server, "PING").await.is_some()).await;
         }
-        self.replication.point_to(port(&self.primary));
+        self.replication.point_to(self.primary.port);
         self.tell("CONFIG SET repl-diskless-sync-delay 0").await;
         let follow = format!("REPLICAOF 127.0.0.1 {}", self.replication.port);
         ask::<()>(&self.replica, &follow).await;
@@ -82,7 +82,7 @@ impl Pair {
         self.replication.hold(false);
         let kept = offset(&self.replica, "slave_repl_offset").await;
         ask::<()>(&self.replica, "REPLICAOF NO ONE").await;
-        self.proxy.point_to(port(&self.replica));
+        self.proxy.point_to(self.replica.port);
         sleep(away).await;
         self.proxy.refuse(false);
         self.replication.refuse(false);
@@ -90,12 +90,6 @@ impl Pair {
         self.replicate().await;
         written - kept
     }
-}
-
-fn port(server: &RedisServer) -> u16 {
-    let url = server.url();
-    let port = url.trim_end_matches('/').rsplit(':').next();
-    port.and_then(|port| port.parse().ok()).unwrap()
 }
 
 async fn ask<T: FromRedisValue>(server: &RedisServer, command: &str) -> Option<T> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::sleep;
 
-use crate::checker::{self, Fault, Kind, Stream, Violation};
+use crate::checker::{self, Fault, Kind, Seen, Stream, Violation};
 use crate::world::World;
 
 /// How many violations are told in full.
@@ -19,27 +19,25 @@ pub async fn progress(world: &Rc<World>, phase: &str) {
     let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").unwrap();
     let bar = ProgressBar::new_spinner().with_style(style);
     loop {
-        let counts = &world.counts;
-        let faults = world.faults.borrow();
-        let now = faults.iter().filter(|fault| fault.to == u64::MAX);
-        let now: Vec<String> = now.map(|fault| format!("{:?}", fault.kind)).collect();
-        bar.set_message(format!(
-            "{phase}: {} streams live of {}, {} events, {} cuts; {} faults, now {}",
-            counts.live.get(),
-            counts.streams.get(),
-            counts.events.get(),
-            counts.cuts.get(),
-            faults.len(),
-            if now.is_empty() {
-                "none".to_owned()
-            } else {
-                now.join(", ")
-            }
-        ));
+        bar.set_message(format!("{phase}: {}", summary(world)));
         bar.tick();
-        drop(faults);
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+fn summary(world: &World) -> String {
+    let counts = &world.counts;
+    let faults = world.faults.borrow();
+    let now = faults.iter().filter(|fault| fault.to == u64::MAX);
+    format!(
+        "{} streams live of {}, {} events, {} cuts; {} faults, now: {}",
+        counts.live.get(),
+        counts.streams.get(),
+        counts.events.get(),
+        counts.cuts.get(),
+        faults.len(),
+        listed(now.map(|fault| format!("{:?}", fault.kind)))
+    )
 }
 
 /// What came of a phase. Answers how many violations there are.
@@ -52,56 +50,16 @@ pub fn report(phase: &str, world: &World, streams: &[Stream], lost_bytes: u64) -
             found.into_iter().map(move |violation| (stream, violation))
         })
         .collect();
-    let counts = &world.counts;
+    // While nodes are only replaced, there is always one that takes a new stream.
+    let is_deploy = faults.iter().all(|fault| fault.kind == Kind::Drain);
+    let turned_away = world.counts.turned_away.get();
+    let refused = if is_deploy { turned_away } else { 0 };
+    let count = violations.len() + usize::try_from(refused).unwrap();
     let mut told = format!("\n{phase}\n");
-    let mut row = |name: &str, value: String| _ = writeln!(told, "  {name:<34} {value}");
-    row(
-        "streams",
-        format!(
-            "{} (at most {} at once)",
-            streams.len(),
-            counts.most_live.get()
-        ),
-    );
-    let tokens: usize = streams.iter().map(|stream| stream.expected.len()).sum();
-    row("tokens generated, at most", tokens.to_string());
-    row("readers", counts.readers.get().to_string());
-    row(
-        "events delivered and compared",
-        counts.events.get().to_string(),
-    );
-    row("connections", counts.connections.get().to_string());
-    row("cuts by the reader", counts.cuts.get().to_string());
-    row(
-        "broken by the server's side",
-        counts.broken.get().to_string(),
-    );
-    row("left for silence", counts.silent.get().to_string());
-    row("hops to another node", counts.hops.get().to_string());
-    row(
-        "requests repeated with their key",
-        counts.repeated_posts.get().to_string(),
-    );
-    row(
-        "tries to touch others' streams",
-        counts.intrusions.get().to_string(),
-    );
-    row(
-        "found no node for a new stream",
-        counts.turned_away.get().to_string(),
-    );
-    row(
-        "faults",
-        listed(faults.iter().map(|fault| format!("{:?}", fault.kind))),
-    );
-    if faults.iter().any(|fault| fault.kind == Kind::Failover) {
-        row("bytes of writes lost by failovers", lost_bytes.to_string());
+    for (name, value) in table(world, streams, &faults, lost_bytes) {
+        let _ = writeln!(told, "  {name:<34} {value}");
     }
-    row("streams by their end", listed(streams.iter().map(end)));
-    let (late, lost) = worst(streams, &faults);
-    row("worst end after its due time", format!("{late} ms"));
-    row("worst end after a node was lost", format!("{lost} ms"));
-    row("violations", violations.len().to_string());
+    let _ = writeln!(told, "  {:<34} {count}", "violations");
     for (stream, violation) in violations.iter().take(TOLD) {
         tell(&mut told, stream, violation);
     }
@@ -119,13 +77,63 @@ pub fn report(phase: &str, world: &World, streams: &[Stream], lost_bytes: u64) -
         }
     }
     println!("{told}");
-    violations.len()
+    count
+}
+
+fn table(
+    world: &World,
+    streams: &[Stream],
+    faults: &[Fault],
+    lost_bytes: u64,
+) -> Vec<(&'static str, String)> {
+    let counts = &world.counts;
+    let killed = streams
+        .iter()
+        .filter_map(|stream| checker::lost_after(stream, faults));
+    let killed = killed
+        .max()
+        .map_or_else(|| "none".to_owned(), |after| format!("{after} ms"));
+    let most = counts.most_live.get();
+    let tokens: usize = streams.iter().map(|stream| stream.expected.len()).sum();
+    let kinds = faults.iter().map(|fault| format!("{:?}", fault.kind));
+    let number = |cell: &std::cell::Cell<u64>| cell.get().to_string();
+    vec![
+        (
+            "streams",
+            format!("{} (at most {most} at once)", streams.len()),
+        ),
+        ("tokens asked for", tokens.to_string()),
+        ("readers", number(&counts.readers)),
+        ("events delivered and compared", number(&counts.events)),
+        ("connections", number(&counts.connections)),
+        ("cuts by the reader", number(&counts.cuts)),
+        ("broken by the server's side", number(&counts.broken)),
+        ("left for silence", number(&counts.silent)),
+        ("hops to another node", number(&counts.hops)),
+        (
+            "requests repeated with their key",
+            number(&counts.repeated_posts),
+        ),
+        ("tries to touch others' streams", number(&counts.intrusions)),
+        (
+            "found no node for a new stream",
+            number(&counts.turned_away),
+        ),
+        ("faults", listed(kinds)),
+        ("bytes of writes lost by failovers", lost_bytes.to_string()),
+        ("streams by their end", listed(streams.iter().map(end))),
+        (
+            "worst end after its generation",
+            format!("{} ms", latest(streams)),
+        ),
+        ("worst end after a kill in calm", killed),
+    ]
 }
 
 fn end(stream: &Stream) -> String {
     let mut seen = stream.readers.iter().flat_map(|reader| &reader.seen);
     let end = seen.find(|seen| seen.is_terminal());
-    end.map_or_else(|| "none".to_owned(), checker::Seen::outcome)
+    end.map_or_else(|| "none".to_owned(), Seen::outcome)
 }
 
 /// How many of each.
@@ -138,29 +146,18 @@ fn listed(names: impl Iterator<Item = String>) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// How late an end was seen at most, in ms: after the generation was over, and after its node was lost.
-fn worst(streams: &[Stream], faults: &[Fault]) -> (u64, u64) {
-    let (mut late, mut lost) = (0, 0);
-    for stream in streams {
-        for reader in stream.readers.iter().filter(|reader| !reader.is_audit) {
+/// How late after its generation was over an end was seen by any reader, in ms, unless a node was lost.
+fn latest(streams: &[Stream]) -> u64 {
+    let late = streams.iter().flat_map(|stream| {
+        let readers = stream.readers.iter().filter(|reader| !reader.is_audit);
+        readers.filter_map(|reader| {
             let came = reader.steps.first().map_or(0, |(at, _)| *at);
-            let Some(end) = reader.seen.iter().find(|seen| seen.is_terminal()) else {
-                continue;
-            };
-            if end.outcome() == "producer_lost" {
-                let mut of_it = faults.iter().rev().filter(|fault| {
-                    fault.from <= end.at
-                        && fault.node.is_some_and(|node| stream.nodes.contains(&node))
-                });
-                let from = of_it.next().map_or(0, |fault| fault.from);
-                lost = lost.max(end.at.saturating_sub(from.max(came)));
-            } else {
-                let over = (stream.created + stream.takes).max(came);
-                late = late.max(end.at.saturating_sub(over));
-            }
-        }
-    }
-    (late, lost)
+            let end = reader.seen.iter().find(|seen| seen.is_terminal())?;
+            let over = (stream.created + stream.takes).max(came);
+            (end.outcome() != "producer_lost").then(|| end.at.saturating_sub(over))
+        })
+    });
+    late.max().unwrap_or_default()
 }
 
 /// All there is to know of one violation.

@@ -31,6 +31,8 @@ pub struct Load {
     pub takes: (u64, u64),
     /// The most readers of a stream beside the one that asked for it.
     pub readers: usize,
+    /// Whether another node goes on with the streams of a lost one.
+    pub continues: bool,
 }
 
 /// What a stream is asked to be.
@@ -56,14 +58,15 @@ async fn plan(number: usize, load: Load, chance: &mut StdRng) -> Plan {
         ("demo.tokens".to_owned(), tokens.to_string()),
         (
             "demo.tokens_per_second".to_owned(),
-            (pace as f64 / 1000.0).to_string(),
+            format!("{}.{:03}", pace / 1000, pace % 1000),
         ),
     ]);
     let mut set = |knob: &str, value: String| _ = knobs.insert(format!("demo.{knob}"), value);
     if chance.random_bool(0.2) {
         set("text", "awkward".to_owned());
     }
-    if chance.random_bool(0.2) {
+    // Nobody can go on with reasoning that has begun.
+    if chance.random_bool(0.2) && !load.continues {
         set("reasoning", (tokens / 4).to_string());
     }
     let fails = chance.random_bool(0.05);
@@ -217,6 +220,7 @@ impl Conversation {
             subject: self.plan.subject,
             id: self.progress.id.get().cloned().unwrap_or_default(),
             expected: self.plan.expected.clone(),
+            continues: load.continues,
             fails: self.plan.fails,
             nodes: self.progress.nodes.borrow().iter().copied().collect(),
             created: self.created.get(),

@@ -37,7 +37,12 @@ impl Inner {
             },
         };
         let origin = Origin { new, reservation };
-        if let Err(error) = self.make(&origin, REQUEST_PATIENCE).await {
+        // If Redis goes away just now, it may have made the stream without saying so; only asking on tells.
+        let patience = match self.redis.up_for() {
+            Some(_) => self.config.patience,
+            None => REQUEST_PATIENCE,
+        };
+        if let Err(error) = self.make(&origin, patience).await {
             if let Some((key, reserved)) = &origin.reservation {
                 let _stays = self.release(key, reserved).await;
             }

@@ -26,6 +26,11 @@ impl Keys {
         format!("{}{{{partition}}}:leases", self.prefix)
     }
 
+    /// The streams of a partition whose writers have left them to other nodes (sorted set of one score).
+    pub(super) fn left(&self, partition: u8) -> String {
+        format!("{}{{{partition}}}:left", self.prefix)
+    }
+
     /// What is known of a stream (hash).
     pub(super) fn meta(&self, id: StreamId) -> String {
         format!("{}{{{}}}:m:{id}", self.prefix, partition(id))

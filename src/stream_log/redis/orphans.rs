@@ -2,43 +2,45 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::keys::PARTITIONS;
-use super::reaper::{self, MOST_CLAIMS};
+use super::reaper::{self, Due, MOST_CLAIMS};
 use super::writing::millis;
 use super::{Inner, REQUEST_PATIENCE};
 use crate::redis::Ask;
 use crate::stream::{Batch, StreamId};
 use crate::stream_log::{LogError, Orphan};
 
+/// How many streams are claimed at once. Other nodes may take others.
+const MOST_AT_ONCE: usize = 16;
+
 impl Inner {
-    pub(super) async fn orphan(self: &Arc<Self>) -> Orphan {
+    pub(super) async fn orphans(self: &Arc<Self>) -> Vec<Orphan> {
         loop {
             // Nodes do not all look at the same place first.
             let start = rand::random_range(0..PARTITIONS);
             for step in 0..PARTITIONS {
-                match self.orphan_of((start + step) % PARTITIONS).await {
-                    Ok(Some(orphan)) => return orphan,
-                    Ok(None) => {}
-                    Err(_) => break,
+                let orphans = self.orphans_of((start + step) % PARTITIONS).await;
+                let orphans = orphans.unwrap_or_default();
+                if !orphans.is_empty() {
+                    return orphans;
                 }
             }
             sleep((self.config.lease / 10).mul_f64(rand::random_range(0.5..1.5))).await;
         }
     }
 
-    async fn orphan_of(self: &Arc<Self>, partition: u8) -> Result<Option<Orphan>, LogError> {
-        for id in reaper::due(self, partition).await? {
-            // A writer of this node that was away for too long renews its own lease, or is fenced.
-            if self.mirror(id).is_some_and(|mirror| mirror.is_written()) {
-                continue;
-            }
-            if let Some(orphan) = self.claim(id).await? {
-                return Ok(Some(orphan));
-            }
-        }
-        Ok(None)
+    async fn orphans_of(self: &Arc<Self>, partition: u8) -> Result<Vec<Orphan>, LogError> {
+        let Due { lost, left } = reaper::due(self, partition).await?;
+        // A writer of this node that was away for too long renews its own lease, or is fenced.
+        let is_ours = |id| self.mirror(id).is_some_and(|mirror| mirror.is_written());
+        let ids = left.into_iter().chain(lost).filter(|id| !is_ours(*id));
+        let claims = ids.take(MOST_AT_ONCE).map(|id| self.claim(id));
+        let claims = join_all(claims).await.into_iter();
+        // What could not be claimed is found again.
+        Ok(claims.filter_map(|claim| claim.ok().flatten()).collect())
     }
 
     async fn claim(self: &Arc<Self>, id: StreamId) -> Result<Option<Orphan>, LogError> {

@@ -35,7 +35,8 @@ pub(super) async fn run(log: Weak<Inner>) {
 }
 
 async fn reap(log: &Inner, partition: u8) -> Result<(), LogError> {
-    for id in due(log, partition).await? {
+    let Due { lost, .. } = due(log, partition).await?;
+    for id in lost {
         if end(log, id).await? {
             tracing::warn!(stream.id = %id, "Ended a stream whose producer is gone");
         }
@@ -43,21 +44,38 @@ async fn reap(log: &Inner, partition: u8) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Streams of a partition whose writers are gone.
-pub(super) async fn due(log: &Inner, partition: u8) -> Result<Vec<StreamId>, LogError> {
+/// Streams of a partition that nobody writes.
+pub(super) struct Due {
+    /// Their writers are gone.
+    pub(super) lost: Vec<StreamId>,
+    /// Their writers have left them to other nodes.
+    pub(super) left: Vec<StreamId>,
+}
+
+pub(super) async fn due(log: &Inner, partition: u8) -> Result<Due, LogError> {
     let leases = log.keys.leases(partition);
     let mut due = log.scripts.due.key(&leases);
-    due.arg(MOST);
-    let due: Vec<String> = log.ask(Duration::ZERO, Ask::Script(&due)).await?;
+    due.key(log.keys.left(partition)).arg(MOST);
+    let (lost, left): (Vec<String>, Vec<String>) =
+        log.ask(Duration::ZERO, Ask::Script(&due)).await?;
+    let ids = |texts: Vec<String>| texts.iter().filter_map(|id| id.parse().ok()).collect();
     // While Redis was away nobody could renew: writers that are still there have a lease's time.
     let up = log.redis.up_for_key(&leases);
-    if up.is_none_or(|up| up < log.config.lease) {
-        return Ok(Vec::new());
-    }
-    Ok(due.iter().filter_map(|id| id.parse().ok()).collect())
+    let has_been_up = up.is_some_and(|up| up >= log.config.lease);
+    Ok(Due {
+        lost: if has_been_up { ids(lost) } else { Vec::new() },
+        left: ids(left),
+    })
 }
 
 async fn end(log: &Inner, id: StreamId) -> Result<bool, LogError> {
+    let grace = log.config.lease * 2 / 5;
+    // Whoever would go on with it is to have had as much time since Redis is back.
+    let up = log.redis.up_for_key(&log.keys.meta(id));
+    let grace = match up {
+        Some(up) if up >= log.config.lease + grace => grace,
+        _ => log.config.most_life,
+    };
     let terminal = producer_lost();
     let mut batch = Batch::default();
     batch.push_terminal(&terminal);
@@ -69,7 +87,7 @@ async fn end(log: &Inner, id: StreamId) -> Result<bool, LogError> {
         .arg(millis(log.config.remembered()))
         .arg(log.keys.growth(id))
         .arg(log.keys.control(""))
-        .arg(millis(log.config.lease * 2 / 5))
+        .arg(millis(grace))
         .arg(MOST_CLAIMS);
     let ended: u8 = log.ask(Duration::ZERO, Ask::Script(&script)).await?;
     Ok(ended == 1)

@@ -2,7 +2,8 @@
 //!
 //! The hash of a stream has: `owner`, `model`, `created`, `metadata` as they were given; `state` (`live`
 //! or `ended`) and `terminal`; `fence`, which a writer must know;
-//! `node`, whose control channel the writer listens to; `job`, what another node needs to go on; `cancel`; `removed`; `ever` and `left`, how many
+//! `node`, whose control channel the writer listens to; `job`, what another node needs to go on; `lost`,
+//! how often a writer of it was lost; `cancel`; `removed`; `ever` and `left`, how many
 //! readers came on other nodes and how the last to leave was there; `key` and `reserved`, the
 //! idempotency key and what is stored there.
 //!
@@ -10,7 +11,8 @@
 //! append: Redis takes no entry whose id is below another's, and the first thing that a new fence does
 //! is to raise the ids.
 //!
-//! Keys, where a script has them, in this order: 1 the hash, 2 the entries, 3 the leases, 4 the readers.
+//! Keys, where a script has them, in this order: 1 the hash, 2 the entries, 3 the leases, 4 the readers, 5
+//! the streams that were left.
 
 use crate::redis::Script;
 
@@ -96,7 +98,7 @@ return 1
 /// It never makes a stream that is missing: what was deleted or has expired stays so.
 const APPEND: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'cancel', 'removed')
-if not m[1] then return {'missing', -1, 1} end
+if not m[1] then return {'missing', -1, 0} end
 local last, cancel = top(KEYS[2]), tonumber(m[3])
 if m[1] ~= ARGV[2] then return {'fenced', last, cancel} end
 if last >= tonumber(ARGV[4]) then return {'duplicate', last, cancel} end
@@ -136,7 +138,7 @@ return 1
 /// came on other nodes, whether one is there, how the last to leave was.
 const RENEW: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'cancel', 'removed', 'ever', 'left')
-if not m[1] then return {'missing', -1, 0, 1, 0, 0, ''} end
+if not m[1] then return {'missing', -1, 0, 0, 0, 0, ''} end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
 local status = 'live'
 if m[1] ~= ARGV[2] then status = 'fenced' elseif m[2] ~= 'live' then status = 'closed' else
@@ -195,9 +197,12 @@ end
 return 1
 ";
 
-/// Key 1 the leases; 1 how many. The streams whose lease has ended.
+/// Key 1 the leases, 2 the streams that were left; 1 how many. The streams whose lease has ended, and those.
 const DUE: &str = r"
-return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+return {
+  redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1]),
+  redis.call('ZRANGE', KEYS[2], 0, ARGV[1] - 1)
+}
 ";
 
 /// 1 stream id, 2 payload of the terminal entry, 3 terminal, 4 retention in ms, 5 how long an ended
@@ -207,8 +212,8 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 const REAP: &str = r"
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not score or tonumber(score) > now then return 0 end
-local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'fence', 'cancel')
-local claimable = m[3] and m[5] == '0' and tonumber(m[4]) <= tonumber(ARGV[9])
+local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'lost', 'cancel')
+local claimable = m[3] and m[5] == '0' and tonumber(m[4] or 0) < tonumber(ARGV[9])
 if claimable and score + ARGV[8] > now then return 0 end
 redis.call('ZREM', KEYS[3], ARGV[1])
 if m[1] ~= 'live' then return 0 end
@@ -224,23 +229,30 @@ redis.call('PUBLISH', ARGV[7] .. m[2], ARGV[1])
 return 1
 ";
 
-/// 1 stream id, 2 fence. Ends the lease of a writer that leaves its stream to another node. Answers 1, or
-/// 0 if it is not the writer.
+/// 1 stream id, 2 fence, 3 for how long others may take it in ms. Leaves a stream to another node. Answers
+/// 1, or 0 if it is not the writer's.
 const LEAVE: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'job')
 if m[1] ~= ARGV[2] or m[2] ~= 'live' or not m[3] then return 0 end
-redis.call('ZADD', KEYS[3], now, ARGV[1])
+redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[5], 0, ARGV[1])
+redis.call('PEXPIRE', KEYS[5], 60000)
 return 1
 ";
 
 /// 1 stream id, 2 node, 3 lease in ms, 4 how often a stream may be claimed, 5 prefix of control channels.
-/// Makes the node the writer of a stream whose lease has ended, if it has a job and nobody wants it
-/// stopped. Answers the new fence, the last sequence number and the job, or nothing.
+/// Makes the node the writer of a stream that was left or whose lease has ended, if it has a job and nobody
+/// wants it stopped. Answers the new fence, the last sequence number and the job, or nothing.
 const CLAIM: &str = r"
+local left = redis.call('ZREM', KEYS[5], ARGV[1]) == 1
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
-if not score or tonumber(score) > now then return false end
-local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'fence', 'cancel')
-if m[1] ~= 'live' or not m[3] or m[5] ~= '0' or tonumber(m[4]) > tonumber(ARGV[4]) then return false end
+if not left and (not score or tonumber(score) > now) then return false end
+local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'lost', 'cancel')
+if m[1] ~= 'live' or not m[3] or m[5] ~= '0' then return false end
+if not left then
+  if tonumber(m[4] or 0) >= tonumber(ARGV[4]) then return false end
+  redis.call('HINCRBY', KEYS[1], 'lost', 1)
+end
 local last = top(KEYS[2])
 if last < 0 then return false end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)

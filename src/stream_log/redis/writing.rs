@@ -119,7 +119,9 @@ async fn write(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
 /// Leaves the stream to another node, if it is still ours.
 async fn hand_over(mirror: &Mirror, log: &Inner) -> Result<(), Stop> {
     let mut script = log.on_stream(&log.scripts.leave, mirror.id);
-    script.arg(mirror.outbox().fence);
+    script
+        .arg(mirror.outbox().fence)
+        .arg(millis(log.config.lease));
     let left: Result<u8, _> = log.ask(REQUEST_PATIENCE, Ask::Script(&script)).await;
     let is_left = left == Ok(1);
     let mut outbox = mirror.outbox();
