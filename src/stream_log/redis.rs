@@ -13,6 +13,7 @@ mod index;
 mod keys;
 mod mirror;
 mod orphans;
+mod outbox;
 mod reading;
 mod reaper;
 mod record;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::mirror::{HandOver, Mirror};
+use super::mirror::Mirror;
+use super::outbox::HandOver;
 use super::{Inner, REQUEST_PATIENCE, encoding};
 use crate::redis::Ask;
 use crate::stream::Batch;
