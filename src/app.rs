@@ -130,8 +130,7 @@ impl App {
         let mut server = actix_web::rt::spawn(self.server);
         let (api, draining) = (self.api.clone(), self.phases.draining.clone());
         actix_web::rt::spawn(async move {
-            let taking_over = api.generations.take_over(&*api.limiter);
-            draining.run_until_cancelled(taking_over).await;
+            api.generations.take_over(&*api.limiter, &draining).await;
         });
         let sweeping = sweep(&self.store, &self.api.failures);
         let draining = async {

@@ -17,9 +17,13 @@ pub fn filter(section: &LogSection) -> Result<EnvFilter, LevelError> {
     if !section.level.split(',').all(is_level) {
         return Err(LevelError(section.level.clone()));
     }
-    // The framework's own start and stop messages repeat ours.
+    // The framework's own start and stop messages repeat ours, and a body that is broken off, so that
+    // its client comes again, is no error.
     EnvFilter::builder()
-        .parse(format!("actix_server=warn,{}", section.level))
+        .parse(format!(
+            "actix_server=warn,actix_http::h1::dispatcher=off,{}",
+            section.level
+        ))
         .map_err(|_| LevelError(section.level.clone()))
 }
 

@@ -5,6 +5,8 @@
 //! writer had paused; readers see nothing else.
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::producer::Producer;
 use super::{GenerationService, OnDisconnect};
@@ -13,6 +15,9 @@ use crate::generator::{Answered, MaxTokensField, Prompt};
 use crate::limit::RateLimiter;
 use crate::stream::{Batch, Kind, Owner};
 use crate::stream_log::Orphan;
+
+/// How many streams are taken over at once.
+const AT_ONCE: usize = 16;
 
 /// What is kept with a stream, as JSON.
 #[derive(Serialize, Deserialize)]
@@ -48,20 +53,34 @@ pub(super) fn job(
 }
 
 impl GenerationService {
-    /// Takes over what other nodes have left, if that is configured, until it is dropped. It must be
+    /// Takes over what other nodes have left, if that is configured, until this one drains. It must be
     /// polled within a local task set.
-    pub async fn take_over(&self, limiter: &dyn RateLimiter) {
+    pub async fn take_over(&self, limiter: &dyn RateLimiter, draining: &CancellationToken) {
         if !self.config.takes_over {
             return;
         }
+        let (found, mut orphans) = mpsc::channel(AT_ONCE);
+        let mut looking = self.log.find_orphans(found);
         loop {
-            for orphan in self.log.orphans().await {
-                let id = orphan.id;
-                // A writer that is dropped ends its stream, so that nobody waits.
-                if let Err(reason) = self.go_on(orphan, limiter).await {
-                    tracing::warn!(stream.id = %id, reason, "A stream whose producer is gone cannot be gone on with");
-                }
-            }
+            let orphan = tokio::select! {
+                () = draining.cancelled() => break,
+                () = &mut looking => break,
+                Some(orphan) = orphans.recv() => orphan,
+            };
+            self.try_to_go_on(orphan, limiter).await;
+        }
+        // What has been found is ours.
+        drop(looking);
+        while let Some(orphan) = orphans.recv().await {
+            self.try_to_go_on(orphan, limiter).await;
+        }
+    }
+
+    async fn try_to_go_on(&self, orphan: Orphan, limiter: &dyn RateLimiter) {
+        let id = orphan.id;
+        // A writer that is dropped ends its stream, so that nobody waits.
+        if let Err(reason) = self.go_on(orphan, limiter).await {
+            tracing::warn!(stream.id = %id, reason, "A stream whose producer is gone cannot be gone on with");
         }
     }
 

@@ -85,7 +85,7 @@ impl Writer {
     }
 
     /// Commits all of `pending` and leaves the stream to another process, which finds it as an
-    /// [orphan](super::StreamLog::orphans). Its followers here are cut off, to go there too.
+    /// [orphan](super::StreamLog::find_orphans). Its followers here are cut off, to go there too.
     ///
     /// # Errors
     /// There is no other process, or the log cannot be reached. The stream is still this writer's, to

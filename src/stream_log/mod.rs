@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
+use tokio::sync::mpsc;
 
 use crate::stream::{Batch, Owner, StreamId, Terminal};
 
@@ -114,11 +115,11 @@ pub trait StreamLog: Send + Sync {
         id: StreamId,
     ) -> BoxFuture<'a, Result<(), LogError>>;
 
-    /// Waits for streams that were created with a [job](NewStream::job) and whose writers are gone with
-    /// their process, or have left them. Whoever gets them writes them from then on. Where a process
-    /// takes its streams with it, there are none.
-    fn orphans(&self) -> BoxFuture<'_, Vec<Orphan>> {
-        future::pending().boxed()
+    /// Looks, until it is dropped, for streams that were created with a [job](NewStream::job) and whose
+    /// writers are gone with their process, or have left them. Whoever is given them writes them from
+    /// then on. Where a process takes its streams with it, there are none.
+    fn find_orphans(&self, _found: mpsc::Sender<Orphan>) -> BoxFuture<'_, ()> {
+        future::ready(()).boxed()
     }
 
     /// Whether streams can be created just now, as far as is known.

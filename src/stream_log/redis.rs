@@ -305,8 +305,8 @@ impl StreamLog for RedisLog {
         self.inner.remove(access, id).boxed()
     }
 
-    fn orphans(&self) -> BoxFuture<'_, Vec<Orphan>> {
-        self.inner.orphans().boxed()
+    fn find_orphans(&self, found: mpsc::Sender<Orphan>) -> BoxFuture<'_, ()> {
+        self.inner.find_orphans(found).boxed()
     }
 
     fn is_ready(&self) -> bool {

@@ -69,7 +69,8 @@ pub(super) async fn run(log: Weak<Inner>) {
         }
         let started = Instant::now();
         let exchanges = exchanges(&inner, streams, news).await;
-        let told = exchanges.into_iter().map(|exchange| exchange.run(&inner));
+        let exchanges = exchanges.into_iter().filter(|it| !it.commands.is_empty());
+        let told = exchanges.map(|exchange| exchange.run(&inner));
         news = join_all(told).await;
         news.retain(|(_, news)| !news.is_empty());
         drop(inner);

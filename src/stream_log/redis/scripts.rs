@@ -212,8 +212,8 @@ return {
 const REAP: &str = r"
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not score or tonumber(score) > now then return 0 end
-local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'lost', 'cancel')
-local claimable = m[3] and m[5] == '0' and tonumber(m[4] or 0) < tonumber(ARGV[9])
+local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'lost')
+local claimable = m[3] and tonumber(m[4] or 0) < tonumber(ARGV[9])
 if claimable and score + ARGV[8] > now then return 0 end
 redis.call('ZREM', KEYS[3], ARGV[1])
 if m[1] ~= 'live' then return 0 end
@@ -241,14 +241,14 @@ return 1
 ";
 
 /// 1 stream id, 2 node, 3 lease in ms, 4 how often a stream may be claimed, 5 prefix of control channels.
-/// Makes the node the writer of a stream that was left or whose lease has ended, if it has a job and nobody
-/// wants it stopped. Answers the new fence, the last sequence number and the job, or nothing.
+/// Makes the node the writer of a stream that was left or whose lease has ended, if it has a job. Answers the
+/// new fence, the last sequence number, the cancel flag and the job, or nothing.
 const CLAIM: &str = r"
 local left = redis.call('ZREM', KEYS[5], ARGV[1]) == 1
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not left and (not score or tonumber(score) > now) then return false end
 local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'lost', 'cancel')
-if m[1] ~= 'live' or not m[3] or m[5] ~= '0' then return false end
+if m[1] ~= 'live' or not m[3] then return false end
 if not left then
   if tonumber(m[4] or 0) >= tonumber(ARGV[4]) then return false end
   redis.call('HINCRBY', KEYS[1], 'lost', 1)
@@ -260,7 +260,7 @@ redis.call('HSET', KEYS[1], 'node', ARGV[2])
 redis.call('XSETID', KEYS[2], fence .. '-' .. string.format('%.0f', last))
 redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
 redis.call('PUBLISH', ARGV[5] .. m[2], ARGV[1])
-return {fence, last, m[3]}
+return {fence, last, tonumber(m[5]), m[3]}
 ";
 
 /// The fields to read. Answers them, and the last sequence number, or -1 if there are no entries.
