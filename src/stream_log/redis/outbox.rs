@@ -125,8 +125,8 @@ impl Mirror {
         }
     }
 
-    /// What was taken is in Redis. Answers whether readers on other nodes wait for it.
-    pub(super) fn appended(&self, batch: &Batch) -> bool {
+    /// What was taken is in Redis.
+    pub(super) fn appended(&self, batch: &Batch) {
         let terminal = batch
             .entries()
             .next_back()
@@ -134,7 +134,6 @@ impl Mirror {
         let mut state = self.open.state();
         let from = batch.first_seq();
         self.open.add(&mut state, batch, from, terminal.as_ref());
-        let is_read_elsewhere = state.is_read_elsewhere();
         drop(state);
         let mut outbox = self.outbox();
         outbox.sending = 0;
@@ -142,7 +141,6 @@ impl Mirror {
         outbox.appends = outbox.appends.map(|appends| appends + 1);
         outbox.closed |= terminal.is_some();
         outbox.waits.wake();
-        is_read_elsewhere
     }
 
     /// Sees to it that what is queued is appended: with that of others, if the last append was checked

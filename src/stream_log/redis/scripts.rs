@@ -23,6 +23,7 @@ pub(super) struct Scripts {
     /// The same for what has a terminal entry.
     pub(super) close: Script,
     pub(super) reset: Script,
+    pub(super) relay: Script,
     pub(super) renew: Script,
     pub(super) attend: Script,
     pub(super) cancel: Script,
@@ -45,6 +46,7 @@ impl Scripts {
             append: Script::new(&format!("{TOP}{APPEND}")),
             close: Script::new(&format!("{ALWAYS}{TOP}{APPEND}")),
             reset: always(RESET),
+            relay: Script::new(RELAY),
             renew: always(RENEW),
             attend: always(ATTEND),
             cancel: always(CANCEL),
@@ -122,6 +124,15 @@ else
 end
 redis.call('PUBLISH', ARGV[11], '')
 return {'appended', tonumber(ARGV[4]), cancel}
+";
+
+/// Key 1 the entries; 1 the id of an entry, 2 its payload, 3 channel of readers, 4 what is said there before
+/// the payload. Appends without a check, and tells readers on other nodes what. Answers the id, or nothing
+/// if there is no such stream.
+const RELAY: &str = r"
+local id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', ARGV[1], 'b', ARGV[2])
+if id then redis.call('PUBLISH', ARGV[3], ARGV[4] .. ARGV[2]) end
+return id
 ";
 
 /// 1 stream id, 2 fence. Empties a live stream, so that its writer can write it again. Answers whether it
