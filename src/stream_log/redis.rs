@@ -7,6 +7,7 @@
 
 mod appending;
 mod encoding;
+mod exchange;
 mod following;
 mod hub;
 mod index;

@@ -12,14 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use redis::{Pipeline, ServerErrorKind, Value, pipe};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use super::exchange::Exchange;
 use super::mirror::Mirror;
-use super::{Inner, encoding, keys};
+use super::{Inner, keys};
 use crate::redis::Lane;
-use crate::stream::Batch;
 
 /// How many streams are appended to in one exchange.
 const MOST: usize = 2048;
@@ -72,12 +71,9 @@ pub(super) async fn run(log: Weak<Inner>) {
         }
         let began = Instant::now();
         let count = streams.len();
-        let exchanges = exchanges(&inner, streams, knows_script).await;
-        let exchanges = exchanges.into_iter().filter(|it| !it.appends.is_empty());
-        knows_script = join_all(exchanges.map(Exchange::run))
-            .await
-            .iter()
-            .all(|it| *it);
+        let exchanges = exchanges(&inner, streams).await.into_iter();
+        let ran = exchanges.map(|exchange| exchange.run(&inner, knows_script));
+        knows_script = join_all(ran).await.iter().all(|knows| *knows);
         drop(inner);
         let took = began.elapsed();
         let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -86,17 +82,8 @@ pub(super) async fn run(log: Weak<Inner>) {
     }
 }
 
-/// What goes to one server.
-struct Exchange {
-    lane: Lane,
-    epoch: u64,
-    commands: Pipeline,
-    appends: Vec<(Arc<Mirror>, Batch)>,
-    /// Whether the server knows the script by its hash.
-    knows_script: bool,
-}
-
-async fn exchanges(log: &Inner, streams: Vec<Arc<Mirror>>, knows_script: bool) -> Vec<Exchange> {
+/// What the streams have to say, by who is told.
+async fn exchanges(log: &Inner, streams: Vec<Arc<Mirror>>) -> Vec<Exchange> {
     let mut exchanges: Vec<Exchange> = Vec::new();
     let mut lanes: [Option<Lane>; keys::PARTITIONS as usize] = Default::default();
     for mirror in streams {
@@ -109,77 +96,12 @@ async fn exchanges(log: &Inner, streams: Vec<Arc<Mirror>>, knows_script: bool) -
             mirror.send_alone();
             continue;
         };
-        let at = exchanges.iter().position(|exchange| exchange.lane.is(lane));
+        let at = exchanges.iter().position(|exchange| exchange.is_with(lane));
         let at = at.unwrap_or_else(|| {
-            exchanges.push(Exchange {
-                epoch: lane.epoch(),
-                lane: lane.clone(),
-                commands: pipe(),
-                appends: Vec::new(),
-                knows_script,
-            });
+            exchanges.push(Exchange::new(lane.clone()));
             exchanges.len() - 1
         });
-        exchanges[at].add(log, mirror);
+        exchanges[at].add(mirror);
     }
     exchanges
-}
-
-impl Exchange {
-    fn add(&mut self, log: &Inner, mirror: Arc<Mirror>) {
-        let Some(batch) = mirror.take_together(self.epoch) else {
-            return;
-        };
-        let last = mirror.open.next_seq() + batch.len() as u64 - 1;
-        let stream = log.keys.entries(mirror.id);
-        let id = keys::entry(mirror.outbox().fence, last);
-        let entry = encoding::encode(&batch);
-        if mirror.open.state().is_read_elsewhere() {
-            let mut script = log.scripts.relay.key(stream);
-            script
-                .arg(id)
-                .arg(entry)
-                .arg(log.keys.growth(mirror.id))
-                .arg(&encoding::place(last)[..]);
-            self.commands.add_command(if self.knows_script {
-                script.by_hash()
-            } else {
-                // Those after it find it known.
-                self.knows_script = true;
-                script.in_full()
-            });
-        } else {
-            self.commands
-                .cmd("XADD")
-                .arg(stream)
-                .arg("NOMKSTREAM")
-                .arg(id)
-                .arg("b")
-                .arg(entry);
-        }
-        self.appends.push((mirror, batch));
-    }
-
-    /// Answers whether the server knew the script.
-    async fn run(self) -> bool {
-        let answers = self.lane.ask_all(self.epoch, &self.commands).await;
-        // If there are no answers, nobody knows what became of it.
-        let mut answers = answers.unwrap_or_default().into_iter();
-        let mut knows_script = true;
-        for (mirror, batch) in self.appends {
-            match answers.next() {
-                Some(Value::BulkString(_)) => {
-                    mirror.appended(&batch);
-                    mirror.go_on();
-                    continue;
-                }
-                Some(Value::ServerError(error)) => {
-                    knows_script &= error.kind() != Some(ServerErrorKind::NoScript);
-                }
-                _ => {}
-            }
-            mirror.take_back(batch);
-        }
-        knows_script
-    }
 }

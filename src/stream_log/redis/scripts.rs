@@ -126,13 +126,22 @@ redis.call('PUBLISH', ARGV[11], '')
 return {'appended', tonumber(ARGV[4]), cancel}
 ";
 
-/// Key 1 the entries; 1 the id of an entry, 2 its payload, 3 channel of readers, 4 what is said there before
-/// the payload. Appends without a check, and tells readers on other nodes what. Answers the id, or nothing
-/// if there is no such stream.
+/// Keys: the entries of some streams; for each of them 1 the id of an entry, 2 its payload, 3 channel of
+/// readers, 4 what is said there before the payload. Appends without a check, and tells readers on other nodes
+/// what. Answers 1 for each that was appended, else 0.
 const RELAY: &str = r"
-local id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', ARGV[1], 'b', ARGV[2])
-if id then redis.call('PUBLISH', ARGV[3], ARGV[4] .. ARGV[2]) end
-return id
+local done = {}
+for number, key in ipairs(KEYS) do
+  local at = 4 * number
+  local id = redis.pcall('XADD', key, 'NOMKSTREAM', ARGV[at - 3], 'b', ARGV[at - 2])
+  if type(id) == 'string' then
+    redis.call('PUBLISH', ARGV[at - 1], ARGV[at] .. ARGV[at - 2])
+    done[number] = 1
+  else
+    done[number] = 0
+  end
+end
+return done
 ";
 
 /// 1 stream id, 2 fence. Empties a live stream, so that its writer can write it again. Answers whether it
