@@ -94,25 +94,17 @@ impl Ask<'_> {
 
 /// The server that has some keys, for many commands at once.
 #[derive(Clone)]
-pub(crate) struct Lane {
-    node: Arc<Node>,
-    is_of_a_cluster: bool,
-}
+pub(crate) struct Lane(Arc<Node>);
 
 impl Lane {
     /// Changes when the server may have become another one, or have lost what it had; never 0.
     pub(crate) fn epoch(&self) -> u64 {
-        self.node.newest_connection()
-    }
-
-    /// Whether a command may touch the keys of one slot only.
-    pub(crate) const fn is_of_a_cluster(&self) -> bool {
-        self.is_of_a_cluster
+        self.0.newest_connection()
     }
 
     /// Whether it is the same server.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.node, &other.node)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Asks once, all of it in one go, if that epoch lasts. What is wrong with one command stands in its
@@ -122,7 +114,7 @@ impl Lane {
         epoch: u64,
         commands: &Pipeline,
     ) -> Result<Vec<Value>, Refusal> {
-        let answers = self.node.ask_all(commands, epoch).await;
+        let answers = self.0.ask_all(commands, epoch).await;
         answers.map_err(|_| Refusal::Away)
     }
 }
@@ -261,17 +253,10 @@ impl Redis {
     /// The server that has this key, as far as is known.
     pub(crate) async fn lane(&self, key: &str) -> Result<Lane, Refusal> {
         match &self.servers {
-            Servers::One(node) => Ok(Lane {
-                node: Arc::clone(node),
-                is_of_a_cluster: false,
-            }),
+            Servers::One(node) => Ok(Lane(Arc::clone(node))),
             Servers::Many(cluster) => {
                 let owner = cluster.owner(slot(key.as_bytes())).await;
-                let lane = |node| Lane {
-                    node,
-                    is_of_a_cluster: true,
-                };
-                owner.map(lane).map_err(|_| Refusal::Away)
+                owner.map(Lane).map_err(|_| Refusal::Away)
             }
         }
     }

@@ -59,13 +59,12 @@ impl ScriptInvocation<'_> {
         self.keys.first().map(Vec::as_slice)
     }
 
-    /// The call, for a Redis that knows the script.
-    pub(crate) fn by_hash(&self) -> Cmd {
+    pub(super) fn by_hash(&self) -> Cmd {
         self.command("EVALSHA", &self.script.hash)
     }
 
     /// Redis remembers the script from then on.
-    pub(crate) fn in_full(&self) -> Cmd {
+    pub(super) fn in_full(&self) -> Cmd {
         self.command("EVAL", &self.script.code)
     }
 

@@ -38,10 +38,12 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
     bytes
 }
 
-/// What stands before an encoded batch when readers on other nodes are told of it: its last sequence
-/// number.
-pub(super) const fn place(last: u64) -> [u8; 8] {
-    last.to_be_bytes()
+/// What readers on other nodes are told of an encoded batch: its last sequence number, and it.
+pub(super) fn news(last: u64, encoded: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + encoded.len());
+    bytes.extend_from_slice(&last.to_be_bytes());
+    bytes.extend_from_slice(encoded);
+    bytes
 }
 
 /// The batch that readers were told of; nothing if it was only that there is something.

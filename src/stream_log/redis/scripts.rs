@@ -23,7 +23,6 @@ pub(super) struct Scripts {
     /// The same for what has a terminal entry.
     pub(super) close: Script,
     pub(super) reset: Script,
-    pub(super) relay: Script,
     pub(super) renew: Script,
     pub(super) attend: Script,
     pub(super) cancel: Script,
@@ -46,7 +45,6 @@ impl Scripts {
             append: Script::new(&format!("{TOP}{APPEND}")),
             close: Script::new(&format!("{ALWAYS}{TOP}{APPEND}")),
             reset: always(RESET),
-            relay: Script::new(RELAY),
             renew: always(RENEW),
             attend: always(ATTEND),
             cancel: always(CANCEL),
@@ -124,24 +122,6 @@ else
 end
 redis.call('PUBLISH', ARGV[11], '')
 return {'appended', tonumber(ARGV[4]), cancel}
-";
-
-/// Keys: the entries of some streams; for each of them 1 the id of an entry, 2 its payload, 3 channel of
-/// readers, 4 what is said there before the payload. Appends without a check, and tells readers on other nodes
-/// what. Answers 1 for each that was appended, else 0.
-const RELAY: &str = r"
-local done = {}
-for number, key in ipairs(KEYS) do
-  local at = 4 * number
-  local id = redis.pcall('XADD', key, 'NOMKSTREAM', ARGV[at - 3], 'b', ARGV[at - 2])
-  if type(id) == 'string' then
-    redis.call('PUBLISH', ARGV[at - 1], ARGV[at] .. ARGV[at - 2])
-    done[number] = 1
-  else
-    done[number] = 0
-  end
-end
-return done
 ";
 
 /// 1 stream id, 2 fence. Empties a live stream, so that its writer can write it again. Answers whether it
