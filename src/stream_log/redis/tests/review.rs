@@ -227,3 +227,103 @@ async fn a_reader_ahead_of_a_stream_that_is_gone_on_with_is_not_contradicted() {
         "heard {heard:?}, stored {stored:?}"
     );
 }
+
+async fn create_with_job(log: &RedisLog) -> (StreamId, Writer) {
+    let mut new = new_stream(&owner("o"), None);
+    new.job = Some("{}".to_owned());
+    let id = new.id;
+    let Ok(Created::New(writer)) = log.create(new).await else {
+        panic!("expected a new stream");
+    };
+    (id, writer)
+}
+
+/// A node that was fenced once goes on with the stream when the other one is gone too.
+#[tokio::test]
+async fn a_node_that_was_fenced_can_claim_the_stream_again() {
+    let server = Server::start();
+    let a = server.log_with(Duration::from_secs(600));
+    let b = server.log_with(Duration::from_millis(600));
+    let (id, mut writer) = create_with_job(&a).await;
+    write(&mut writer, &["a"]).await.unwrap();
+    logged(&a, id, 1).await;
+    // Somebody reads it there, so that its mirror stays.
+    let _reader = follow(&a, id).await;
+    let leases = b.inner.keys.leases(keys::partition(id));
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let _: u8 = server.ask(&["ZADD", &leases, "XX", "CH", &now.to_string(), &id.to_string()]);
+    let mut orphan = claimed(&b).await;
+    for _ in 0..100 {
+        if write(&mut writer, &["never"]).await.is_err() {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    drop(writer);
+    let left = poll_fn(|context| orphan.writer.poll_hand_over(context, &mut Batch::default()));
+    left.await.unwrap();
+    let again = tokio::time::timeout(Duration::from_secs(5), claimed(&a)).await;
+    let mut again = again.expect("it is never found by a node that has written it");
+    write(&mut again.writer, &["b"]).await.unwrap();
+}
+
+/// A failover lost the end, which readers here have read.
+#[tokio::test]
+async fn a_claim_of_what_is_complete_here_does_not_hang() {
+    let server = Server::start();
+    let (a, b) = (server.log(), server.log());
+    let (id, mut writer) = create_with_job(&a).await;
+    let mut reader = follow(&b, id).await;
+    write(&mut writer, &["a"]).await.unwrap();
+    close(&mut writer, &done()).await.unwrap();
+    drain(&mut reader).await;
+    drop(a);
+    lose_last(&server, &b, id, 1);
+    let meta = b.inner.keys.meta(id);
+    let _: u64 = server.ask(&["HSET", &meta, "state", "live", "job", "{}"]);
+    let _: u64 = server.ask(&["HDEL", &meta, "terminal"]);
+    // What a claim does once Redis has given it.
+    let mirror = b.inner.mirror(id).unwrap();
+    let claim = tokio::time::timeout(Duration::from_secs(5), mirror.succeed(&b.inner, 2, 1)).await;
+    assert!(claim.is_ok(), "the claim, and its place among 16, are never given back");
+}
+
+/// One master of a cluster hangs; the streams of the others go on.
+#[tokio::test]
+async fn a_master_that_hangs_does_not_hold_up_the_others() {
+    let cluster = Cluster::start(false);
+    let log = log_on(&at_seed(&cluster.masters[0]), Duration::from_secs(10));
+    let other = log_on(&at_seed(&cluster.masters[0]), Duration::from_secs(10));
+    let mut streams = Vec::new();
+    for _ in 0..60 {
+        let (id, mut writer) = create(&log, &owner("o")).await;
+        write(&mut writer, &["a"]).await.unwrap();
+        streams.push((id, writer));
+    }
+    for (id, _) in &streams {
+        logged(&other, *id, 1).await;
+    }
+    let mut on = [None, None];
+    for (id, writer) in streams {
+        let leases = log.inner.keys.leases(keys::partition(id));
+        let lane = log.inner.redis.lane(&leases).await.unwrap();
+        let count: u64 = cluster.masters[2].ask::<Vec<String>>(&["KEYS", "*:m:*"])
+            .iter().filter(|key| key.ends_with(&id.to_string())).count() as u64;
+        drop(lane);
+        on[usize::from(count == 1)].get_or_insert((id, writer));
+    }
+    let [Some((id, mut well)), Some((_, mut ill))] = on else {
+        panic!("streams on both");
+    };
+    cluster.masters[2].pause();
+    write(&mut ill, &["b"]).await.unwrap();
+    sleep(Duration::from_millis(50)).await;
+    let asked = Instant::now();
+    write(&mut well, &["b"]).await.unwrap();
+    while log.inner.mirror(id).unwrap().open.next_seq() < 3 && asked.elapsed().as_secs() < 20 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let took = asked.elapsed();
+    cluster.masters[2].resume();
+    assert!(took < Duration::from_secs(1), "a token took {took:?}");
+}
