@@ -81,7 +81,10 @@ async fn an_end_is_never_appended_with_others() {
             break;
         }
     }
-    assert_eq!(wrongly, 0, "the end went as a plain entry: no hash says that it ended");
+    assert_eq!(
+        wrongly, 0,
+        "the end went as a plain entry: no hash says that it ended"
+    );
 }
 
 /// What comes of an end that went as a plain entry.
@@ -108,7 +111,10 @@ async fn what_an_end_appended_with_others_leaves() {
     sleep(Duration::from_secs(2)).await;
     mirror.outbox().closing = true;
     let ended = log.describe(Access::Operator, id).await.unwrap().terminal;
-    assert!(ended.is_some(), "Redis has the terminal entry, and says that the stream runs");
+    assert!(
+        ended.is_some(),
+        "Redis has the terminal entry, and says that the stream runs"
+    );
 }
 
 async fn claimed(log: &RedisLog) -> Orphan {
@@ -160,9 +166,19 @@ async fn two_claims_never_have_one_fence() {
         sleep(Duration::from_millis(50)).await;
     }
     let text = b.read(Access::Operator, id, Some(1), 9999).await.unwrap();
-    let of_b_mirror: String = text.entries().map(|entry| entry.payload.to_owned()).collect();
-    let text = server.log().read(Access::Operator, id, Some(1), 9999).await.unwrap();
-    let stored: String = text.entries().map(|entry| entry.payload.to_owned()).collect();
+    let of_b_mirror: String = text
+        .entries()
+        .map(|entry| entry.payload.to_owned())
+        .collect();
+    let text = server
+        .log()
+        .read(Access::Operator, id, Some(1), 9999)
+        .await
+        .unwrap();
+    let stored: String = text
+        .entries()
+        .map(|entry| entry.payload.to_owned())
+        .collect();
     println!("b's mirror: {of_b_mirror:?}, Redis: {stored:?}, b's writer: {late:?}");
     assert!(late.is_err(), "two nodes write one stream");
 }
@@ -191,7 +207,12 @@ async fn a_reader_ahead_of_a_stream_that_is_gone_on_with_is_not_contradicted() {
         poll_fn(|context| there.poll_read(context, &mut batch, 9999))
             .await
             .unwrap();
-        heard.extend(batch.entries().skip_while(|it| it.seq == 0).map(|it| it.payload.to_owned()));
+        heard.extend(
+            batch
+                .entries()
+                .skip_while(|it| it.seq == 0)
+                .map(|it| it.payload.to_owned()),
+        );
     }
     drop(a);
     drop(writer);
@@ -199,7 +220,14 @@ async fn a_reader_ahead_of_a_stream_that_is_gone_on_with_is_not_contradicted() {
     let leases = b.inner.keys.leases(keys::partition(id));
     // The lease ends now, so that it is claimed before it is reaped.
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
-    let _: u8 = server.ask(&["ZADD", &leases, "XX", "CH", &now.to_string(), &id.to_string()]);
+    let _: u8 = server.ask(&[
+        "ZADD",
+        &leases,
+        "XX",
+        "CH",
+        &now.to_string(),
+        &id.to_string(),
+    ]);
     let mut orphan = claimed(&c).await;
     write(&mut orphan.writer, &["drei "]).await.unwrap();
     logged(&c, id, 3).await;
@@ -210,12 +238,19 @@ async fn a_reader_ahead_of_a_stream_that_is_gone_on_with_is_not_contradicted() {
         let read = poll_fn(|context| there.poll_read(context, &mut batch, 9999));
         match tokio::time::timeout(Duration::from_secs(10), read).await {
             Ok(Ok(true)) => heard.extend(
-                batch.entries().filter(|it| it.kind == Kind::Text).map(|it| it.payload.to_owned()),
+                batch
+                    .entries()
+                    .filter(|it| it.kind == Kind::Text)
+                    .map(|it| it.payload.to_owned()),
             ),
             other => break format!("{other:?}"),
         }
     };
-    let stored = server.log().read(Access::Operator, id, Some(0), 9999).await.unwrap();
+    let stored = server
+        .log()
+        .read(Access::Operator, id, Some(0), 9999)
+        .await
+        .unwrap();
     let stored: String = stored
         .entries()
         .filter(|it| it.kind == Kind::Text)
@@ -251,7 +286,14 @@ async fn a_node_that_was_fenced_can_claim_the_stream_again() {
     let _reader = follow(&a, id).await;
     let leases = b.inner.keys.leases(keys::partition(id));
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
-    let _: u8 = server.ask(&["ZADD", &leases, "XX", "CH", &now.to_string(), &id.to_string()]);
+    let _: u8 = server.ask(&[
+        "ZADD",
+        &leases,
+        "XX",
+        "CH",
+        &now.to_string(),
+        &id.to_string(),
+    ]);
     let mut orphan = claimed(&b).await;
     for _ in 0..100 {
         if write(&mut writer, &["never"]).await.is_err() {
@@ -285,7 +327,10 @@ async fn a_claim_of_what_is_complete_here_does_not_hang() {
     // What a claim does once Redis has given it.
     let mirror = b.inner.mirror(id).unwrap();
     let claim = tokio::time::timeout(Duration::from_secs(5), mirror.succeed(&b.inner, 2, 1)).await;
-    assert!(claim.is_ok(), "the claim, and its place among 16, are never given back");
+    assert!(
+        claim.is_ok(),
+        "the claim, and its place among 16, are never given back"
+    );
 }
 
 /// One master of a cluster hangs; the streams of the others go on.
@@ -307,8 +352,11 @@ async fn a_master_that_hangs_does_not_hold_up_the_others() {
     for (id, writer) in streams {
         let leases = log.inner.keys.leases(keys::partition(id));
         let lane = log.inner.redis.lane(&leases).await.unwrap();
-        let count: u64 = cluster.masters[2].ask::<Vec<String>>(&["KEYS", "*:m:*"])
-            .iter().filter(|key| key.ends_with(&id.to_string())).count() as u64;
+        let count: u64 = cluster.masters[2]
+            .ask::<Vec<String>>(&["KEYS", "*:m:*"])
+            .iter()
+            .filter(|key| key.ends_with(&id.to_string()))
+            .count() as u64;
         drop(lane);
         on[usize::from(count == 1)].get_or_insert((id, writer));
     }
