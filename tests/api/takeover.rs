@@ -136,3 +136,26 @@ fn what_cannot_be_gone_on_with_ends() {
     let there = b.events(&id, None).events().rest();
     assert_eq!(there.last().unwrap().data["error"]["code"], "producer_lost");
 }
+
+/// A review's: what was admitted once is not counted again by whoever goes on with it.
+#[test]
+fn a_plan_whose_requests_are_spent_keeps_its_streams() {
+    let redis = Redis::start();
+    let settings = format!(
+        "{TAKES_OVER}limits.default_plan = \"tight\"\nlimits.plans.tight = {{ requests_per_minute = 4, burst = 4, streams = 100, tokens_per_minute = 1000000 }}\n"
+    );
+    let (mut a, b) = (redis.process_with(&settings), redis.node_with(&settings));
+    let knobs = json!({"tokens": 400, "tokens_per_second": 20});
+    let streams: Vec<_> = (0..4).map(|_| start(&a, &prompt(knobs.clone()))).collect();
+    let there: Vec<_> = streams
+        .iter()
+        .map(|(id, _)| b.events(id, None).events())
+        .collect();
+    a.kill();
+    let ends: Vec<_> = there
+        .into_iter()
+        .map(|events| events.rest().last().unwrap().data.clone())
+        .map(|end| end["error"]["code"].as_str().unwrap_or("none").to_owned())
+        .collect();
+    assert_eq!(ends, ["none"; 4]);
+}

@@ -291,3 +291,5 @@ async fn readers_of_other_nodes_keep_a_stream() {
         "its node is gone"
     );
 }
+
+mod review;
