@@ -102,11 +102,6 @@ impl Lane {
         self.0.newest_connection()
     }
 
-    /// Whether it is the same server.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// Asks once, all of it in one go, if that epoch lasts. What is wrong with one command stands in its
     /// place.
     pub(crate) async fn ask_all(
@@ -168,6 +163,11 @@ impl Redis {
             runtime: handle,
             _stop: stop.drop_guard(),
         }))
+    }
+
+    /// Whether it is many servers.
+    pub(crate) const fn is_cluster(&self) -> bool {
+        matches!(self.servers, Servers::Many(_))
     }
 
     /// The thread's runtime.

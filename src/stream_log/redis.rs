@@ -123,16 +123,16 @@ impl RedisLog {
             config,
             node: uuid::Uuid::new_v4().simple().to_string(),
             scripts: Scripts::new(),
+            appending: Arc::new(Appending::new(redis.is_cluster())),
             redis,
             hub,
-            appending: Arc::default(),
             mirrors: Mutex::default(),
             tasks: TaskTracker::new(),
             stopped: stopped.clone(),
         });
         inner.spawn(hub::run(Arc::downgrade(&inner), requests));
         inner.spawn(reaper::run(Arc::downgrade(&inner)));
-        inner.spawn(appending::run(Arc::downgrade(&inner)));
+        inner.appending.start(&inner);
         Self {
             inner,
             _stop: stopped.drop_guard(),
@@ -154,6 +154,18 @@ impl Inner {
 
     fn mirror(&self, id: StreamId) -> Option<Arc<Mirror>> {
         self.mirrors().get(&id)?.upgrade()
+    }
+
+    /// A mirror for who succeeds the writer of another node. What was written here before is another's:
+    /// its writer may still be there.
+    fn mirror_to_write(self: &Arc<Self>, id: StreamId) -> Arc<Mirror> {
+        let mirror = self.mirror_or_new(id);
+        if !mirror.was_written() {
+            return mirror;
+        }
+        let fresh = Mirror::read(id, self);
+        self.mirrors().insert(id, Arc::downgrade(&fresh));
+        fresh
     }
 
     /// The stream's mirror here, which may be new and know nothing.

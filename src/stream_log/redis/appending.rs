@@ -1,5 +1,5 @@
-//! Appends what all streams of this node have to say, together: one exchange with Redis for whatever is
-//! ready, and the next when that is answered.
+//! Appends what all streams of this node have to say, together: one exchange with a server of Redis for
+//! whatever is ready, and the next when that is answered.
 //!
 //! Alone, a token waits for nothing. What comes just after an exchange waits for a moment, since to wake
 //! Redis costs it more than to append: so the busier a node is, the more goes together. After an exchange
@@ -11,14 +11,12 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::exchange::Exchange;
 use super::mirror::Mirror;
 use super::{Inner, keys};
-use crate::redis::Lane;
 
 /// How many streams are appended to in one exchange.
 const MOST: usize = 2048;
@@ -31,25 +29,47 @@ const EACH: Duration = Duration::from_micros(42);
 /// The longest pause after an exchange for what it took.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
-/// The streams that have something to append.
+/// The streams that have something to append: in a cluster by partition, since a server that hangs is to
+/// be nothing to the others; else together.
+pub(super) struct Appending(Vec<Queue>);
+
 #[derive(Default)]
-pub(super) struct Appending {
+struct Queue {
     waiting: Mutex<Vec<Arc<Mirror>>>,
     wake: Notify,
 }
 
 impl Appending {
+    pub(super) fn new(is_cluster: bool) -> Self {
+        let queues = if is_cluster { keys::PARTITIONS } else { 1 };
+        Self((0..queues).map(|_| Queue::default()).collect())
+    }
+
+    /// Starts what brings it to Redis.
+    pub(super) fn start(self: &Arc<Self>, log: &Arc<Inner>) {
+        for partition in (0..keys::PARTITIONS).take(self.0.len()) {
+            log.spawn(run(Arc::downgrade(log), Arc::clone(self), partition));
+        }
+    }
+
+    fn queue(&self, partition: u8) -> &Queue {
+        &self.0[usize::from(partition) % self.0.len()]
+    }
+
     /// Adds a stream, which is not among them.
     pub(super) fn push(&self, mirror: Arc<Mirror>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue(keys::partition(mirror.id));
+        let mut waiting = queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = waiting.is_empty();
         waiting.push(mirror);
         drop(waiting);
         if is_first {
-            self.wake.notify_one();
+            queue.wake.notify_one();
         }
     }
+}
 
+impl Queue {
     fn take(&self) -> Vec<Arc<Mirror>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let most = waiting.len().min(MOST);
@@ -58,21 +78,19 @@ impl Appending {
 }
 
 /// Runs until the log is gone.
-pub(super) async fn run(log: Weak<Inner>) {
-    while let Some(inner) = log.upgrade() {
-        let streams = inner.appending.take();
+async fn run(log: Weak<Inner>, appending: Arc<Appending>, partition: u8) {
+    let queue = appending.queue(partition);
+    loop {
+        let streams = queue.take();
         if streams.is_empty() {
-            // The log must be able to go.
-            let appending = Arc::clone(&inner.appending);
-            drop(inner);
-            appending.wake.notified().await;
+            queue.wake.notified().await;
             continue;
         }
+        let Some(log) = log.upgrade() else { return };
         let began = Instant::now();
         let count = streams.len();
-        let exchanges = exchanges(&inner, streams).await.into_iter();
-        join_all(exchanges.map(|exchange| exchange.run(&inner))).await;
-        drop(inner);
+        append(&log, partition, streams).await;
+        drop(log);
         let took = began.elapsed();
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let next = PACE.max(EACH * count).max(took + took.min(LONGEST_PAUSE));
@@ -80,26 +98,16 @@ pub(super) async fn run(log: Weak<Inner>) {
     }
 }
 
-/// What the streams have to say, by who is told.
-async fn exchanges(log: &Inner, streams: Vec<Arc<Mirror>>) -> Vec<Exchange> {
-    let mut exchanges: Vec<Exchange> = Vec::new();
-    let mut lanes: [Option<Lane>; keys::PARTITIONS as usize] = Default::default();
-    for mirror in streams {
-        let partition = keys::partition(mirror.id);
-        let known = &mut lanes[usize::from(partition)];
-        if known.is_none() {
-            *known = log.redis.lane(&log.keys.leases(partition)).await.ok();
-        }
-        let Some(lane) = known.as_ref() else {
+async fn append(log: &Inner, partition: u8, streams: Vec<Arc<Mirror>>) {
+    let Ok(lane) = log.redis.lane(&log.keys.leases(partition)).await else {
+        for mirror in streams {
             mirror.send_alone();
-            continue;
-        };
-        let at = exchanges.iter().position(|exchange| exchange.is_with(lane));
-        let at = at.unwrap_or_else(|| {
-            exchanges.push(Exchange::new(lane.clone()));
-            exchanges.len() - 1
-        });
-        exchanges[at].add(mirror);
+        }
+        return;
+    };
+    let mut exchange = Exchange::new(lane);
+    for mirror in streams {
+        exchange.add(mirror);
     }
-    exchanges
+    exchange.run(log).await;
 }

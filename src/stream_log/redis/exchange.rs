@@ -20,7 +20,8 @@ pub(super) struct Exchange {
 struct Append {
     mirror: Arc<Mirror>,
     batch: Batch,
-    /// The sequence number of its last entry.
+    /// The sequence numbers of its first and its last entry.
+    first: u64,
     last: u64,
     entry: Vec<u8>,
 }
@@ -34,15 +35,13 @@ impl Exchange {
         }
     }
 
-    pub(super) fn is_with(&self, lane: &Lane) -> bool {
-        self.lane.is(lane)
-    }
-
     /// Takes what the stream has to say.
     pub(super) fn add(&mut self, mirror: Arc<Mirror>) {
         if let Some(batch) = mirror.take_together(self.epoch) {
+            let first = mirror.open.next_seq();
             self.appends.push(Append {
-                last: mirror.open.next_seq() + batch.len() as u64 - 1,
+                first,
+                last: first + batch.len() as u64 - 1,
                 entry: encoding::encode(&batch),
                 batch,
                 mirror,
@@ -73,7 +72,7 @@ impl Exchange {
                 append.mirror.take_back(append.batch);
                 continue;
             }
-            append.mirror.appended(&append.batch);
+            append.mirror.appended(&append.batch, append.first);
             if append.mirror.open.state().is_read_elsewhere() {
                 news.cmd("PUBLISH")
                     .arg(log.keys.growth(append.mirror.id))

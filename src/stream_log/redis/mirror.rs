@@ -98,6 +98,11 @@ impl Mirror {
         self.this.upgrade()
     }
 
+    /// Redis may have news, which the next append will show anyhow.
+    pub(super) fn look_later(&self) {
+        self.looks.store(true, Ordering::Release);
+    }
+
     /// Whether there is something to look at.
     pub(super) fn has_news(&self) -> bool {
         self.looks.load(Ordering::Acquire)
@@ -119,9 +124,17 @@ impl Mirror {
         log.spawn(writing::run(Arc::clone(self)));
     }
 
-    /// Whether the stream is or was written here.
-    pub(super) fn is_written(&self) -> bool {
+    /// Whether the stream is written here, or was.
+    pub(super) fn was_written(&self) -> bool {
         self.outbox().fence > 0
+    }
+
+    /// Whether nothing of the stream is to be taken over here: it is written here, or all of it is here,
+    /// though Redis does not know that.
+    pub(super) fn is_settled(&self) -> bool {
+        let outbox = self.outbox();
+        let is_written = outbox.fence > 0 && outbox.failed.is_none();
+        is_written || self.open.status() != Status::Running
     }
 
     /// Writes the stream from now on, after the one who wrote it elsewhere until `last`.
@@ -134,6 +147,10 @@ impl Mirror {
         let (done, succeeded) = oneshot::channel();
         self.outbox().succession = Some(Succession { fence, last, done });
         self.fetch(log);
+        if self.open.status() != Status::Running {
+            // Nobody will see to it.
+            self.outbox().succession = None;
+        }
         self.wake.notify_one();
         succeeded.await.map_err(|_| LogError::Unavailable)
     }
@@ -276,10 +293,11 @@ impl OpenStream for Mirror {
             ready!(self.poll_flush(context, pending))?;
         }
         let mut outbox = self.outbox();
+        if let Some(failed) = &outbox.failed {
+            return Poll::Ready(Err(failed.clone()));
+        }
         match outbox.handing_over {
-            HandOver::No if outbox.failed.is_some() || outbox.closing => {
-                Poll::Ready(Err(LogError::Closed))
-            }
+            HandOver::No if outbox.closing => Poll::Ready(Err(LogError::Closed)),
             HandOver::No => {
                 outbox.handing_over = HandOver::Asked;
                 outbox.waits.wait(context);

@@ -26,7 +26,7 @@ impl Inner {
                 for id in left.into_iter().chain(lost) {
                     // A writer of this node that was away for too long renews its own lease, or is
                     // fenced.
-                    if self.mirror(id).is_some_and(|mirror| mirror.is_written()) {
+                    if self.mirror(id).is_some_and(|mirror| mirror.is_settled()) {
                         continue;
                     }
                     let Ok(place) = found.clone().reserve_owned().await else {
@@ -58,7 +58,7 @@ impl Inner {
         let Some((fence, last, cancel, job)) = claimed else {
             return Ok(None);
         };
-        let mirror = self.mirror_or_new(id);
+        let mirror = self.mirror_to_write(id);
         let writer = mirror.succeed(self, fence, last).await?;
         if cancel == 1 {
             mirror.open.cancel();

@@ -61,23 +61,28 @@ pub(super) enum HandOver {
     Done,
 }
 
-impl Mirror {
-    /// What is to be appended now, unless an append is under way, which then is the caller's.
-    pub(super) fn take(&self) -> Option<Batch> {
-        let mut outbox = self.outbox();
-        if outbox.in_flight {
+impl Outbox {
+    fn take(&mut self) -> Option<Batch> {
+        if self.in_flight {
             return None;
         }
-        let batch = match outbox.again.take() {
+        let batch = match self.again.take() {
             Some(again) => again,
-            None => std::mem::take(&mut outbox.queue),
+            None => std::mem::take(&mut self.queue),
         };
         if batch.is_empty() {
             return None;
         }
-        outbox.in_flight = true;
-        outbox.sending = batch.bytes();
+        self.in_flight = true;
+        self.sending = batch.bytes();
         Some(batch)
+    }
+}
+
+impl Mirror {
+    /// What is to be appended now, unless an append is under way. It is the caller's to see to it.
+    pub(super) fn take(&self) -> Option<Batch> {
+        self.outbox().take()
     }
 
     /// As [`Mirror::take`], for an append together with others, while that epoch of the server lasts. If
@@ -91,8 +96,7 @@ impl Mirror {
             self.wake.notify_one();
             return None;
         }
-        drop(outbox);
-        self.take()
+        outbox.take()
     }
 
     /// What waited to be appended together with others is appended by the stream's task.
@@ -125,15 +129,18 @@ impl Mirror {
         }
     }
 
-    /// What was taken is in Redis.
-    pub(super) fn appended(&self, batch: &Batch) {
+    /// What was taken is in Redis, from the entry `first` on.
+    pub(super) fn appended(&self, batch: &Batch, first: u64) {
         let terminal = batch
             .entries()
             .next_back()
             .and_then(|last| Entry::terminal(&last));
         let mut state = self.open.state();
-        let from = batch.first_seq();
-        self.open.add(&mut state, batch, from, terminal.as_ref());
+        // It may have been read from there meanwhile, if another node writes the stream by now.
+        if state.entries.next_seq() == first && state.terminal.is_none() {
+            let from = batch.first_seq();
+            self.open.add(&mut state, batch, from, terminal.as_ref());
+        }
         drop(state);
         let mut outbox = self.outbox();
         outbox.sending = 0;

@@ -50,8 +50,8 @@ impl Scripts {
             cancel: always(CANCEL),
             remove: always(REMOVE),
             due: script(DUE),
-            reap: always(REAP),
-            claim: always(CLAIM),
+            reap: always(&format!("{NEXT_FENCE}{REAP}")),
+            claim: always(&format!("{NEXT_FENCE}{CLAIM}")),
             leave: always(LEAVE),
             describe: Script::new(&format!("{TOP}{DESCRIBE}")),
             index: Script::new(INDEX),
@@ -70,11 +70,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 ";
 
-/// The last sequence number of a stream's entries; -1 if there are none.
+/// The last sequence number of a stream's entries, -1 if there are none; and the id of that entry.
 const TOP: &str = r"
 local function top(key)
   local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  return entry and tonumber(string.match(entry[1], '%d+$')) or -1
+  if not entry then return -1, '' end
+  return tonumber(string.match(entry[1], '%d+$')), entry[1]
 end
 ";
 
@@ -99,10 +100,12 @@ return 1
 const APPEND: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'cancel', 'removed')
 if not m[1] then return {'missing', -1, 0} end
-local last, cancel = top(KEYS[2]), tonumber(m[3])
+local last, id = top(KEYS[2])
+local cancel = tonumber(m[3])
 if m[1] ~= ARGV[2] then return {'fenced', last, cancel} end
-if last >= tonumber(ARGV[4]) then return {'duplicate', last, cancel} end
-if m[2] ~= 'live' then return {'closed', last, cancel} end
+local is_there = id == ARGV[2] .. '-' .. ARGV[4]
+if is_there and (ARGV[6] == '') == (m[2] == 'live') then return {'duplicate', last, cancel} end
+if last >= tonumber(ARGV[4]) or m[2] ~= 'live' then return {'closed', last, cancel} end
 if redis.call('XLEN', KEYS[2]) < tonumber(ARGV[12]) then return {'gap', -1, cancel} end
 if last + 1 ~= tonumber(ARGV[3]) then return {'gap', last, cancel} end
 redis.call('XADD', KEYS[2], ARGV[2] .. '-' .. ARGV[4], 'b', ARGV[5])
@@ -157,7 +160,7 @@ return {status, top(KEYS[2]), redis.call('XLEN', KEYS[2]), cancel, tonumber(m[5]
 const ATTEND: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'state', 'node')
 if not m[1] then return {'missing', -1} end
-if m[1] ~= 'live' then return {'closed', top(KEYS[2])} end
+if m[1] ~= 'live' then return {'closed', (top(KEYS[2]))} end
 local changed = tonumber(ARGV[3]) > 0
 if changed then redis.call('HINCRBY', KEYS[1], 'ever', ARGV[3]) end
 if ARGV[4] == '1' then
@@ -168,7 +171,7 @@ else
   if changed then redis.call('HSET', KEYS[1], 'left', ARGV[5]) end
 end
 if changed then redis.call('PUBLISH', ARGV[7] .. m[2], ARGV[1]) end
-return {'live', top(KEYS[2])}
+return {'live', (top(KEYS[2]))}
 ";
 
 /// 1 stream id, 2 prefix of control channels.
@@ -197,6 +200,11 @@ end
 return 1
 ";
 
+/// The fence after this one: never one that there was before, even if Redis has forgotten that.
+const NEXT_FENCE: &str = r"
+local function next_fence(fence) return string.format('%.0f', math.max(fence + 1, now)) end
+";
+
 /// Key 1 the leases, 2 the streams that were left; 1 how many. The streams whose lease has ended, and those.
 const DUE: &str = r"
 return {
@@ -212,15 +220,15 @@ return {
 const REAP: &str = r"
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not score or tonumber(score) > now then return 0 end
-local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'lost')
-local claimable = m[3] and tonumber(m[4] or 0) < tonumber(ARGV[9])
+local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'fence', 'lost')
+local claimable = m[3] and tonumber(m[5] or 0) < tonumber(ARGV[9])
 if claimable and score + ARGV[8] > now then return 0 end
 redis.call('ZREM', KEYS[3], ARGV[1])
 if m[1] ~= 'live' then return 0 end
 local seq = string.format('%.0f', top(KEYS[2]) + 1)
-local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+local fence = next_fence(m[4])
 redis.call('XADD', KEYS[2], fence .. '-' .. seq, 'b', ARGV[2])
-redis.call('HSET', KEYS[1], 'state', 'ended', 'terminal', ARGV[3])
+redis.call('HSET', KEYS[1], 'fence', fence, 'state', 'ended', 'terminal', ARGV[3])
 redis.call('HDEL', KEYS[1], 'job')
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
@@ -247,7 +255,7 @@ const CLAIM: &str = r"
 local left = redis.call('ZREM', KEYS[5], ARGV[1]) == 1
 local score = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if not left and (not score or tonumber(score) > now) then return false end
-local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'lost', 'cancel')
+local m = redis.call('HMGET', KEYS[1], 'state', 'node', 'job', 'lost', 'cancel', 'fence')
 if m[1] ~= 'live' or not m[3] then return false end
 if not left then
   if tonumber(m[4] or 0) >= tonumber(ARGV[4]) then return false end
@@ -255,12 +263,12 @@ if not left then
 end
 local last = top(KEYS[2])
 if last < 0 then return false end
-local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'node', ARGV[2])
+local fence = next_fence(m[6])
+redis.call('HSET', KEYS[1], 'fence', fence, 'node', ARGV[2])
 redis.call('XSETID', KEYS[2], fence .. '-' .. string.format('%.0f', last))
 redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[1])
 redis.call('PUBLISH', ARGV[5] .. m[2], ARGV[1])
-return {fence, last, tonumber(m[5]), m[3]}
+return {tonumber(fence), last, tonumber(m[5]), m[3]}
 ";
 
 /// The fields to read. Answers them, and the last sequence number, or -1 if there are no entries.

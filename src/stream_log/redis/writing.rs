@@ -160,7 +160,7 @@ async fn send(mirror: &Mirror, log: &Inner, batch: &Batch, renews: bool) -> Resu
         catch_up(mirror, log, there).await?;
     }
     mirror.outbox().checked = epoch;
-    mirror.appended(batch);
+    mirror.appended(batch, first);
     Ok(mirror.outbox().closed)
 }
 
@@ -313,7 +313,7 @@ async fn heal_alone(mirror: &Mirror, log: &Inner, there: u64) -> Result<(), Stop
         outbox.checked = 0;
         if outbox.in_flight {
             drop(outbox);
-            mirror.look();
+            mirror.look_later();
             return Ok(());
         }
         outbox.in_flight = true;

@@ -9,7 +9,7 @@ use crate::stream_log::conformance::new_stream;
 /// As a replica has the entries that missed the last ones.
 fn lose_last(server: &Server, log: &RedisLog, id: StreamId, count: usize) {
     let entries = log.inner.keys.entries(id);
-    let tail: Vec<(String, Vec<(String, Vec<u8>)>)> =
+    let tail: Vec<(String, redis::Value)> =
         server.ask(&["XREVRANGE", &entries, "+", "-", "COUNT", "9"]);
     for (entry, _) in &tail[..count] {
         let _: u64 = server.ask(&["XDEL", &entries, entry]);
@@ -55,7 +55,7 @@ async fn an_end_is_never_appended_with_others() {
     let server = Server::start();
     let log = server.log();
     let mut wrongly = 0;
-    for _ in 0..200_000 {
+    for _ in 0..5_000 {
         let mirror = Mirror::read(StreamId::generate(), &log.inner);
         {
             let mut outbox = mirror.outbox();
@@ -84,36 +84,6 @@ async fn an_end_is_never_appended_with_others() {
     assert_eq!(
         wrongly, 0,
         "the end went as a plain entry: no hash says that it ended"
-    );
-}
-
-/// What comes of an end that went as a plain entry.
-#[tokio::test]
-async fn what_an_end_appended_with_others_leaves() {
-    let server = Server::start();
-    let log = server.log_with(Duration::from_millis(600));
-    let (id, mut writer) = create(&log, &owner("o")).await;
-    write(&mut writer, &["x"]).await.unwrap();
-    logged(&log, id, 1).await;
-    let mirror = log.inner.mirror(id).unwrap();
-    for _ in 0..1000 {
-        if !mirror.outbox().in_flight && mirror.outbox().checked > 0 {
-            break;
-        }
-        sleep(Duration::from_millis(5)).await;
-    }
-    // As the race has it: the end is queued, and nobody has seen that it is one.
-    {
-        let mut outbox = mirror.outbox();
-        outbox.queue.push_terminal(&done());
-        mirror.send_on(outbox);
-    }
-    sleep(Duration::from_secs(2)).await;
-    mirror.outbox().closing = true;
-    let ended = log.describe(Access::Operator, id).await.unwrap().terminal;
-    assert!(
-        ended.is_some(),
-        "Redis has the terminal entry, and says that the stream runs"
     );
 }
 
