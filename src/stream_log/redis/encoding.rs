@@ -38,18 +38,23 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
     bytes
 }
 
-/// What readers on other nodes are told of an encoded batch: its last sequence number, and it.
-pub(super) fn news(last: u64, encoded: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 + encoded.len());
+/// What readers on other nodes are told of an encoded batch: its writer's fence, its last sequence number,
+/// and it.
+pub(super) fn news(fence: u64, last: u64, encoded: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16 + encoded.len());
+    bytes.extend_from_slice(&fence.to_be_bytes());
     bytes.extend_from_slice(&last.to_be_bytes());
     bytes.extend_from_slice(encoded);
     bytes
 }
 
-/// The batch that readers were told of; nothing if it was only that there is something.
-pub(super) fn heard(news: &[u8]) -> Option<Batch> {
-    let (last, encoded) = news.split_first_chunk()?;
-    decode(encoded, u64::from_be_bytes(*last))
+/// The batch that readers were told of, and its writer's fence; nothing if it was only that there is
+/// something.
+pub(super) fn heard(news: &[u8]) -> Option<(u64, Batch)> {
+    let (fence, rest) = news.split_first_chunk()?;
+    let (last, encoded) = rest.split_first_chunk()?;
+    let batch = decode(encoded, u64::from_be_bytes(*last))?;
+    Some((u64::from_be_bytes(*fence), batch))
 }
 
 /// The entries whose last one has the sequence number `last`; nothing if we did not write this.
@@ -63,7 +68,7 @@ pub(super) fn decode(bytes: &[u8], last: u64) -> Option<Batch> {
         rest = entry(rest)?.2;
         count += 1;
     }
-    let mut batch = Batch::starting_at((last + 1).checked_sub(count)?);
+    let mut batch = Batch::starting_at(last.checked_add(1)?.checked_sub(count)?);
     let mut rest = body;
     while !rest.is_empty() {
         let (kind, payload, after) = entry(rest)?;
@@ -96,12 +101,25 @@ mod tests {
             for (kind, payload) in &entries {
                 batch.push(KINDS[*kind], payload);
             }
-            prop_assert_eq!(decode(&encode(&batch), batch.next_seq() - 1), Some(batch));
+            let last = batch.next_seq() - 1;
+            let encoded = encode(&batch);
+            prop_assert_eq!(heard(&news(7, last, &encoded)), Some((7, batch.clone())));
+            prop_assert_eq!(decode(&encoded, last), Some(batch));
         }
 
         #[test]
-        fn other_bytes_are_refused_and_nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..60), last: u32) {
-            let _ = decode(&bytes, last.into());
+        fn other_bytes_are_refused_and_nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..60), last: u64) {
+            let _ = decode(&bytes, last);
+            let _ = heard(&bytes);
         }
+    }
+
+    #[test]
+    fn a_number_after_which_none_can_come_is_refused() {
+        let mut batch = Batch::default();
+        batch.push_text("x");
+        let encoded = encode(&batch);
+        assert_eq!(decode(&encoded, u64::MAX), None);
+        assert_eq!(heard(&news(1, u64::MAX, &encoded)), None);
     }
 }

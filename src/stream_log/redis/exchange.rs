@@ -76,7 +76,11 @@ impl Exchange {
             if append.mirror.open.state().is_read_elsewhere() {
                 news.cmd("PUBLISH")
                     .arg(log.keys.growth(append.mirror.id))
-                    .arg(encoding::news(append.last, &append.entry));
+                    .arg(encoding::news(
+                        append.mirror.outbox().fence,
+                        append.last,
+                        &append.entry,
+                    ));
             }
             append.mirror.go_on();
         }

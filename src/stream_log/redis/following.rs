@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::cmd;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::{Instant, sleep_until};
 
 use super::hub::Request;
-use super::mirror::{Mirror, Succession};
+use super::mirror::{Merged, Mirror, Succession};
 use super::writing::{self, millis};
 use super::{HEALING, Inner, encoding, keys};
 use crate::redis::Ask;
@@ -21,9 +21,6 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long a node that says nothing more counts as a reader.
 const ATTENDANCE: Duration = Duration::from_secs(5);
 
-/// How long to wait until Redis has acknowledged that we listen.
-const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
-
 /// How many entries of Redis are read at once; each is a batch.
 const STEP: usize = 64;
 
@@ -35,24 +32,44 @@ pub(super) async fn run(mirror: Arc<Mirror>) {
     let mut listens = false;
     let followed = follow(&mirror, &log, &mut listens).await;
     if listens {
-        // If the hub has no room it is about to connect anew, and a message too many does no harm.
-        let _full = log.hub.send(Request::Leave(mirror.id)).await;
+        leave(&log, mirror.id);
     }
     match followed {
         Ok(None) => {}
         Ok(Some(succession)) => succeed(mirror, &log, succession).await,
-        Err(error) => {
-            mirror.leave_untended();
-            mirror.lose(error);
-        }
+        Err(error) => give_up(&mirror, &log, error),
+    }
+}
+
+/// Nothing more comes here: whoever reads it is told, and whoever comes next begins anew.
+pub(super) fn give_up(mirror: &Mirror, log: &Inner, error: LogError) {
+    mirror.lose(error);
+    if let Some(this) = mirror.itself() {
+        log.forget(mirror.id, &Arc::downgrade(&this));
+    }
+    mirror.leave_untended();
+}
+
+pub(super) fn contradicted(mirror: &Mirror) {
+    tracing::warn!(
+        stream.id = %mirror.id, stream.next = mirror.open.next_seq(),
+        "Redis has lost the end of a stream that is read here, and it went on or ended otherwise: its readers must resume"
+    );
+}
+
+/// Listens no more. The hub must hear of it, but nobody waits for that.
+fn leave(log: &Inner, id: StreamId) {
+    if let Err(TrySendError::Full(request)) = log.hub.try_send(Request::Leave(id)) {
+        let hub = log.hub.clone();
+        log.spawn(async move { _ = hub.send(request).await });
     }
 }
 
 /// Writes the stream, if all of it is here.
 async fn succeed(mirror: Arc<Mirror>, log: &Inner, succession: Succession) {
-    let fetched = fetch(&mirror, log).await;
+    let fetched = fetch(&mirror, log, &mut None).await;
     if fetched.is_err() || mirror.open.next_seq() <= succession.last {
-        mirror.leave_untended();
+        give_up(&mirror, log, LogError::Unavailable);
         return;
     }
     mirror.outbox().fence = succession.fence;
@@ -67,7 +84,8 @@ async fn follow(
     log: &Inner,
     listens: &mut bool,
 ) -> Result<Option<Succession>, LogError> {
-    fetch(mirror, log).await?;
+    let mut gap = None;
+    fetch(mirror, log, &mut gap).await?;
     let mut attended = false;
     let mut looked = Instant::now();
     // Since when Redis knows nothing of it.
@@ -77,12 +95,8 @@ async fn follow(
             return Ok(Some(succession));
         }
         if !*listens {
-            *listens = true;
-            let (acknowledge, acknowledged) = oneshot::channel();
-            let _gone = log.hub.send(Request::Join(mirror.id, acknowledge)).await;
-            let _late = timeout(ACKNOWLEDGEMENT, acknowledged).await;
-            fetch(mirror, log).await?;
-            continue;
+            // If the hub has no room, this looks each second, and asks again.
+            *listens = log.hub.try_send(Request::Join(mirror.id)).is_ok();
         }
         let (attends, (ever, left)) = {
             let state = mirror.open.state();
@@ -102,8 +116,14 @@ async fn follow(
             } else {
                 since = None;
             }
-            if last >= mirror.open.next_seq() {
-                fetch(mirror, log).await?;
+            let is_closed = status == "closed";
+            if is_closed || last >= mirror.open.next_seq() {
+                fetch(mirror, log, &mut gap).await?;
+            }
+            if is_closed && mirror.open.status() == Status::Running {
+                // Nothing is added to it any more, and what would be its end for us is not there.
+                contradicted(mirror);
+                return Err(LogError::Unavailable);
             }
         }
         if !attends {
@@ -117,28 +137,37 @@ async fn follow(
             () = sleep_until(looked + EVERY) => {}
         }
         if mirror.must_look() {
-            fetch(mirror, log).await?;
+            fetch(mirror, log, &mut gap).await?;
         }
     }
     mirror.leave_untended();
     Ok(None)
 }
 
-/// Reads what Redis has and the mirror has not.
-async fn fetch(mirror: &Mirror, log: &Inner) -> Result<(), LogError> {
+/// Reads what Redis has and the mirror has not. Entries may be missing from `gap` on, which is said once.
+async fn fetch(mirror: &Mirror, log: &Inner, gap: &mut Option<u64>) -> Result<(), LogError> {
     loop {
         let next = mirror.open.next_seq();
         let fence = mirror.outbox().seen;
         let read = range(log, mirror.id, &keys::entry(fence.max(1), next)).await?;
         let count = read.len();
         for (at, batch) in read {
-            mirror.outbox().seen = at.fence;
-            if mirror.merge(&batch) {
-                tracing::warn!(
-                    stream.id = %mirror.id, stream.next = next,
-                    "Entries of a stream are missing in Redis: waiting for them"
-                );
-                return Ok(());
+            match mirror.merge(&batch) {
+                Merged::Agrees => mirror.outbox().seen = at.fence,
+                Merged::Gap => {
+                    let next = mirror.open.next_seq();
+                    if gap.replace(next) != Some(next) {
+                        tracing::warn!(
+                            stream.id = %mirror.id, stream.next = next,
+                            "Entries of a stream are missing in Redis: waiting for them"
+                        );
+                    }
+                    return Ok(());
+                }
+                Merged::Contradicts => {
+                    contradicted(mirror);
+                    return Err(LogError::Unavailable);
+                }
             }
         }
         if count < STEP {
@@ -167,7 +196,7 @@ impl At {
 
     /// Where the next one may stand.
     pub(super) fn after(&self) -> String {
-        keys::entry(self.fence, self.last + 1)
+        keys::entry(self.fence, self.last.saturating_add(1))
     }
 }
 

@@ -1,10 +1,10 @@
 //! What this node listens to: one connection, on which every stream that is read here and written
 //! elsewhere has a channel, and the writers here have one together.
 //!
-//! A message says that there is something to look at, or what is new as far as its writer knows. When the connection breaks, everybody
-//! looks, and once more when it is back.
+//! A message says that there is something to look at, or what is new as far as its writer knows. When
+//! the connection breaks, everybody looks, and once more when it is back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,11 +12,13 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Msg, Value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::{Inner, encoding};
+use super::mirror::{Merged, Mirror};
+use super::{Inner, encoding, following};
 use crate::stream::StreamId;
+use crate::stream_log::LogError;
 
 /// How many requests may wait for the connection.
 pub(super) const QUEUE: usize = 1024;
@@ -33,8 +35,8 @@ const ASKING: Duration = Duration::from_secs(3);
 
 /// What the hub is asked.
 pub(super) enum Request {
-    /// Wake the stream's reader from now on; answered when Redis has acknowledged.
-    Join(StreamId, oneshot::Sender<()>),
+    /// Wake the stream's reader from now on, for the first time when Redis has acknowledged that.
+    Join(StreamId),
     /// Nobody reads it here any more.
     Leave(StreamId),
 }
@@ -54,10 +56,10 @@ pub(super) async fn run(log: Weak<Inner>, mut requests: mpsc::Receiver<Request>)
             }
             Err(()) => sleep(PAUSE).await,
         }
-        // Whoever waits for an acknowledgement goes on without one, and looks each second.
+        // Whoever waits is woken when the connection is back, and looks each second until then.
         while let Ok(request) = requests.try_recv() {
             match request {
-                Request::Join(id, _) => join(&mut streams, id),
+                Request::Join(id) => join(&mut streams, id),
                 Request::Leave(id) => _ = leave(&mut streams, id),
             }
         }
@@ -84,10 +86,11 @@ async fn serve(
     log: &Weak<Inner>,
     requests: &mut mpsc::Receiver<Request>,
     streams: &mut HashMap<StreamId, usize>,
-    mut sink: PubSubSink,
+    sink: PubSubSink,
     mut messages: PubSubStream,
 ) -> Option<()> {
     let mut silence = pin!(silence(sink.clone()));
+    let mut subscriptions = pin!(subscribe(log, requests, streams, sink));
     loop {
         tokio::select! {
             () = &mut silence => {
@@ -102,29 +105,57 @@ async fn serve(
                 }
                 Some(message) => hear(&*log.upgrade()?, &message),
             },
-            request = requests.recv() => {
-                let inner = log.upgrade()?;
-                let done = async {
-                    match request? {
-                        Request::Join(id, acknowledge) => {
-                            join(streams, id);
-                            let subscribed = sink.subscribe(inner.keys.growth(id));
-                            let subscribed = timeout(ACKNOWLEDGEMENT, subscribed).await;
-                            let _gone = acknowledge.send(());
-                            Some(matches!(subscribed, Ok(Ok(()))))
-                        }
-                        Request::Leave(id) => {
-                            if !leave(streams, id) {
-                                return Some(true);
-                            }
-                            let left = sink.unsubscribe(inner.keys.growth(id));
-                            Some(matches!(timeout(ACKNOWLEDGEMENT, left).await, Ok(Ok(()))))
-                        }
-                    }
-                };
-                if !done.await? {
-                    return Some(());
+            over = &mut subscriptions => return over,
+        }
+    }
+}
+
+/// Does what is asked, all that waits at once, until Redis does not; nothing when the log is gone.
+async fn subscribe(
+    log: &Weak<Inner>,
+    requests: &mut mpsc::Receiver<Request>,
+    streams: &mut HashMap<StreamId, usize>,
+    mut sink: PubSubSink,
+) -> Option<()> {
+    loop {
+        let mut waiting = Vec::new();
+        if requests.recv_many(&mut waiting, QUEUE).await == 0 {
+            return None;
+        }
+        let (mut joined, mut left) = (HashSet::new(), HashSet::new());
+        for request in waiting {
+            match request {
+                Request::Join(id) => {
+                    join(streams, id);
+                    joined.insert(id);
                 }
+                Request::Leave(id) => {
+                    if leave(streams, id) {
+                        left.insert(id);
+                    }
+                }
+            }
+        }
+        // What counts is how it stands after all of them.
+        joined.retain(|id| streams.contains_key(id));
+        left.retain(|id| !streams.contains_key(id));
+        let keys = log.upgrade()?.keys.clone();
+        let channels =
+            |ids: &HashSet<StreamId>| -> Vec<_> { ids.iter().map(|id| keys.growth(*id)).collect() };
+        if !joined.is_empty() {
+            let subscribed = sink.subscribe(channels(&joined));
+            if !matches!(timeout(ACKNOWLEDGEMENT, subscribed).await, Ok(Ok(()))) {
+                return Some(());
+            }
+            let inner = log.upgrade()?;
+            for mirror in joined.iter().filter_map(|id| inner.mirror(*id)) {
+                mirror.look();
+            }
+        }
+        if !left.is_empty() {
+            let unsubscribed = sink.unsubscribe(channels(&left));
+            if !matches!(timeout(ACKNOWLEDGEMENT, unsubscribed).await, Ok(Ok(()))) {
+                return Some(());
             }
         }
     }
@@ -172,9 +203,27 @@ fn hear(inner: &Inner, message: &Msg) {
     let Some(mirror) = id.and_then(|id| inner.mirror(id.parse().ok()?)) else {
         return;
     };
-    // What is missing before it is looked for.
-    let is_gap = |batch| mirror.merge(&batch);
-    if is_control || encoding::heard(said).is_none_or(is_gap) {
+    if is_control || !is_merged(inner, &mirror, said) {
         mirror.look();
+    }
+}
+
+/// Merges what is new, if the message says what. Answers whether nothing is left to look at.
+fn is_merged(inner: &Inner, mirror: &Mirror, said: &[u8]) -> bool {
+    let Some((fence, batch)) = encoding::heard(said) else {
+        return false;
+    };
+    // What another writer has to say may follow something else than what is here: Redis knows.
+    if fence != mirror.outbox().seen {
+        return false;
+    }
+    match mirror.merge(&batch) {
+        Merged::Agrees => true,
+        Merged::Gap => false,
+        Merged::Contradicts => {
+            following::contradicted(mirror);
+            following::give_up(mirror, inner, LogError::Unavailable);
+            true
+        }
     }
 }

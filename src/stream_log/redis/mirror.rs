@@ -47,6 +47,18 @@ pub(super) struct Succession {
     pub(super) done: oneshot::Sender<Writer>,
 }
 
+/// How a batch stands to what is in a mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Merged {
+    /// All of it is in the mirror.
+    Agrees,
+    /// What comes before it is not here.
+    Gap,
+    /// Under the same numbers there is something else here, which a failover has lost before another
+    /// writer went on.
+    Contradicts,
+}
+
 impl Mirror {
     /// A stream that is read here, of which nothing is known yet.
     pub(super) fn read(id: StreamId, log: &Arc<Inner>) -> Arc<Self> {
@@ -172,21 +184,35 @@ impl Mirror {
         outbox.succession = None;
     }
 
-    /// Adds what is not here yet of a batch with its real numbers. Answers whether there was a gap.
-    pub(super) fn merge(&self, batch: &Batch) -> bool {
+    /// Adds what is not here yet of a batch with its real numbers, if it agrees with what is here.
+    pub(super) fn merge(&self, batch: &Batch) -> Merged {
         let mut state = self.open.state();
-        let next = state.entries.next_seq();
-        if batch.first_seq() > next {
-            return true;
+        let (first, next) = (batch.first_seq(), state.entries.next_seq());
+        if state.terminal.is_some() {
+            return Merged::Agrees;
         }
-        if batch.next_seq() > next && state.terminal.is_none() {
+        if first > next {
+            return Merged::Gap;
+        }
+        if first < next {
+            let mut here = Batch::default();
+            // If they are the same they take as much.
+            state.entries.copy(first, &mut here, batch.bytes());
+            let common = usize::try_from(next - first)
+                .unwrap_or(usize::MAX)
+                .min(batch.len());
+            if !here.entries().take(common).eq(batch.entries().take(common)) {
+                return Merged::Contradicts;
+            }
+        }
+        if batch.next_seq() > next {
             let terminal = batch
                 .entries()
                 .next_back()
                 .and_then(|last| Entry::terminal(&last));
             self.open.add(&mut state, batch, next, terminal.as_ref());
         }
-        false
+        Merged::Agrees
     }
 
     /// What is not here will not come.

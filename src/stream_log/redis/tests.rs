@@ -292,4 +292,5 @@ async fn readers_of_other_nodes_keep_a_stream() {
     );
 }
 
+mod listening;
 mod review;
