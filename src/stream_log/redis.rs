@@ -1,9 +1,11 @@
 //! The log of several nodes: every stream in Redis 7 or newer, any of them served by any node.
 //!
 //! A stream that is written or read on a node has one mirror there (`mirror.rs`), which readers read.
-//! What is written goes to Redis first (`writing.rs`) and is then in the mirror; what others write is
-//! fetched (`following.rs`) when a message says that there is something, or after a second. `scripts.rs`
-//! has what Redis does in one step, `keys.rs` what is where, `reaper.rs` ends what nobody writes any more.
+//! What is written goes to Redis first, together with what other streams have to say (`appending.rs`) or
+//! checked by itself (`writing.rs`), and is then in the mirror. What others write comes with a message
+//! (`hub.rs`) or is fetched (`following.rs`), at least each second. `scripts.rs` has what Redis does in one
+//! step, `keys.rs` what is where; `reaper.rs` ends what nobody writes any more, unless a node goes on with
+//! it (`orphans.rs`).
 
 mod appending;
 mod encoding;

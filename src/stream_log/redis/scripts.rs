@@ -92,9 +92,9 @@ return 1
 ";
 
 /// 1 stream id, 2 fence, 3 first and 4 last sequence number, 5 payload, 6 terminal or nothing, 7 lease
-/// in ms, or 0 if it was renewed a moment ago, 8 most life in ms, 9 retention in ms, 10 how long an ended stream is remembered in ms,
-/// 11 channel of readers, 12 how many appends there must be. Answers what became of it, the last sequence
-/// number up to which nothing is missing, the cancel flag.
+/// in ms, or 0 if it was renewed a moment ago, 8 most life in ms, 9 retention in ms, 10 how long an
+/// ended stream is remembered in ms, 11 channel of readers, 12 how many appends there must be. Answers
+/// what became of it, the last sequence number up to which nothing is missing, the cancel flag.
 ///
 /// It never makes a stream that is missing: what was deleted or has expired stays so.
 const APPEND: &str = r"
@@ -137,8 +137,8 @@ return 1
 ";
 
 /// 1 stream id, 2 fence, 3 lease in ms, 4 most life in ms. Renews a writer's lease. Answers how it
-/// stands, the last sequence number and how many entries there are, the cancel flag (also of what was removed), how many readers
-/// came on other nodes, whether one is there, how the last to leave was.
+/// stands, the last sequence number and how many entries there are, the cancel flag (also of what was
+/// removed), how many readers came on other nodes, whether one is there, how the last to leave was.
 const RENEW: &str = r"
 local m = redis.call('HMGET', KEYS[1], 'fence', 'state', 'cancel', 'removed', 'ever', 'left')
 if not m[1] then return {'missing', -1, 0, 0, 0, 0, ''} end

@@ -293,4 +293,4 @@ async fn readers_of_other_nodes_keep_a_stream() {
 }
 
 mod listening;
-mod review;
+mod succession;

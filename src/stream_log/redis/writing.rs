@@ -1,7 +1,7 @@
-//! Writes one stream of this node to Redis: one append under way, and what arrives meanwhile goes
-//! with the next.
+//! Looks after one stream that this node writes: its lease, its first entry and its end, and whatever
+//! plain appends (`appending.rs`) cannot settle.
 //!
-//! An append is repeated until Redis has answered, since a repetition is told from a new one. If
+//! An append here is checked by a script, and repeated until Redis has answered, since a repetition is told from a new one. If
 //! Redis has forgotten what it had acknowledged (a failover), the mirror still has it, under the same
 //! numbers, until a while after the end.
 

@@ -1,4 +1,4 @@
-//! Defects that a review has found, each shown by a test that fails.
+//! Who writes a stream after whom: claims, fences, failovers at the worst time, and readers who know more.
 
 use std::task::{Context, Waker};
 
