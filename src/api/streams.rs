@@ -74,7 +74,7 @@ pub(super) async fn begin(
         .await?;
     let quota = permit.quota();
     let id = api.generations.start(principal, permit, generation).await?;
-    Ok((id, Some(quota)))
+    Ok((id, quota))
 }
 
 /// Turns a request into a generation that a model can do.

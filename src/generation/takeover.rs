@@ -99,8 +99,14 @@ impl GenerationService {
             subject: job.subject.into(),
         };
         let principal = Principal::admitted_before(owner, job.plan);
-        let permit = limiter.admit(&principal, prompt.max_tokens).await;
-        let permit = permit.map_err(|_| "its owner's limits are met")?;
+        // What the writers before have generated is theirs to settle.
+        let before = prompt
+            .answered
+            .as_ref()
+            .map_or(0, |answered| answered.tokens);
+        let rest = prompt.max_tokens.map(|most| most.saturating_sub(before));
+        let permit = limiter.admit_again(&principal, rest).await;
+        let permit = permit.map_err(|_| "this node has no room for it")?;
         let job = self.job(
             orphan.id,
             &principal,

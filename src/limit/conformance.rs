@@ -48,6 +48,7 @@ pub(super) async fn all(pair: impl Fn(LimitConfig) -> Pair) {
     what_was_used_beyond_is_owed(&pair(limits(wide()))).await;
     a_reservation_is_outgrown(&pair(limits(wide()))).await;
     principals_are_told_apart(&pair(limits(PLAN))).await;
+    what_was_admitted_before_is_counted_but_never_refused(&pair(limits(PLAN))).await;
     let full = LimitConfig {
         max_streams: 1,
         ..limits(PLAN)
@@ -92,7 +93,7 @@ async fn the_burst_is_one([a, b]: &Pair) {
         let permit = limiter.admit(&ann, Some(1)).await;
         // Each ends before the next starts, on whichever node.
         let quota = match permit {
-            Ok(permit) => permit.quota(),
+            Ok(permit) => permit.quota().unwrap(),
             Err(rejection) => {
                 assert_eq!(rejection.limit, Limit::Streams);
                 rejection.quota.expect("a quota")
@@ -152,7 +153,7 @@ async fn each_limit_is_told_apart([a, b]: &Pair) {
     let left = short.quota.unwrap().tokens;
     assert!((400..410).contains(&left.remaining), "{left:?}");
     let second = b.admit(&ann, None).await.unwrap();
-    let left = second.quota().tokens.remaining;
+    let left = second.quota().unwrap().tokens.remaining;
     assert!((300..310).contains(&left), "{left}");
     assert_eq!(limit_of(a.admit(&ann, Some(1)).await), Limit::Streams);
     drop((first, second));
@@ -167,7 +168,7 @@ async fn an_end_frees_what_was_held([a, b]: &Pair) {
     drop((first, second));
     let third = admitted(b.as_ref(), &ann, 700).await;
     // The second may be settled a moment later.
-    let left = third.quota().tokens.remaining;
+    let left = third.quota().unwrap().tokens.remaining;
     assert!((199..210).contains(&left), "{left}");
 }
 
@@ -203,11 +204,44 @@ async fn principals_are_told_apart([a, b]: &Pair) {
         b.admit(&ann, Some(500)).await.unwrap(),
     ];
     assert_eq!(limit_of(b.admit(&ann, Some(1)).await), Limit::Streams);
-    let theirs = b.admit(&ben, Some(1)).await.unwrap().quota();
+    let theirs = b.admit(&ben, Some(1)).await.unwrap().quota().unwrap();
     assert_eq!(
         (theirs.requests.remaining, theirs.tokens.remaining),
         (4, 999)
     );
+}
+
+async fn what_was_admitted_before_is_counted_but_never_refused([a, b]: &Pair) {
+    let ann = Principal::for_tests("again");
+    let first = a.admit_again(&ann, Some(600)).await.unwrap();
+    assert_eq!(first.quota(), None);
+    // Its tokens are reserved; it is no request.
+    let refused = b.admit(&ann, Some(600)).await.err().unwrap();
+    let quota = refused.quota.unwrap();
+    assert_eq!(
+        (refused.limit, quota.requests.remaining),
+        (Limit::Tokens, 4)
+    );
+    let left = quota.tokens.remaining;
+    assert!((400..410).contains(&left), "{left}");
+    // These tokens are not there, then there is no place, then no request, and this many never are.
+    let second = b.admit_again(&ann, Some(600)).await.unwrap();
+    let refused = a.admit(&ann, Some(1)).await.err().unwrap();
+    let quota = refused.quota.unwrap();
+    assert_eq!(
+        (refused.limit, quota.requests.remaining),
+        (Limit::Streams, 3)
+    );
+    assert_eq!(quota.tokens.remaining, 0);
+    let third = a.admit_again(&ann, Some(1)).await.unwrap();
+    while limit_of(a.admit(&ann, Some(1)).await) != Limit::Requests {}
+    let mut fourth = b.admit_again(&ann, Some(1)).await.unwrap();
+    let fifth = b.admit_again(&ann, Some(1001)).await.unwrap();
+    // Its tokens may be generated though the quota is spent, and no more.
+    assert_eq!(generate(&mut fourth, 2).await, 1);
+    // As after any end, what was not used is given back.
+    drop((first, second, third, fourth, fifth));
+    drop(admitted(a.as_ref(), &ann, 900).await);
 }
 
 async fn a_process_has_its_own_ceiling([a, _]: &Pair) {
@@ -215,10 +249,12 @@ async fn a_process_has_its_own_ceiling([a, _]: &Pair) {
     let held = a.admit(&ann, Some(1)).await.unwrap();
     let rejection = a.admit(&ben, Some(1)).await.err().unwrap();
     assert_eq!((rejection.limit, rejection.quota), (Limit::Server, None));
+    let again = a.admit_again(&ben, Some(1)).await;
+    assert_eq!(limit_of(again), Limit::Server);
     drop(held);
     let permit = a.admit(&ben, Some(1)).await.unwrap();
     assert_eq!(
-        permit.quota().requests.remaining,
+        permit.quota().unwrap().requests.remaining,
         4,
         "what the process turned away does not count"
     );

@@ -3,10 +3,11 @@
 //! Governor counts the requests. Streams at once and tokens are counted here, in one small table
 //! behind a lock that is taken when a generation starts, ends, or outgrows its reservation.
 
+mod grant;
+
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -15,9 +16,10 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 
+use self::grant::LocalGrant;
 use super::bucket::{Bucket, Rate};
 use super::{
-    Allowance, Grant, Limit, LimitConfig, PLACE_RETRY, Permit, Plan, Quota, RateLimiter, Rejection,
+    Allowance, Limit, LimitConfig, PLACE_RETRY, Permit, Plan, Quota, RateLimiter, Rejection,
 };
 use crate::auth::Principal;
 use crate::stream::Owner;
@@ -198,55 +200,81 @@ impl LocalLimiter {
         tokens: Option<u32>,
         running: u32,
     ) -> Result<Permit, Rejection> {
+        self.start(principal, tokens, |limits, account, now, reserved| {
+            let (plan, rate) = (&limits.plan, account.rate);
+            // Every attempt counts as a request, whichever limit then turns it away.
+            let (requests, early) = limits.count_request(principal.owner(), &self.clock);
+            let mut tokens_after = account.tokens;
+            let met = if let Some(wait) = early {
+                Some((Limit::Requests, wait))
+            } else if account.streams.max(running) >= plan.streams {
+                Some((Limit::Streams, PLACE_RETRY))
+            } else {
+                match tokens_after.take(rate, now, reserved) {
+                    Ok(()) => None,
+                    Err(Some(wait)) => Some((Limit::Tokens, wait)),
+                    Err(None) => Some((Limit::TokensEver, Duration::ZERO)),
+                }
+            };
+            if met.is_none() {
+                account.tokens = tokens_after;
+            }
+            let bucket = &account.tokens;
+            let quota = Quota {
+                requests,
+                tokens: Allowance {
+                    limit: plan.tokens_per_minute,
+                    remaining: u32::try_from(bucket.remaining(rate, now)).unwrap_or(u32::MAX),
+                    reset: bucket.reset(rate, now),
+                },
+            };
+            match met {
+                None => Ok(Some(quota)),
+                Some((limit, retry_after)) => Err(Rejection {
+                    limit,
+                    retry_after,
+                    quota: Some(quota),
+                }),
+            }
+        })
+    }
+
+    /// Admits what another process has admitted before.
+    fn try_admit_again(
+        &self,
+        principal: &Principal,
+        tokens: Option<u32>,
+    ) -> Result<Permit, Rejection> {
+        self.start(principal, tokens, |_, account, now, reserved| {
+            account.tokens.settle(account.rate, now, 0, reserved);
+            Ok(None)
+        })
+    }
+
+    /// Starts a generation if this process has room for it and `admit`, which is told the time and
+    /// how many tokens it reserves, lets it.
+    fn start(
+        &self,
+        principal: &Principal,
+        tokens: Option<u32>,
+        admit: impl FnOnce(&PlanLimits, &mut Account, u64, u64) -> Result<Option<Quota>, Rejection>,
+    ) -> Result<Permit, Rejection> {
         let Some(limits) = self.plans.get(self.config.plan_of(principal)) else {
             return Err(Rejection::server());
         };
-        let plan = &limits.plan;
-        let rate = plan.tokens();
-        let reserved = self.config.reservation(plan, tokens);
+        let reserved = self.config.reservation(&limits.plan, tokens);
         let owner = principal.owner();
         let now = self.accounts.now();
         let mut table = self.accounts.table();
         if table.streams >= self.config.max_streams {
             return Err(Rejection::server());
         }
-        let account = table.account(owner, rate, self.config.max_principals);
+        let account = table.account(owner, limits.plan.tokens(), self.config.max_principals);
         let Some(account) = account else {
             return Err(Rejection::server());
         };
-
-        // Every attempt counts as a request, whichever limit then turns it away.
-        let (requests, early) = limits.count_request(owner, &self.clock);
-        let quota = |bucket: &Bucket| Quota {
-            requests,
-            tokens: Allowance {
-                limit: plan.tokens_per_minute,
-                remaining: u32::try_from(bucket.remaining(rate, now)).unwrap_or(u32::MAX),
-                reset: bucket.reset(rate, now),
-            },
-        };
-        let mut tokens_after = account.tokens;
-        let met = if let Some(wait) = early {
-            Some((Limit::Requests, wait))
-        } else if account.streams.max(running) >= plan.streams {
-            Some((Limit::Streams, PLACE_RETRY))
-        } else {
-            match tokens_after.take(rate, now, reserved) {
-                Ok(()) => None,
-                Err(Some(wait)) => Some((Limit::Tokens, wait)),
-                Err(None) => Some((Limit::TokensEver, Duration::ZERO)),
-            }
-        };
-        if let Some((limit, retry_after)) = met {
-            return Err(Rejection {
-                limit,
-                retry_after,
-                quota: Some(quota(&account.tokens)),
-            });
-        }
-        account.tokens = tokens_after;
+        let quota = admit(limits, account, now, reserved)?;
         account.streams += 1;
-        let quota = quota(&tokens_after);
         table.streams += 1;
         drop(table);
         let grant = LocalGrant {
@@ -266,34 +294,13 @@ impl RateLimiter for LocalLimiter {
     ) -> BoxFuture<'a, Result<Permit, Rejection>> {
         future::ready(self.try_admit(principal, tokens, 0)).boxed()
     }
-}
 
-/// One admitted generation in the table.
-struct LocalGrant {
-    accounts: Arc<Accounts>,
-    owner: Owner,
-    /// How many tokens are reserved at a time when the first reservation is used up.
-    step: u64,
-}
-
-impl Grant for LocalGrant {
-    fn poll_extend(&mut self, _: &mut Context<'_>) -> Poll<u64> {
-        let now = self.accounts.now();
-        let mut table = self.accounts.table();
-        let Some(account) = table.by_owner.get_mut(&self.owner) else {
-            return Poll::Ready(0);
-        };
-        Poll::Ready(account.tokens.take_some(account.rate, now, self.step))
-    }
-
-    fn settle(&mut self, reserved: u64, used: u64) {
-        let now = self.accounts.now();
-        let mut table = self.accounts.table();
-        table.streams = table.streams.saturating_sub(1);
-        if let Some(account) = table.by_owner.get_mut(&self.owner) {
-            account.streams = account.streams.saturating_sub(1);
-            account.tokens.settle(account.rate, now, reserved, used);
-        }
+    fn admit_again<'a>(
+        &'a self,
+        principal: &'a Principal,
+        tokens: Option<u32>,
+    ) -> BoxFuture<'a, Result<Permit, Rejection>> {
+        future::ready(self.try_admit_again(principal, tokens)).boxed()
     }
 }
 

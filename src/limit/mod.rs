@@ -32,6 +32,18 @@ pub trait RateLimiter: Send + Sync {
         principal: &'a Principal,
         tokens: Option<u32>,
     ) -> BoxFuture<'a, Result<Permit, Rejection>>;
+
+    /// Admits a generation that another process has admitted before: holds a place and reserves its
+    /// tokens, whether they are there or not, and counts no request. Its principal's limits never
+    /// refuse it, but later generations are admitted by what it leaves of them.
+    ///
+    /// # Errors
+    /// Only with [`Limit::Server`], when this process is full.
+    fn admit_again<'a>(
+        &'a self,
+        principal: &'a Principal,
+        tokens: Option<u32>,
+    ) -> BoxFuture<'a, Result<Permit, Rejection>>;
 }
 
 /// What one plan allows each of its principals.
@@ -187,7 +199,7 @@ pub struct Permit {
     used: u64,
     /// How many tokens may be used before more are asked for.
     enough: u64,
-    quota: Box<Quota>,
+    quota: Option<Box<Quota>>,
 }
 
 /// A backend's side of a [`Permit`].
@@ -206,22 +218,22 @@ pub trait Grant: Send {
 }
 
 impl Permit {
-    /// A permit for `reserved` tokens.
+    /// A permit for `reserved` tokens; what was left then, if it was looked at.
     #[must_use]
-    pub fn new(grant: Box<dyn Grant>, reserved: u64, quota: Quota) -> Self {
+    pub fn new(grant: Box<dyn Grant>, reserved: u64, quota: Option<Quota>) -> Self {
         Self {
             enough: reserved.saturating_sub(grant.ahead()),
             grant,
             reserved,
             used: 0,
-            quota: Box::new(quota),
+            quota: quota.map(Box::new),
         }
     }
 
-    /// What was left when the permit was given.
+    /// What was left when the permit was given; `None` if the generation was admitted again.
     #[must_use]
-    pub fn quota(&self) -> Quota {
-        *self.quota
+    pub fn quota(&self) -> Option<Quota> {
+        self.quota.as_deref().copied()
     }
 
     /// Counts tokens that were generated.

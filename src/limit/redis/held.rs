@@ -73,17 +73,25 @@ pub(super) struct Held {
     pub(super) account: Arc<Account>,
     /// How many tokens it has reserved, as far as this node knows.
     reserved: AtomicU64,
+    /// How many requests it counts as when Redis is told of it: 0 if another process was admitted with it.
+    pub(super) requests: u8,
     /// Whether Redis has been told of it, and of all that it has reserved.
     is_known: AtomicBool,
     has_ended: AtomicBool,
 }
 
 impl Held {
-    /// A permit; whether Redis knows of it.
-    pub(super) fn new(account: Arc<Account>, reserved: u64, is_known: bool) -> Arc<Self> {
+    /// A permit; as how many requests it counts, and whether Redis knows of it.
+    pub(super) fn new(
+        account: &Arc<Account>,
+        reserved: u64,
+        requests: u8,
+        is_known: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id: rand::random(),
-            account,
+            account: Arc::clone(account),
+            requests,
             reserved: AtomicU64::new(reserved),
             is_known: AtomicBool::new(is_known),
             has_ended: AtomicBool::new(false),

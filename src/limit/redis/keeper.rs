@@ -91,12 +91,13 @@ impl Inner {
         }
     }
 
-    async fn hold(&self, account: &Account, permits: &[&Held]) -> Result<(), Refusal> {
+    /// Holds the places of these permits of one principal, and tells Redis of those it does not know.
+    pub(super) async fn hold(&self, account: &Account, permits: &[&Held]) -> Result<(), Refusal> {
         let mut script = account.script(&self.scripts.hold);
         script.arg(millis(self.config.lease)).arg(millis(KEPT));
         let reserved: Vec<u64> = permits.iter().map(|held| held.reserved()).collect();
         for (held, reserved) in permits.iter().zip(&reserved) {
-            script.arg(held.id()).arg(reserved);
+            script.arg(held.id()).arg(reserved).arg(held.requests);
         }
         self.ask::<u8>(&script).await?;
         for (held, reserved) in permits.iter().zip(&reserved) {

@@ -110,16 +110,17 @@ store(r, t + more * 60000, ARGV[4], known + more)
 return more
 ";
 
-/// 4 lease, 5 for how long the keys are kept, then permits, each with how many tokens it has reserved.
-/// Holds their places for another lease. What Redis does not know of them is counted now: they were
-/// admitted while it was away, or it has lost them. What nodes that are gone have left is forgotten
+/// 4 lease, 5 for how long the keys are kept, then permits, each with how many tokens it has reserved and
+/// how many requests it counts as. Holds their places for another lease. What Redis does not know of
+/// them is counted now: they were admitted while it was away or by a node that is gone, or it has lost
+/// them. What nodes that are gone have left is forgotten
 /// after a while.
 const HOLD: &str = r"
 local r, t, _, kept = owed('r')
 local life = ARGV[5] + 0
-for i = 6, #ARGV, 2 do
+for i = 6, #ARGV, 3 do
   local reserved = redis.call('HGET', KEYS[1], ARGV[i])
-  if not reserved then r = math.min(r + 60000, 2 * full_r) end
+  if not reserved then r = math.min(r + ARGV[i + 2] * 60000, 2 * full_r) end
   local missing = ARGV[i + 1] - (reserved or 0)
   if not reserved or missing > 0 then
     t = math.min(t + missing * 60000, 2 * full_t)

@@ -1,12 +1,15 @@
 //! The shared limiter's own promises, on a real Redis: several nodes, and what may go wrong.
 
+mod again;
 mod replay;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
+use super::held::Account;
 use super::*;
 use crate::limit::conformance::{self, PLAN, admitted, generate, limit_of, limits, wide};
+use crate::limit::{Limit, Plan};
 use crate::redis::RedisConfig;
 use crate::redis::test_server::{Cluster, Server, at_seed};
 
@@ -175,7 +178,7 @@ async fn what_redis_has_lost_it_is_told_again() {
     held.spend(0);
     drop(held);
     let third = admitted(limiter.as_ref(), &ann, 800).await;
-    let left = third.quota().tokens.remaining;
+    let left = third.quota().unwrap().tokens.remaining;
     assert!((100..150).contains(&left), "{left}");
     assert!(!stands_alone(&limiter));
 }
@@ -228,7 +231,7 @@ async fn an_admission_that_nobody_waits_for_holds_nothing() {
             tokio::time::timeout(Duration::from_micros(100), limiter.admit(&ann, Some(900))).await;
     }
     let permit = admitted(limiter.as_ref(), &ann, 900).await;
-    assert!(permit.quota().tokens.remaining <= 110);
+    assert!(permit.quota().unwrap().tokens.remaining <= 110);
 }
 
 #[tokio::test]
@@ -273,7 +276,7 @@ async fn while_redis_is_away_each_node_has_its_part_and_tells_it_later() {
     }
     // Four of six requests and 1000 + 2 x 500 + 1500 of 6000 tokens are counted.
     let fourth = nodes[0].admit(&ann, Some(100)).await.unwrap();
-    let quota = fourth.quota();
+    let quota = fourth.quota().unwrap();
     assert_eq!(quota.requests.remaining, 1, "{quota:?}");
     assert!(quota.tokens.remaining < 3500, "{quota:?}");
     let full = nodes[1].admit(&ann, Some(100)).await;

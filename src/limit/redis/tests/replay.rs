@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::limit::bucket::Bucket;
 use crate::stream::Owner;
 
 /// The clock of the scripts.
@@ -19,7 +20,7 @@ enum Step {
     Admit(u64, u64),
     Extend(u64, u64),
     Settle(u64, u64),
-    Hold(u64, u64),
+    Hold(u64, u64, u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -30,7 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
         (permit.clone(), tokens.clone()).prop_map(|(permit, n)| Step::Admit(permit, n)),
         (permit.clone(), tokens.clone()).prop_map(|(permit, n)| Step::Extend(permit, n)),
         (permit.clone(), tokens.clone()).prop_map(|(permit, n)| Step::Settle(permit, n)),
-        (permit, tokens).prop_map(|(permit, n)| Step::Hold(permit, n)),
+        (permit, tokens, 0_u64..2).prop_map(|(permit, n, r)| Step::Hold(permit, n, r)),
     ]
 }
 
@@ -99,10 +100,10 @@ impl Model {
         1
     }
 
-    fn hold(&mut self, plan: &Plan, permit: u64, wanted: u64) {
+    fn hold(&mut self, plan: &Plan, permit: u64, wanted: u64, requests: u64) {
         let reserved = self.reserved.get(&permit).copied();
         if reserved.is_none() {
-            self.requests.settle(plan.requests(), self.now, 0, 1);
+            self.requests.settle(plan.requests(), self.now, 0, requests);
         }
         let known = reserved.unwrap_or(0);
         if wanted > known {
@@ -178,11 +179,12 @@ impl Replay {
                         model.settle(plan, permit, used)
                     );
                 }
-                Step::Hold(permit, wanted) => {
+                Step::Hold(permit, wanted, requests) => {
                     let mut hold = account.script(&self.scripts.hold);
-                    hold.arg(LEASE).arg(millis(KEPT)).arg(permit).arg(wanted);
+                    hold.arg(LEASE).arg(millis(KEPT));
+                    hold.arg(permit).arg(wanted).arg(requests);
                     self.run::<u8>(&hold).await;
-                    model.hold(plan, permit, wanted);
+                    model.hold(plan, permit, wanted, requests);
                 }
             }
             if matches!(step, Step::Admit(..) | Step::Hold(..)) {
