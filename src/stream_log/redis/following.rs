@@ -148,8 +148,11 @@ async fn follow(
 async fn fetch(mirror: &Mirror, log: &Inner, gap: &mut Option<u64>) -> Result<(), LogError> {
     loop {
         let next = mirror.open.next_seq();
-        let fence = mirror.outbox().seen;
-        let read = range(log, mirror.id, &keys::entry(fence.max(1), next)).await?;
+        let fence = {
+            let outbox = mirror.outbox();
+            outbox.seen.max(outbox.fence).max(writing::FIRST_FENCE)
+        };
+        let read = range(log, mirror.id, &keys::entry(fence, next)).await?;
         let count = read.len();
         for (at, batch) in read {
             match mirror.merge(&batch) {

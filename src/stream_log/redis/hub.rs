@@ -213,9 +213,16 @@ fn is_merged(inner: &Inner, mirror: &Mirror, said: &[u8]) -> bool {
     let Some((fence, batch)) = encoding::heard(said) else {
         return false;
     };
-    // What another writer has to say may follow something else than what is here: Redis knows.
-    if fence != mirror.outbox().seen {
-        return false;
+    {
+        let outbox = mirror.outbox();
+        // What we say ourselves is here, though others of this node may listen to it.
+        if fence == outbox.fence {
+            return true;
+        }
+        // What another writer has to say may follow something else than what is here: Redis knows.
+        if fence != outbox.seen {
+            return false;
+        }
     }
     match mirror.merge(&batch) {
         Merged::Agrees => true,
