@@ -1,4 +1,4 @@
-//! A cluster under faults: three nodes, Redis and its replica as real processes, hundreds of streams
+//! A cluster under faults: three nodes, nginx, Redis and its replica as real processes, hundreds of streams
 //! with readers that are cut and hop, and a checker over what every reader saw.
 //!
 //!     cargo test --test cluster                              what the test command runs
@@ -15,6 +15,7 @@
 )]
 
 mod checker;
+mod edge;
 #[path = "../support/event.rs"]
 mod event;
 mod faults;
@@ -39,6 +40,7 @@ use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
 use crate::checker::Kind;
+use crate::edge::Edge;
 use crate::faults::Cluster;
 use crate::redis::Pair;
 use crate::workload::Load;
@@ -99,7 +101,7 @@ fn main() {
 async fn run(seed: u64, chaos: bool) -> usize {
     let directory = tempfile::tempdir().unwrap();
     let load = if chaos { CHAOS } else { LOAD };
-    let mut chance = World::new(seed, Vec::new()).chance(0, 0);
+    let mut chance = World::new(seed, Vec::new(), None).chance(0, 0);
     let kinds: Vec<Kind> = if chaos {
         (0..ROUNDS)
             .flat_map(|_| faults::round(&mut chance))
@@ -108,14 +110,15 @@ async fn run(seed: u64, chaos: bool) -> usize {
         faults::ONCE.to_vec()
     };
     let mut cluster = Cluster::start(directory.path(), Pair::start().await, DRAINS).await;
+    let edge = Edge::start(directory.path(), &cluster.addresses()).await;
     let mut violations = 0;
 
-    let world = Rc::new(World::new(seed, cluster.addresses()));
+    let world = Rc::new(World::new(seed, cluster.addresses(), Some(edge.address)));
     let suffer = cluster.suffer(&world, &kinds, &mut chance);
     let streams = Box::pin(phase(&world, "Faults", load, 0, suffer)).await;
     violations += report::report("Faults", &world, &streams, cluster.lost_bytes);
 
-    let world = Rc::new(World::new(seed, cluster.addresses()));
+    let world = Rc::new(World::new(seed, cluster.addresses(), Some(edge.address)));
     let deploy = cluster.deploy(&world);
     let streams = Box::pin(phase(&world, "Deploy", load, 1_000_000, deploy)).await;
     violations += report::report("A rolling deploy", &world, &streams, 0);
@@ -127,7 +130,8 @@ async fn run(seed: u64, chaos: bool) -> usize {
 async fn take_over(seed: u64) -> usize {
     let directory = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(directory.path(), Pair::start().await, HANDS_OVER).await;
-    let world = Rc::new(World::new(seed, cluster.addresses()));
+    let edge = Edge::start(directory.path(), &cluster.addresses()).await;
+    let world = Rc::new(World::new(seed, cluster.addresses(), Some(edge.address)));
     let mut chance = world.chance(0, 0);
     let suffer = async {
         cluster.suffer(&world, &faults::OF_NODES, &mut chance).await;

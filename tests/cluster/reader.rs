@@ -55,7 +55,7 @@ impl Reader {
     ) -> Self {
         count(&world.counts.readers);
         Self {
-            node: world.any(&mut chance),
+            node: world.any_way(&mut chance),
             is_restless: chance.random_bool(0.8),
             world: Rc::clone(world),
             progress: Rc::clone(progress),
@@ -126,7 +126,7 @@ impl Reader {
                     return self.history;
                 }
             }
-            let node = self.world.any(&mut self.chance);
+            let node = self.world.any_way(&mut self.chance);
             if node != self.node {
                 count(&self.world.counts.hops);
             }
@@ -145,7 +145,7 @@ impl Reader {
         if let Some(cursor) = &cursor {
             headers.push(("Last-Event-ID", cursor));
         }
-        let address = self.world.entrances[self.node];
+        let address = self.world.way(self.node);
         ask(address, "GET", &path, &headers, "").await
     }
 
@@ -159,7 +159,7 @@ impl Reader {
                     self.history.breach = Some(breach);
                     return;
                 }
-                Ok(_) | Err(_) => self.node = self.world.any(&mut self.chance),
+                Ok(_) | Err(_) => self.node = self.world.any_way(&mut self.chance),
             }
             sleep(between(&mut self.chance, 50, 200)).await;
         }

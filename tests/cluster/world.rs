@@ -18,6 +18,8 @@ pub struct World {
     seed: u64,
     /// Where the nodes listen.
     pub entrances: Vec<SocketAddr>,
+    /// Where the edge before them listens.
+    edge: Option<SocketAddr>,
     credentials: Vec<String>,
     pub faults: RefCell<Vec<Fault>>,
     /// No stream is begun after this.
@@ -52,11 +54,12 @@ pub fn count(counter: &Cell<u64>) {
 }
 
 impl World {
-    pub fn new(seed: u64, entrances: Vec<SocketAddr>) -> Self {
+    pub fn new(seed: u64, entrances: Vec<SocketAddr>, edge: Option<SocketAddr>) -> Self {
         Self {
             started: Instant::now(),
             seed,
             entrances,
+            edge,
             credentials: (0..SUBJECTS)
                 .map(|subject| format!("Bearer {}", token(&format!("subject-{subject}"))))
                 .collect(),
@@ -83,6 +86,17 @@ impl World {
     /// Any node.
     pub fn any(&self, chance: &mut StdRng) -> usize {
         chance.random_range(0..self.entrances.len())
+    }
+
+    /// Any way in: a node, or the edge, which has the number after theirs.
+    pub fn any_way(&self, chance: &mut StdRng) -> usize {
+        chance.random_range(0..self.entrances.len() + usize::from(self.edge.is_some()))
+    }
+
+    /// Where such a way begins.
+    pub fn way(&self, number: usize) -> SocketAddr {
+        let node = self.entrances.get(number).copied();
+        node.or(self.edge).expect("there is such a way in")
     }
 
     pub fn has_given_up(&self) -> bool {
