@@ -194,6 +194,13 @@ impl Redis {
         }
     }
 
+    fn is_up(&self, slot: u16) -> bool {
+        match &self.servers {
+            Servers::One(node) => node.up_for().is_some(),
+            Servers::Many(cluster) => cluster.up_for(slot).is_some(),
+        }
+    }
+
     /// For how long the server that has this key has answered; nothing if it does not.
     pub(crate) fn up_for_key(&self, key: &str) -> Option<Duration> {
         match &self.servers {
@@ -268,7 +275,13 @@ impl Redis {
         ask: Ask<'_>,
     ) -> Result<T, Refusal> {
         let started = Instant::now();
-        let last = started + patience + RESPONSE_TIMEOUT;
+        // Who is known to be away is not waited for beyond that.
+        let slack = if patience.is_zero() || self.is_up(ask.slot()) {
+            RESPONSE_TIMEOUT
+        } else {
+            Duration::ZERO
+        };
+        let last = started + patience + slack;
         let mut pause = FIRST_PAUSE;
         loop {
             let answer = timeout_at(last, self.ask_once(&ask)).await;
