@@ -91,6 +91,17 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Reads again when a signal came between, such as that of a child that has ended: a socket with a
+/// time-out says so.
+fn patiently(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 pub struct Response {
     pub status: u16,
     headers: Vec<(String, String)>,
@@ -140,7 +151,7 @@ impl Response {
                 }
                 httparse::Status::Partial => {
                     let mut piece = [0; 4096];
-                    let read = transport.read(&mut piece)?;
+                    let read = patiently(|| transport.read(&mut piece))?;
                     if read == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
@@ -251,7 +262,7 @@ impl Body {
 
     fn read_more(&mut self) -> io::Result<()> {
         let mut piece = [0; 16 * 1024];
-        match self.transport.read(&mut piece)? {
+        match patiently(|| self.transport.read(&mut piece))? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => {
                 self.buffered.extend_from_slice(&piece[..read]);

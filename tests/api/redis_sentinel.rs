@@ -50,7 +50,7 @@ fn streams_go_on_over_a_failover_on_every_node() {
     wait_for(|| (ready(&a) == 503 || ready(&b) == 503).then_some(()));
     wait_for(|| (ready(&a) == 200 && ready(&b) == 200).then_some(()));
     assert!(
-        killed.elapsed() < Duration::from_secs(8),
+        killed.elapsed() < Duration::from_secs(20),
         "{:?}",
         killed.elapsed()
     );
