@@ -5,6 +5,7 @@
     reason = "this is where the program speaks to a person"
 )]
 
+mod chat;
 mod check;
 mod serve;
 mod token;
@@ -51,6 +52,8 @@ arguments or the configuration.";
 enum Command {
     /// Serve until SIGINT or SIGTERM, then drain; a second signal stops at once
     Serve(serve::Arguments),
+    /// Ask a server, and stream its answer to the terminal
+    Chat(Box<chat::Arguments>),
     /// Print a token (JWT) signed with a configured key
     Token(token::Arguments),
     /// Check the configuration without starting, and say what it means
@@ -71,6 +74,7 @@ impl Cli {
             Command::Serve(arguments) => {
                 serve::run(&Config::load_with(path, &arguments.overrides())?)
             }
+            Command::Chat(arguments) => chat::run(path, &arguments),
             Command::Token(arguments) => token::run(&Config::load(path)?, &arguments),
             Command::Check(arguments) => {
                 check::run(&Config::load_with(path, &arguments.overrides())?)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -52,6 +53,15 @@ impl BaseUrl {
     #[must_use]
     pub fn authority(&self) -> &str {
         self.authority.to_str().unwrap_or_default()
+    }
+
+    /// Whether it names this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
     }
 
     /// The target of a request to this path, which is one of ours.
@@ -136,6 +146,26 @@ mod tests {
             "http://a b/",
         ] {
             assert!(BaseUrl::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn this_machine() {
+        let is_loopback = |url| BaseUrl::parse(url).unwrap().is_loopback();
+        for here in [
+            "http://127.0.0.1:1",
+            "http://127.1.2.3",
+            "http://[::1]:1",
+            "https://localhost",
+        ] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for there in [
+            "http://192.168.1.1",
+            "http://localhost.example.com",
+            "http://[fe80::1]",
+        ] {
+            assert!(!is_loopback(there), "{there}");
         }
     }
 
