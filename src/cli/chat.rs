@@ -39,7 +39,7 @@ use crate::config::state_directory;
 
 /// Options of `tailrace chat`.
 #[derive(Debug, clap::Args)]
-#[command(next_line_help = false)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct Arguments {
     /// What to ask; `-` reads it from standard input
     ///
@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     request: request::Arguments,
 
     /// Go on with the conversation that was used last
-    #[arg(long = "continue", short = 'c', conflicts_with = "conversation")]
+    #[arg(long = "continue", short = 'C', conflicts_with = "conversation")]
     continues: bool,
 
     /// Go on with the conversation of this name, or begin it

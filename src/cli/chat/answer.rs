@@ -1,6 +1,6 @@
 //! One question and its answer: reads and shows it, and cancels it when the person has had enough.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -101,7 +101,7 @@ pub(super) async fn ask(
                     {
                         step = exchange.hear(next);
                     }
-                    step.or_else(|| exchange.flush())
+                    step.or_else(|| io::stdout().flush().err().map(|error| closed(&error)))
                 }
                 // The reader always says how it ends.
                 None => Some(End::Lost),
@@ -216,10 +216,6 @@ impl Exchange<'_> {
         };
         complain(&text);
         end
-    }
-
-    fn flush(&mut self) -> Option<End> {
-        self.output.flush().err().map(|error| closed(&error))
     }
 
     fn interrupt(&mut self) -> Option<End> {

@@ -44,18 +44,18 @@ impl Look {
         let tells = std::io::stderr().is_terminal();
         // https://no-color.org and http://bixense.com/clicolors
         let can = anstyle_query::term_supports_color();
-        let styles = |is_terminal: bool| {
+        let may_be_styled = |is_terminal: bool| {
             !anstyle_query::no_color()
                 && (anstyle_query::clicolor_force()
                     || (is_terminal && can && anstyle_query::clicolor() != Some(false)))
         };
-        let styled = styles(terminal);
+        let styled = may_be_styled(terminal);
         Self {
             terminal,
             tells: tells && !quiet,
             moves: can,
             styled,
-            dims: styles(tells),
+            dims: may_be_styled(tells),
             markdown: match markdown {
                 Markdown::Auto => terminal && styled,
                 Markdown::Always => true,

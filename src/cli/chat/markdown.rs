@@ -1,7 +1,7 @@
 //! Markdown as rows of a terminal, line by line, also while a line is still coming.
 //!
 //! What a line is (a heading, an item, code) is seen from its beginning and from whether it lies in
-//! fenced code; what stands in it is read by a parser of CommonMark (`inline.rs`). A line that is not
+//! fenced code; what stands in it is read by a kept parser (`inline.rs`). A line that is not
 //! complete is shown as it will probably be. So emphasis over several lines is not seen, and tables
 //! stay as they were written.
 

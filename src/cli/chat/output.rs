@@ -21,10 +21,6 @@ impl Output {
         }
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
-    }
-
     /// What is told of the connection goes to standard error, and is not worth failing for.
     pub(super) fn status(&mut self, text: &str) {
         if let Self::Screen(screen) = self {

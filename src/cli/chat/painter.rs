@@ -265,7 +265,7 @@ mod tests {
                 rest = after;
             }
             pieces.push(rest.into_iter().collect());
-            prop_assert_eq!(painted(&pieces, CANVAS), painted(&[text.clone()], CANVAS));
+            prop_assert_eq!(painted(&pieces, CANVAS), painted(std::slice::from_ref(&text), CANVAS));
             let plain = Canvas { moves: false, ..CANVAS };
             prop_assert_eq!(painted(&pieces, plain), painted(&[text], CANVAS));
         }

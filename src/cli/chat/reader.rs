@@ -2,6 +2,7 @@
 //!
 //! Every event is given out once, in order, and what was given out is what the server says it sent.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -103,11 +104,12 @@ impl Reader {
             let failure = match self.connect().await {
                 Ended::Well => return,
                 Ended::Failed(failure) => failure,
-                Ended::Lost(Fault::Refused(refusal)) => Failure::Refused(refusal),
                 Ended::Lost(Fault::Gone(refusal)) if self.stream.is_some() => {
                     Failure::Gone(refusal)
                 }
-                Ended::Lost(Fault::Gone(refusal)) => Failure::Refused(refusal),
+                Ended::Lost(Fault::Refused(refusal) | Fault::Gone(refusal)) => {
+                    Failure::Refused(refusal)
+                }
                 Ended::Lost(Fault::Passing { why, again, heard }) => {
                     if heard {
                         self.backoff.heard();
@@ -220,7 +222,7 @@ impl Reader {
         }
         self.backoff.progress();
         if let Some(after) = self.resumed.take() {
-            let replayed = new.len();
+            let replayed = new.iter().filter(|event| !event.is_last()).count();
             let resumed = Heard::Resumed { after, replayed };
             if self.heard.send(resumed).await.is_err() {
                 return Ok(true);
@@ -237,11 +239,18 @@ impl Reader {
 
     fn check(&mut self, said: &Said) -> Result<(), Failure> {
         match said {
-            Said::Start { stream, .. } => self.stream = Some(stream.clone()),
+            // It becomes a part of paths.
+            Said::Start { stream } if !stream.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                return Err(Failure::Wrong("The stream has no name.".to_owned()));
+            }
+            Said::Start { stream } => self.stream = Some(stream.clone()),
             Said::Token { text } => self.text.update(text),
             Said::Done { text_sha256, .. } => {
                 let digest = self.text.finalize_reset();
-                let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                let digest = digest.iter().fold(String::new(), |mut all, byte| {
+                    let _infallible = write!(all, "{byte:02x}");
+                    all
+                });
                 if digest != *text_sha256 {
                     let wrong = "The text that came is not the one that was generated.";
                     return Err(Failure::Wrong(wrong.to_owned()));

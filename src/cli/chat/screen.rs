@@ -76,10 +76,6 @@ impl Screen {
         }
     }
 
-    pub(super) fn flush(&self) -> io::Result<()> {
-        io::stdout().flush()
-    }
-
     /// Says how it stands with the connection, until it is otherwise.
     pub(super) fn status(&mut self, text: &str) -> io::Result<()> {
         if !self.look.tells {
@@ -91,7 +87,7 @@ impl Screen {
         let limit = self.look.canvas().columns.saturating_sub(1);
         let text: String = Visible(text).to_string().chars().take(limit).collect();
         let text = self.dim(&text);
-        self.flush()?;
+        io::stdout().flush()?;
         if self.look.moves {
             write!(io::stderr(), "{before}{text}")?;
             self.status = Some(is_below);
@@ -134,7 +130,7 @@ impl Screen {
     /// The answer is over. Its last line ends, and what there was to note is told.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.end_part()?;
-        self.flush()?;
+        io::stdout().flush()?;
         for note in std::mem::take(&mut self.notes) {
             self.tell(&note)?;
         }

@@ -122,19 +122,15 @@ fn close(text: &mut String, begin: usize) {
         let after = rest[run..].chars().next();
         if marker.starts_with('`') {
             // Code hides everything up to its end.
-            match rest[run..].find(marker) {
-                Some(end) => {
-                    rest = &rest[run + end + run..];
-                    before = '`';
-                    continue;
-                }
-                None => {
-                    if after.is_some() {
-                        open.push(marker);
-                    }
-                    break;
-                }
+            if let Some(end) = rest[run..].find(marker) {
+                rest = &rest[run + end + run..];
+                before = '`';
+                continue;
             }
+            if after.is_some() {
+                open.push(marker);
+            }
+            break;
         }
         if !marker.is_empty() {
             if open.last() == Some(&marker) && !before.is_whitespace() {
