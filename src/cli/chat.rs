@@ -49,10 +49,10 @@ pub(super) struct Arguments {
     prompt: Option<String>,
 
     #[command(flatten)]
-    target: target::Arguments,
+    target: target::TargetArguments,
 
     #[command(flatten)]
-    request: request::Arguments,
+    request: request::RequestArguments,
 
     /// Go on with the conversation that was used last
     #[arg(long = "continue", short = 'C', conflicts_with = "conversation")]
@@ -67,7 +67,7 @@ pub(super) struct Arguments {
     forget: bool,
 
     /// List the conversations that are remembered, the latest at the end
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["prompt", "continues", "conversation", "json"])]
     list: bool,
 
     /// When to render Markdown; `auto` does so on a terminal that may have styles

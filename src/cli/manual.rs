@@ -173,6 +173,7 @@ pub(super) fn help(command: &str) -> String {
             let mut at = if beside { 7 } else { 0 };
             for word in text.split(' ') {
                 if at == 0 || at + word.len() > 80 {
+                    help.truncate(help.trim_end_matches(' ').len());
                     let line_end = if at == 0 { "" } else { "\n" };
                     let _infallible = write!(help, "{line_end}{:indent$}", "");
                     at = indent;

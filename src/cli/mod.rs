@@ -92,3 +92,21 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_how_it_exits() {
+        for command in Cli::command().get_subcommands() {
+            let parts = manual::parts(command.get_name());
+            assert!(parts.iter().any(|part| part.title == "Exit status"));
+        }
+    }
+}

@@ -101,7 +101,7 @@ fn width(row: &[Cell]) -> usize {
 fn repaint(old: &[Row], new: &[Row], canvas: Canvas, out: &mut String) {
     let last = old.len().saturating_sub(1);
     let same_rows = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let mut row = same_rows.min(last);
+    let mut row = same_rows.min(last).min(new.len().saturating_sub(1));
     let empty = Row::new();
     let was = old.get(row).unwrap_or(&empty);
     let is = new.get(row).unwrap_or(&empty);
@@ -123,7 +123,12 @@ fn repaint(old: &[Row], new: &[Row], canvas: Canvas, out: &mut String) {
             let _infallible = write!(out, "\x1b[{}A", last - row);
         }
         out.push('\r');
-        let at = is.iter().take(column).copied().map(columns).sum::<usize>();
+        let mut at = width(&is[..column.min(is.len())]);
+        if at >= canvas.columns {
+            // Behind the end of a full row the cursor cannot be put: its last character comes anew.
+            column = column.saturating_sub(1);
+            at = width(&is[..column]);
+        }
         if at > 0 {
             let _infallible = write!(out, "\x1b[{at}C");
         }

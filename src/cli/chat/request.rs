@@ -8,7 +8,7 @@ use super::conversation::{Conversation, Message};
 
 /// Options that go with the request.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct RequestArguments {
     /// The model [default: the conversation's, else the server's]
     #[arg(long, short, value_name = "NAME", help_heading = "Request")]
     model: Option<String>,
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     metadata: Vec<(String, String)>,
 }
 
-impl Arguments {
+impl RequestArguments {
     /// What is given now stands before what the conversation remembers.
     pub(super) fn apply_to(&self, conversation: &mut Conversation) {
         if self.model.is_some() {

@@ -17,7 +17,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 ///
 /// There is no `--token`: everybody on the machine sees the arguments of every process.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct TargetArguments {
     /// The server's base URL
     #[arg(
         long,
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     pub(super) timeout: Option<Duration>,
 }
 
-impl Arguments {
+impl TargetArguments {
     /// The server, ready to be asked.
     ///
     /// # Errors

@@ -29,18 +29,12 @@ pub(super) fn wrap(hanging: Row, line: Row, at_words: bool, width: usize) -> Vec
         let Some(row) = rows.last_mut() else { continue };
         let size = columns(cell);
         if used + size > width {
+            // A row may end with the word; the space is not needed then.
+            let is_gap = at_words && cell.shown == ' ';
             let moved = match gap {
-                Some(at) if at_words => row.split_off(at + 1),
+                Some(at) if at_words && !is_gap => row.split_off(at + 1),
                 _ => Row::new(),
             };
-            if cell.shown == ' ' && at_words && moved.is_empty() {
-                // The row ends where the word does; the space is not needed.
-                gap = None;
-                let next = hanging.clone();
-                used = next.iter().copied().map(columns).sum();
-                rows.push(next);
-                continue;
-            }
             while at_words && row.last().is_some_and(|cell| cell.shown == ' ') {
                 row.pop();
             }
@@ -49,6 +43,9 @@ pub(super) fn wrap(hanging: Row, line: Row, at_words: bool, width: usize) -> Vec
             used = next.iter().copied().map(columns).sum();
             gap = None;
             rows.push(next);
+            if is_gap {
+                continue;
+            }
         }
         let Some(row) = rows.last_mut() else { continue };
         if cell.shown == ' ' && row.len() > hanging.len() {
