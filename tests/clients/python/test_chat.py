@@ -371,7 +371,7 @@ def test_a_person_has_a_conversation(chatty: Server, person: dict) -> None:
         it.press("Tell me of rivers\r")
         it.wait("rivers is")
         it.press("\x03")
-        it.wait(b"\r\n\r\n> ")
+        it.wait("\n\n>")
         assert newest(chatty)["finish_reason"] == "cancelled"
         it.press("/help\r")
         it.wait("/model [NAME]")
