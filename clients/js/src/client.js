@@ -3,12 +3,17 @@
  *
  * @import { CreateStream, ModelList, StreamList, StreamSnapshot, Ticket } from './shapes.js'
  * @import { CallOptions, FollowOptions, ListOptions, StreamOptions, StreamRequest, TailraceOptions } from './options.js'
+ * @import { Source } from './reading.js'
+ * @import { Read } from './share/shared.js'
  */
 
 import { failureOf, TailraceError } from './error.js';
+import { EventSourceReading } from './eventsource.js';
 import { Http } from './http.js';
 import { Reading } from './reading.js';
 import { pause, policyOf, retryDelay } from './retry.js';
+import { canShare, scopeOf } from './share/channel.js';
+import { SharedReading } from './share/shared.js';
 import { TokenStream } from './stream.js';
 
 /** How often a call that is no stream is tried. Each of them may be repeated. */
@@ -17,11 +22,13 @@ const CALL_ATTEMPTS = 3;
 export class Tailrace {
   #http;
   #policy;
+  #share;
 
   /** @param {TailraceOptions} [options] */
-  constructor({ baseUrl = '', token, fetch, credentials, retry } = {}) {
+  constructor({ baseUrl = '', token, fetch, credentials, share = false, retry } = {}) {
     this.#http = new Http(baseUrl, token, fetch, credentials);
     this.#policy = policyOf(retry);
+    this.#share = share;
   }
 
   /**
@@ -130,12 +137,43 @@ export class Tailrace {
   }
 
   /**
-   * @param {import('./reading.js').Source} source
+   * Follows a generation with the browser's own `EventSource`, which shows in its developer tools;
+   * tickets are made as they are needed. It cannot see heartbeats: `follow` notices a dead
+   * connection sooner.
+   *
+   * @param {string} idOrCursor
+   * @param {FollowOptions} [options] `share` has no meaning here
+   */
+  eventSource(idOrCursor, options = {}) {
+    const calls = {
+      ticket: (/** @type {string} */ id) => this.ticket(id, options),
+      snapshot: (/** @type {string} */ id) => this.snapshot(id, options),
+      url: (/** @type {string} */ path) => this.#http.baseUrl + path,
+    };
+    const source = sourceOf(idOrCursor);
+    return new TokenStream(
+      (report) => new EventSourceReading(calls, this.#policy, source, report),
+      (id) => this.cancel(id),
+      options,
+    );
+  }
+
+  /**
+   * @param {Source} source
    * @param {FollowOptions} options
    */
   #read(source, options) {
+    const share = (options.share ?? this.#share) && canShare();
+    /** @type {Read} */
+    const read = (source, report, gate) => {
+      return new Reading(this.#http, this.#policy, source, report, gate);
+    };
     return new TokenStream(
-      (report) => new Reading(this.#http, this.#policy, source, report),
+      (report) => {
+        if (!share) return read(source, report);
+        const scope = scopeOf(this.#http.baseUrl);
+        return new SharedReading(scope, source, read, report, this.#policy.silenceMs);
+      },
       (id) => this.cancel(id),
       options,
     );

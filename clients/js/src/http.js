@@ -38,12 +38,13 @@ export class Http {
    * @throws {TailraceError}
    */
   async send(method, path, sending = {}) {
+    const { signal } = sending;
     const token = this.#token ?? this.#ask();
-    let response = await this.#request(method, path, sending, await token);
+    let response = await this.#request(method, path, sending, await unless(signal, token));
     if (response.status === 401 && typeof this.#source === 'function') {
       // Several requests may find out together: one of them asks.
       if (this.#token === token) this.#ask();
-      const fresh = await (this.#token ?? this.#ask());
+      const fresh = await unless(signal, this.#token ?? this.#ask());
       if (fresh !== (await token)) {
         void response.body?.cancel().catch(() => {});
         response = await this.#request(method, path, sending, fresh);
@@ -96,4 +97,23 @@ export class Http {
       throw broken('network_error', 'the server could not be reached', cause);
     }
   }
+}
+
+/**
+ * Waits for something that cannot be aborted itself.
+ *
+ * @template T
+ * @param {AbortSignal | undefined} signal
+ * @param {Promise<T>} what
+ * @returns {Promise<T>}
+ */
+function unless(signal, what) {
+  if (!signal) return what;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    const done = () => signal.removeEventListener('abort', abort);
+    what.then(resolve, reject).finally(done);
+  });
 }

@@ -6,10 +6,12 @@
  * @import { Http } from './http.js'
  * @import { ConnectionState } from './options.js'
  * @import { RetryPolicy } from './retry.js'
+ * @import { Opening } from './transport.js'
  */
 
 import { broken, TailraceError } from './error.js';
 import { Progress } from './progress.js';
+import { begin, readPage } from './paging.js';
 import { isOffline, pause, retryDelay } from './retry.js';
 import { openEvents } from './transport.js';
 
@@ -18,6 +20,14 @@ import { openEvents } from './transport.js';
  *
  * @typedef {{ request: CreateStream, key: string } | { id: string, after: number }} Source
  */
+
+/** @typedef {{ enter: () => Promise<boolean> }} Gate */
+
+/** How long to wait for the next page. */
+const POLL_MS = 500;
+
+/** The same, after one that was empty. */
+const QUIET_POLL_MS = 1500;
 
 /** Why a reading ends that was cancelled before there was a generation. */
 export const NEVER_BEGAN = new TailraceError('it was cancelled before it began', {
@@ -37,9 +47,13 @@ export class Reading {
   #regenerated = 0;
   /** Until when nothing is to be connected. */
   #awayUntil = 0;
-  /** The last attempt got an answer, and it was a refusal: nothing has begun. */
-  #refused = true;
+  /** An attempt was made whose fate is not known, so that there may be a generation. */
+  #mayHaveBegun = false;
+  #hastened = false;
+  /** It waits for its next attempt. */
+  #waits = false;
   #baseMs;
+  #gate;
   /** @type {(id: string) => void} */
   #foundId = () => {};
   /** @type {(error: unknown) => void} */
@@ -50,21 +64,29 @@ export class Reading {
    * @param {RetryPolicy} policy
    * @param {Source} source
    * @param {(state: ConnectionState) => void} report
+   * @param {Gate} [gate] says whether a connection may stay open; absent: it may
    */
-  constructor(http, policy, source, report) {
+  constructor(http, policy, source, report, gate) {
     this.#http = http;
     this.#policy = policy;
     this.#report = report;
     this.#source = source;
     this.#baseMs = policy.baseMs;
+    this.#gate = gate;
     this.progress = 'id' in source ? new Progress(source.id, source.after) : new Progress();
-    /** Settles when it is known which stream this is, or that it will never be. @type {Promise<string>} */
-    this.identified = new Promise((resolve, reject) => {
+    this.identified = this.#identification();
+    if (this.progress.id) this.#foundId(this.progress.id);
+  }
+
+  /** Settles when it is known which stream this is, or that it will never be. */
+  #identification() {
+    /** @type {Promise<string>} */
+    const identified = new Promise((resolve, reject) => {
       this.#foundId = resolve;
       this.#failedId = reject;
     });
-    this.identified.catch(() => {});
-    if (this.progress.id) this.#foundId(this.progress.id);
+    identified.catch(() => {});
+    return identified;
   }
 
   /** Drops the connection, and stays away for so many milliseconds. */
@@ -83,10 +105,10 @@ export class Reading {
   /** Whoever waits for its id wants it now, or to hear that nothing has begun. */
   hasten() {
     if (this.progress.id) return;
-    if (this.#refused) this.stop(NEVER_BEGAN);
-    else this.#wake.abort();
+    this.#hastened = true;
+    if (this.#waits && !this.#mayHaveBegun) this.stop(NEVER_BEGAN);
+    else if (this.#waits) this.#cut.abort();
   }
-  #wake = new AbortController();
 
   /** @returns {AsyncGenerator<Event[], void, undefined>} */
   async *batches() {
@@ -110,60 +132,107 @@ export class Reading {
    * @returns {AsyncGenerator<Event[], TailraceError | undefined, undefined>}
    */
   async *#connection() {
-    const { progress } = this;
-    const seen = progress.lastEventId;
-    this.#attempt += 1;
-    this.#report({ state: 'connecting', attempt: this.#attempt });
     const cut = new AbortController();
     this.#cut = cut;
-    this.#refused = false;
-    /** @type {Awaited<ReturnType<typeof openEvents>> | undefined} */
-    let events;
+    this.#attempt += 1;
     try {
-      const source = progress.id ? { cursor: progress.cursor } : this.#source;
-      events = await openEvents(this.#http, source, cut, this.#policy.silenceMs);
-      if (!events) return undefined;
-      if (events.id) this.#identify(events.id);
-      this.#report({
-        state: 'open',
-        attempt: this.#attempt,
-        ...(seen !== undefined && { resumedAfter: seen }),
-      });
-      /** How many came without a pause, as long as that is being counted. */
-      let replayed = seen === undefined ? -1 : 0;
-      for (;;) {
-        if (replayed >= 0 && (await events.pauses())) {
-          this.#report({ state: 'open', attempt: this.#attempt, replayed });
-          replayed = -1;
-        }
-        const messages = await events.next();
-        if (!messages) throw broken('incomplete', 'the connection ended before the stream did');
-        if (events.retryMs !== undefined) this.#baseMs = events.retryMs;
-        const batch = progress.take(messages);
-        if (progress.id) this.#identify(progress.id);
-        if (batch.length > 0) this.#attempt = 1;
-        if (replayed >= 0) {
-          replayed += batch.length;
-          if (progress.over) this.#report({ state: 'open', attempt: this.#attempt, replayed });
-        }
-        const again = this.#mayRegenerate(batch);
-        if (again) return again;
-        await progress.verify();
-        yield batch;
-        if (progress.over) return undefined;
-        if (progress.missing) throw broken('gap', 'events are missing');
-      }
+      const streams = !this.#gate || (await this.#gate.enter());
+      return yield* streams ? this.#stream(cut) : this.#pages(cut);
     } catch (error) {
       this.#end.signal.throwIfAborted();
       // What cut it says why, whatever the reader made of that.
       const cause = cut.signal.aborted ? cut.signal.reason : error;
       if (!(cause instanceof TailraceError)) throw cause;
-      this.#refused = cause.status !== undefined;
+      // Of other answers nobody knows whether a generation has begun before they were given.
+      const { status = 500 } = cause;
+      if (status >= 500 && status !== 503) this.#mayHaveBegun = true;
       return cause;
     } finally {
-      if (progress.over) events?.finish();
-      else cut.abort(broken('closed', 'the connection is no longer needed'));
+      if (!this.progress.over) cut.abort(broken('closed', 'the connection is no longer needed'));
     }
+  }
+
+  /**
+   * @param {AbortController} cut
+   * @returns {AsyncGenerator<Event[], TailraceError | undefined, undefined>}
+   */
+  async *#stream(cut) {
+    const resumedAfter = this.progress.lastEventId;
+    this.#report({ state: 'connecting', attempt: this.#attempt });
+    const events = await openEvents(this.#http, this.#opening(), cut, this.#policy.silenceMs);
+    if (!events) return undefined;
+    if (events.id) this.#identify(events.id);
+    this.#report({ state: 'open', attempt: this.#attempt, ...(resumedAfter && { resumedAfter }) });
+    /** How many came without a pause, as long as that is being counted. */
+    let replayed = resumedAfter ? 0 : -1;
+    for (;;) {
+      if (replayed >= 0 && (this.progress.over || (await events.pauses()))) {
+        this.#report({ state: 'open', attempt: this.#attempt, replayed });
+        replayed = -1;
+      }
+      if (this.progress.over) {
+        events.finish();
+        return undefined;
+      }
+      const messages = await events.next();
+      if (!messages) throw broken('incomplete', 'the connection ended before the stream did');
+      this.#baseMs = events.retryMs ?? this.#baseMs;
+      const batch = this.progress.take(messages);
+      if (replayed >= 0) replayed += batch.length;
+      const again = await this.#settle(batch);
+      if (again) return again;
+      yield batch;
+      if (this.progress.missing) throw broken('gap', 'events are missing');
+    }
+  }
+
+  /**
+   * The same without a connection that stays open, until one may be.
+   *
+   * @param {AbortController} cut
+   * @returns {AsyncGenerator<Event[], TailraceError | undefined, undefined>}
+   */
+  async *#pages(cut) {
+    const { silenceMs } = this.#policy;
+    this.#report({ state: 'polling', attempt: this.#attempt });
+    const opening = this.#opening();
+    if ('request' in opening) this.#identify(await begin(this.#http, opening, cut, silenceMs));
+    for (;;) {
+      const { id = '', lastEventId } = this.progress;
+      const page = await readPage(this.#http, { id, lastEventId }, cut, silenceMs);
+      const batch = this.progress.accept(page.events);
+      const again = await this.#settle(batch);
+      if (again) return again;
+      yield batch;
+      if (this.progress.missing) throw broken('gap', 'events are missing');
+      if (this.progress.over || (page.closed && page.events.length === 0)) return undefined;
+      if (await this.#gate?.enter()) return yield* this.#stream(cut);
+      await pause(batch.length > 0 ? POLL_MS : QUIET_POLL_MS, cut.signal);
+      cut.signal.throwIfAborted();
+    }
+  }
+
+  /** @returns {Opening} */
+  #opening() {
+    const { id, lastEventId } = this.progress;
+    if (id !== undefined) return { id, lastEventId };
+    return 'request' in this.#source ? this.#source : { id: this.#source.id, lastEventId };
+  }
+
+  /**
+   * What follows from events before anybody sees them. Answers with why the request is to be sent
+   * again, if it is.
+   *
+   * @param {Event[]} batch
+   */
+  async #settle(batch) {
+    const { progress } = this;
+    if (progress.id) this.#identify(progress.id);
+    if (batch.length > 0) this.#attempt = 1;
+    const again = this.#mayRegenerate(batch);
+    if (again) return again;
+    if (progress.over) await progress.verify();
+    return undefined;
   }
 
   /** @param {string} id */
@@ -187,6 +256,8 @@ export class Reading {
     this.#regenerated += 1;
     this.#attempt = this.#regenerated;
     this.progress = new Progress();
+    this.identified = this.#identification();
+    this.#mayHaveBegun = false;
     const { code, message } = last.error;
     return new TailraceError(message, { code, retryable: true });
   }
@@ -206,9 +277,10 @@ export class Reading {
       ? Math.max(0, away)
       : retryDelay(this.#policy, this.#attempt, failure, this.#baseMs);
     if (delay === undefined) throw failure;
+    if (this.#hastened && !this.progress.id && !this.#mayHaveBegun) throw NEVER_BEGAN;
     this.#report({ state: 'waiting', attempt: this.#attempt, retryInMs: delay, error: failure });
+    this.#waits = true;
     this.#cut = new AbortController();
-    this.#wake = this.#cut;
     await pause(delay, this.#cut.signal, !onPurpose);
     // It was asked to stay away while it waited.
     for (let more; (more = this.#awayUntil - Date.now()) > 0; ) {
@@ -216,5 +288,6 @@ export class Reading {
       this.#cut = new AbortController();
       await pause(more, this.#cut.signal);
     }
+    this.#waits = false;
   }
 }

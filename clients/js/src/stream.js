@@ -22,7 +22,7 @@ import { NEVER_BEGAN } from './reading.js';
  */
 
 /** Why it ended, if its user left. */
-const LEFT = Symbol('left');
+const LEFT = new TailraceError('its reader has left', { code: 'closed' });
 
 /** @implements {AsyncIterable<Event>} */
 export class TokenStream {
@@ -73,9 +73,9 @@ export class TokenStream {
       }
       this.#reader.hasten();
     }
-    let id;
+    let { id } = this;
     try {
-      id = await this.#reader.identified;
+      id ??= await this.#reader.identified;
     } catch (error) {
       if (error === NEVER_BEGAN) return undefined;
       throw error;

@@ -20,34 +20,47 @@ const UPLOAD_BYTES_PER_MS = 16;
 const FINISH_MS = 1000;
 
 /**
- * @typedef {{ request: CreateStream, key: string } | { cursor: { id: string, lastEventId?: string | undefined } } | { id: string }} Opening
+ * What is asked for: a new generation, or one that exists, after an event of it.
+ *
+ * @typedef {{ request: CreateStream, key: string } | { id: string, lastEventId: string | undefined }} Opening
  */
 
 /**
- * Asks for events. Answers with nothing if there are none left.
+ * Asks for events, in one form or another.
  *
  * @param {Http} http
  * @param {Opening} opening
+ * @param {string} accept
  * @param {AbortController} cut ends it; it is what silence aborts
+ * @param {number} silenceMs
+ * @param {Record<string, string>} [headers]
+ */
+export function ask(http, opening, accept, cut, silenceMs, headers = {}) {
+  const { signal } = cut;
+  if ('request' in opening) {
+    const body = JSON.stringify(opening.request);
+    const sent = { accept, body, headers: { 'Idempotency-Key': opening.key, ...headers }, signal };
+    const uploadMs = body.length / UPLOAD_BYTES_PER_MS;
+    return heard(http.send('POST', '/v1/streams', sent), silenceMs + uploadMs, cut);
+  }
+  const { id, lastEventId } = opening;
+  const cursor = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
+  const path = `/v1/streams/${encodeURIComponent(id)}/events`;
+  return heard(http.send('GET', path, { accept, headers: { ...cursor }, signal }), silenceMs, cut);
+}
+
+/**
+ * Asks for events as they come. Answers with nothing if there are none left.
+ *
+ * @param {Http} http
+ * @param {Opening} opening
+ * @param {AbortController} cut
  * @param {number} silenceMs
  */
 export async function openEvents(http, opening, cut, silenceMs) {
   const accept = 'text/event-stream';
-  const { signal } = cut;
-  let response;
-  if ('request' in opening) {
-    const body = JSON.stringify(opening.request);
-    const headers = { 'Idempotency-Key': opening.key };
-    const sending = http.send('POST', '/v1/streams', { accept, body, headers, signal });
-    response = await heard(sending, silenceMs + body.length / UPLOAD_BYTES_PER_MS, cut);
-  } else {
-    const { id, lastEventId } = 'cursor' in opening ? opening.cursor : { ...opening };
-    /** @type {Record<string, string>} */
-    const headers = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
-    const path = `/v1/streams/${encodeURIComponent(id)}/events`;
-    response = await heard(http.send('GET', path, { accept, headers, signal }), silenceMs, cut);
-    if (response.status === 204) return undefined;
-  }
+  const response = await ask(http, opening, accept, cut, silenceMs);
+  if (response.status === 204) return undefined;
   const type = response.headers.get('content-type') ?? '';
   if (!response.body || !type.startsWith(accept)) {
     throw broken('invalid_response', `the answer is no event stream but ${type || 'nothing'}`);
@@ -141,7 +154,7 @@ class EventConnection {
  * @param {number} milliseconds
  * @param {AbortController} cut
  */
-async function heard(what, milliseconds, cut) {
+export async function heard(what, milliseconds, cut) {
   if (!(milliseconds < 2 ** 31)) return what;
   const timer = setTimeout(() => {
     cut.abort(broken('silent', `nothing came for ${milliseconds} ms`));

@@ -7,7 +7,7 @@
 export function stream({ baseUrl, token, fetch, credentials, share, retry, ...request }: StreamRequest, options?: StreamOptions): TokenStream;
 export class Tailrace {
     /** @param {TailraceOptions} [options] */
-    constructor({ baseUrl, token, fetch, credentials, retry }?: TailraceOptions);
+    constructor({ baseUrl, token, fetch, credentials, share, retry }?: TailraceOptions);
     /**
      * Starts a generation, when its first event is asked for.
      *
@@ -76,6 +76,15 @@ export class Tailrace {
      * @returns {Promise<Ticket>}
      */
     ticket(id: string, options?: CallOptions): Promise<Ticket>;
+    /**
+     * Follows a generation with the browser's own `EventSource`, which shows in its developer tools;
+     * tickets are made as they are needed. It cannot see heartbeats: `follow` notices a dead
+     * connection sooner.
+     *
+     * @param {string} idOrCursor
+     * @param {FollowOptions} [options] `share` has no meaning here
+     */
+    eventSource(idOrCursor: string, options?: FollowOptions): TokenStream;
     #private;
 }
 import type { StreamRequest } from './options.js';

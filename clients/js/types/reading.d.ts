@@ -1,8 +1,3 @@
-/**
- * What is read: a new generation, or one that exists, after what has been seen of it.
- *
- * @typedef {{ request: CreateStream, key: string } | { id: string, after: number }} Source
- */
 /** Why a reading ends that was cancelled before there was a generation. */
 export const NEVER_BEGAN: TailraceError;
 export class Reading {
@@ -11,10 +6,10 @@ export class Reading {
      * @param {RetryPolicy} policy
      * @param {Source} source
      * @param {(state: ConnectionState) => void} report
+     * @param {Gate} [gate] says whether a connection may stay open; absent: it may
      */
-    constructor(http: Http, policy: RetryPolicy, source: Source, report: (state: ConnectionState) => void);
+    constructor(http: Http, policy: RetryPolicy, source: Source, report: (state: ConnectionState) => void, gate?: Gate);
     progress: Progress;
-    /** Settles when it is known which stream this is, or that it will never be. @type {Promise<string>} */
     identified: Promise<string>;
     /** Drops the connection, and stays away for so many milliseconds. */
     disconnect(milliseconds?: number): void;
@@ -35,6 +30,9 @@ export type Source = {
 } | {
     id: string;
     after: number;
+};
+export type Gate = {
+    enter: () => Promise<boolean>;
 };
 import { TailraceError } from './error.js';
 import { Progress } from './progress.js';

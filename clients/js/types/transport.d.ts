@@ -1,25 +1,46 @@
 /**
- * @typedef {{ request: CreateStream, key: string } | { cursor: { id: string, lastEventId?: string | undefined } } | { id: string }} Opening
+ * What is asked for: a new generation, or one that exists, after an event of it.
+ *
+ * @typedef {{ request: CreateStream, key: string } | { id: string, lastEventId: string | undefined }} Opening
  */
 /**
- * Asks for events. Answers with nothing if there are none left.
+ * Asks for events, in one form or another.
  *
  * @param {Http} http
  * @param {Opening} opening
+ * @param {string} accept
  * @param {AbortController} cut ends it; it is what silence aborts
+ * @param {number} silenceMs
+ * @param {Record<string, string>} [headers]
+ */
+export function ask(http: Http, opening: Opening, accept: string, cut: AbortController, silenceMs: number, headers?: Record<string, string>): Promise<Response>;
+/**
+ * Asks for events as they come. Answers with nothing if there are none left.
+ *
+ * @param {Http} http
+ * @param {Opening} opening
+ * @param {AbortController} cut
  * @param {number} silenceMs
  */
 export function openEvents(http: Http, opening: Opening, cut: AbortController, silenceMs: number): Promise<EventConnection | undefined>;
+/**
+ * Waits for something from the server; if that takes longer than this, the connection is dead.
+ *
+ * @template T
+ * @param {Promise<T>} what
+ * @param {number} milliseconds
+ * @param {AbortController} cut
+ */
+export function heard<T>(what: Promise<T>, milliseconds: number, cut: AbortController): Promise<T>;
+/**
+ * What is asked for: a new generation, or one that exists, after an event of it.
+ */
 export type Opening = {
     request: CreateStream;
     key: string;
 } | {
-    cursor: {
-        id: string;
-        lastEventId?: string | undefined;
-    };
-} | {
     id: string;
+    lastEventId: string | undefined;
 };
 import type { Http } from './http.js';
 declare class EventConnection {
