@@ -146,9 +146,12 @@ export class Tailrace {
    */
   eventSource(idOrCursor, options = {}) {
     const calls = {
-      ticket: (/** @type {string} */ id) => this.ticket(id, options),
+      ticket: this.#http.hasToken
+        ? (/** @type {string} */ id) => this.ticket(id, options)
+        : undefined,
       snapshot: (/** @type {string} */ id) => this.snapshot(id, options),
       url: (/** @type {string} */ path) => this.#http.baseUrl + path,
+      withCredentials: this.#http.credentials === 'include',
     };
     const source = sourceOf(idOrCursor);
     return new TokenStream(
