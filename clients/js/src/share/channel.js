@@ -97,11 +97,15 @@ export class Channel {
       .catch(() => {});
   }
 
-  /** Leaves it to the others. */
-  leave() {
+  /**
+   * Leaves it to the others, after so many milliseconds: if there is nothing more to read, they
+   * are about to hear that.
+   */
+  leave(milliseconds = 0) {
     this.#left.abort();
-    this.#release();
     this.#channel.close();
+    if (milliseconds > 0) setTimeout(() => this.#release(), milliseconds);
+    else this.#release();
   }
 
   #hold() {

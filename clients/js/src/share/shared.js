@@ -24,6 +24,9 @@ import { Slot } from './slot.js';
 /** How often a tab looks for itself while the one that reads says nothing. */
 const ALONE_MS = 2000;
 
+/** How long the end of a stream may be on its way to the other tabs. */
+const LINGER_MS = 2000;
+
 /** Never a connection that stays open: for a tab that has missed something. */
 const PAGES_ONLY = { enter: async () => false };
 
@@ -112,7 +115,7 @@ export class SharedReading {
     this.#fail(reason);
     this.#end.abort();
     this.#reading?.stop(reason);
-    this.#channel?.leave();
+    this.#channel?.leave(this.progress.over ? LINGER_MS : 0);
     this.#slot.leave();
   }
 
