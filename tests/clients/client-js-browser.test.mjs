@@ -6,6 +6,7 @@ import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { demo } from './support/api.mjs';
 import { expectEvents } from './support/client_js.mjs';
 import { until } from './support/deadline.mjs';
+import { block, Scripted } from './support/scripted.mjs';
 import { Stage } from './support/stage.mjs';
 
 const SECTIONS = `
@@ -105,6 +106,24 @@ suite('the JavaScript client in Chromium', () => {
     const statuses = proxy.streams.map(({ status }) => status);
     assert.deepEqual(statuses, [200, 401, 200], 'the browser came back once with the old ticket');
     assert.match(proxy.streams[2].target, /last_event_id=\w+\.\d+/);
+  });
+
+  test('its EventSource passes over events of a kind that it does not know', async () => {
+    const start = { type: 'start', seq: 0, stream: 's', model: 'm', created: 1 };
+    const end = { type: 'error', seq: 2, error: { code: 'x', message: 'x', retryable: false } };
+    const body = [start, { type: 'picture', seq: 1 }, end].map(block).join('');
+    const headers = { 'content-type': 'text/event-stream', 'access-control-allow-origin': '*' };
+    const server = await Scripted.start({ headers, body });
+    try {
+      await page.evaluate((baseUrl) => client.connect({ baseUrl }), server.url);
+      await page.evaluate(() => client.eventSource('s'));
+      const outcome = await until('it ends', () => page.evaluate(() => client.outcome));
+      assert.equal(outcome, 'ended');
+      assert.deepEqual(await page.evaluate(() => client.events), [start, end]);
+      assert.equal(server.requests[0].url, '/v1/streams/s/events?', 'without a ticket');
+    } finally {
+      await server.stop();
+    }
   });
 
   for (const kind of ['worker', 'shared worker', 'service worker']) {

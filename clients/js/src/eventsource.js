@@ -11,7 +11,10 @@ import { broken, TailraceError } from './error.js';
 import { Progress } from './progress.js';
 import { pause, retryDelay } from './retry.js';
 
-/** The names of the events: an `EventSource` dispatches only those that are listened for. */
+/**
+ * The names of the events: an `EventSource` dispatches only those that are listened for. Others, of a
+ * newer server, are gaps.
+ */
 const NAMES = ['start', 'token', 'reasoning', 'refusal', 'tool_call', 'logprobs', 'done', 'error'];
 
 /**
@@ -49,7 +52,7 @@ export class EventSourceReading {
     this.#policy = policy;
     this.#report = report;
     this.#id = id;
-    this.progress = new Progress(id, after);
+    this.progress = new Progress(id, after, false);
     this.identified = Promise.resolve(id);
   }
 
@@ -147,14 +150,11 @@ export class EventSourceReading {
       }
       return;
     }
-    try {
-      const batch = this.progress.take([{ data, id: lastEventId }]);
-      if (batch.length > 0) this.#attempt = 1;
-      this.#fresh.push(...batch);
-      this.#wake();
-    } catch (error) {
-      this.#break(error);
-    }
+    const batch = this.progress.take([{ data, id: lastEventId }]);
+    if (batch.length > 0) this.#attempt = 1;
+    this.#fresh.push(...batch);
+    if (this.progress.fault) this.#break(this.progress.fault);
+    else this.#wake();
   }
 
   /** @param {TailraceError} error */

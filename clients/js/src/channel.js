@@ -1,11 +1,11 @@
 /**
  * What the tabs that follow one stream say to each other, and which of them reads.
  *
- * @import { Event } from '../shapes.js'
- * @import { ConnectionState } from '../options.js'
+ * @import { Event } from './shapes.js'
+ * @import { ConnectionState } from './options.js'
  */
 
-import { TailraceError } from '../error.js';
+import { TailraceError } from './error.js';
 
 /**
  * `events` may be empty: the reader is alive. `hello` asks it how the connection stands.

@@ -3,15 +3,15 @@
  * when it closes, the next goes on from its own cursor. Every tab counts for itself what it has
  * seen, and reads for itself what it has missed, so nothing depends on what another tab kept.
  *
- * @import { Event } from '../shapes.js'
- * @import { ConnectionState } from '../options.js'
- * @import { Gate, Reading, Source } from '../reading.js'
+ * @import { Event } from './shapes.js'
+ * @import { ConnectionState } from './options.js'
+ * @import { Gate, Reading, Source } from './reading.js'
  * @import { Said } from './channel.js'
  */
 
-import { TailraceError } from '../error.js';
-import { Progress } from '../progress.js';
-import { pause } from '../retry.js';
+import { TailraceError } from './error.js';
+import { Progress } from './progress.js';
+import { pause } from './retry.js';
 import { Channel } from './channel.js';
 import { Slot } from './slot.js';
 
