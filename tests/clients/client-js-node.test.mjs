@@ -1,6 +1,7 @@
 /** Our JavaScript client in Node, through every fault that a network or a server has. */
 
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 
 import { stream, Tailrace, TailraceError } from '../../clients/js/src/index.js';
@@ -159,13 +160,13 @@ suite('the JavaScript client in Node', () => {
     const request = demo({ tokens: 100, tokens_per_second: 100 });
     await expectOnly(watchful.stream(request, { onConnection }));
     assert.equal(statesOf('waiting')[0].error.code, 'silent');
-    assert.equal(proxy.streams.length, 2);
+    assert.ok(proxy.streams.length >= 2);
   });
 
   test('heartbeats keep a quiet connection', async () => {
-    const retry = { ...SOON, silenceMs: 3000 };
+    const retry = { ...SOON, silenceMs: 4000 };
     const watchful = new Tailrace({ baseUrl: proxy.url, token: api.token, retry });
-    await expectOnly(watchful.stream(demo({ tokens: 3, first_token_delay_ms: 4000 })));
+    await expectOnly(watchful.stream(demo({ tokens: 3, first_token_delay_ms: 6000 })));
     assert.equal(proxy.streams.length, 1);
   });
 
@@ -201,6 +202,35 @@ suite('the JavaScript client in Node', () => {
       proxy.streams.map(({ status }) => status),
       [200, 401, 200],
     );
+  });
+
+  test('streams that find out together that the token has expired ask for one', async () => {
+    let asked = 0;
+    const token = () => ((asked += 1) === 1 ? 'x.y.z' : api.token);
+    const client = new Tailrace({ baseUrl: proxy.url, token, retry: SOON });
+    const requests = [1, 2, 3].map(() => client.text(demo({ tokens: 5, tokens_per_second: 0 })));
+    await Promise.all(requests);
+    assert.equal(asked, 2);
+    assert.equal((await api.list()).length, 3);
+  });
+
+  test('streams that have ended leave their connection to the next', async () => {
+    let connections = 0;
+    const count = () => (connections += 1);
+    subscribe('undici:client:connected', count);
+    try {
+      // What is read to its end, `done` included, is complete.
+      for (let turn = 0; turn < 4; turn += 1) await client.text(demo({ tokens: 5 }));
+    } finally {
+      unsubscribe('undici:client:connected', count);
+    }
+    assert.equal(proxy.streams.length, 4);
+    assert.ok(connections === 1 || connections === 2, `${connections} connections`);
+  });
+
+  test('sharing, which is for tabs, changes nothing here', async () => {
+    await expectOnly(client.stream(demo({ tokens: 10 }), { share: true }));
+    assert.equal(proxy.streams.length, 1);
   });
 
   test('a token that is refused twice is an error', async () => {

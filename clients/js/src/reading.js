@@ -171,6 +171,8 @@ export class Reading {
         replayed = -1;
       }
       if (this.progress.over) {
+        // What ends this reading is no longer meant for that connection.
+        this.#cut = new AbortController();
         events.finish();
         return undefined;
       }

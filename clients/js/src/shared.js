@@ -145,6 +145,7 @@ export class SharedReading {
         await pause(Math.min(this.#silenceMs - quiet, 60_000), this.#end.signal);
       } else {
         // Its tab may be frozen.
+        this.#report({ state: 'polling', attempt: 1 });
         await this.#catchUp();
         await pause(ALONE_MS, this.#end.signal);
       }
