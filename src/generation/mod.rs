@@ -246,6 +246,7 @@ impl GenerationService {
             tried: Vec::new(),
             error: None,
             config: self.config,
+            earlier: Duration::ZERO,
             abandon_after: match on_disconnect {
                 OnDisconnect::Default => Some(self.config.abandon_after),
                 OnDisconnect::Continue => None,
