@@ -141,6 +141,7 @@ impl App {
                 generations.producers(),
                 generations.readers(),
                 self.drain_timeout,
+                generations.takes_over(),
             );
             tokio::select! {
                 () = drained => Stopped::Drained,

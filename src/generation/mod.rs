@@ -143,6 +143,12 @@ impl GenerationService {
         &self.readers
     }
 
+    /// Whether other nodes go on with what this one leaves.
+    #[must_use]
+    pub const fn takes_over(&self) -> bool {
+        self.config.takes_over
+    }
+
     /// The public name of the model that a request means.
     ///
     /// # Errors
