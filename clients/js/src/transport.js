@@ -120,12 +120,16 @@ class EventConnection {
     const reading = this.#read();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, PAUSE_MS)));
-    // How it failed is seen by who reads on.
-    await Promise.race([reading, late]).catch(() => {});
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, PAUSE_MS, true)));
+    // If it failed, that is seen by who reads on.
+    const came = reading.then(
+      () => false,
+      () => false,
+    );
+    const paused = await Promise.race([came, late]);
     clearTimeout(timer);
     // In a hidden tab timers are later than what they wait for.
-    return Date.now() - asked >= PAUSE_MS;
+    return paused || Date.now() - asked >= PAUSE_MS;
   }
 
   #read() {
