@@ -129,7 +129,7 @@ class EventConnection {
     const paused = await Promise.race([came, late]);
     clearTimeout(timer);
     // In a hidden tab timers are later than what they wait for.
-    return paused || Date.now() - asked >= PAUSE_MS;
+    return Boolean(paused) || Date.now() - asked >= PAUSE_MS;
   }
 
   #read() {
