@@ -142,6 +142,7 @@ impl App {
                 generations.producers(),
                 generations.readers(),
                 self.drain_timeout,
+                generations.takes_over(),
             );
             tokio::select! {
                 () = drained => Stopped::Drained,
@@ -172,11 +173,6 @@ impl Store {
             let limiter = Arc::new(LocalLimiter::new(config.limits()));
             return Ok(Self::Embedded(MemoryLog::new(config.memory()), limiter));
         };
-        if config.file.auth.ticket_secret_file.is_none() {
-            tracing::warn!(
-                "Without auth.ticket_secret_file, tickets are good on the node that made them only"
-            );
-        }
         let redis = Redis::new(redis)?;
         let limits = config.redis_limits();
         let limiter = RedisLimiter::new(Arc::clone(&redis), config.limits(), limits);

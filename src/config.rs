@@ -13,12 +13,14 @@ mod file;
 mod load;
 mod model;
 mod shape;
+mod warnings;
 
 pub use development::state_directory;
 pub use file::{File, LogFormat, LogSection};
 pub use model::{
     AnthropicConfig, KeySource, ModelConfig, NamedModel, OpenAiConfig, RouteModelConfig,
 };
+pub use warnings::Warning;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

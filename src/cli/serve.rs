@@ -45,6 +45,9 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let stopped = actix_web::rt::System::new().block_on(async {
         let app = App::build(config)?;
         let mut signals = StopSignals::install().context("cannot take over signals")?;
+        for warning in config.warnings() {
+            tracing::warn!(config.warning = %warning, "The configuration may not do what was meant");
+        }
         if config.development {
             greet(config, app.address())?;
         }
