@@ -137,8 +137,12 @@ impl Exchange<'_> {
             }
             Heard::Lost { why, again } => {
                 let again = again.as_secs_f64();
+                let what = match self.stream {
+                    Some(_) => "connection lost",
+                    None => "no answer yet",
+                };
                 self.output
-                    .status(&format!("connection lost, again in {again:.1} s: {why}"));
+                    .status(&format!("{what}, again in {again:.1} s: {why}"));
                 None
             }
             Heard::Resumed { after, replayed } => {
@@ -199,7 +203,10 @@ impl Exchange<'_> {
             Failure::Refused(refusal) => (End::Refused, format!("{refusal}")),
             Failure::Unreachable { why, begun: false } => (
                 End::Lost,
-                format!("Cannot get an answer from {name}: {why}."),
+                format!(
+                    "Cannot get an answer from {name}: {}. Is `tailrace serve` running there?",
+                    why.trim_end_matches('.')
+                ),
             ),
             Failure::Unreachable { why, begun: true } => (
                 End::Lost,
