@@ -201,14 +201,22 @@ impl Exchange<'_> {
         let name = &self.server.name;
         let (end, text) = match failure {
             Failure::Refused(refusal) => (End::Refused, format!("{refusal}")),
-            Failure::Unreachable { why, begun: false } => (
-                End::Lost,
-                format!(
-                    "Cannot get an answer from {name}: {}. Is `tailrace serve` running there?",
-                    why.trim_end_matches('.')
-                ),
-            ),
-            Failure::Unreachable { why, begun: true } => (
+            Failure::Unreachable {
+                why,
+                begun: false,
+                heard,
+            } => {
+                let hint = if heard {
+                    ""
+                } else {
+                    " Is `tailrace serve` running there?"
+                };
+                let text = format!("Cannot get an answer from {name}: {why}.{hint}");
+                (End::Lost, text)
+            }
+            Failure::Unreachable {
+                why, begun: true, ..
+            } => (
                 End::Lost,
                 format!("The connection to {name} could not be resumed in time: {why}."),
             ),

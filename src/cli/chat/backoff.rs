@@ -17,7 +17,7 @@ pub(super) struct Backoff {
     tries: u32,
     since: Instant,
     given: Option<Duration>,
-    heard: bool,
+    pub(super) heard: bool,
 }
 
 impl Backoff {

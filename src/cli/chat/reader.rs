@@ -47,7 +47,12 @@ pub(super) enum Failure {
     /// The server refuses, and would again.
     Refused(Refusal),
     /// It could not be reached in time.
-    Unreachable { why: String, begun: bool },
+    Unreachable {
+        why: String,
+        begun: bool,
+        /// Whether it has ever answered.
+        heard: bool,
+    },
     /// It does not know the stream any more.
     Gone(Refusal),
     /// What it sent is not what it says it sent.
@@ -125,6 +130,7 @@ impl Reader {
                         None => Failure::Unreachable {
                             why,
                             begun: self.stream.is_some(),
+                            heard: self.backoff.heard,
                         },
                     }
                 }
