@@ -1,12 +1,15 @@
 //! The OpenAPI document, made from the code, and the page that renders it.
 
+mod examples;
+mod page;
+
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa_swagger_ui::SwaggerUi;
 
+pub(super) use self::page::serve as page;
 use super::problem::{Problem, ProblemError};
 use super::{chat_completions, health, models, streams, tickets, wire};
 
@@ -45,7 +48,10 @@ pub fn document() -> OpenApi {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A JSON Web Token"))
+        .description(Some(
+            "Use this one, here and wherever you can: a JSON Web Token, which `tailrace token` \
+             prints. A request has one credential, so leave the others empty.",
+        ))
         .build();
     let query = |name, description| {
         SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description(
@@ -58,16 +64,19 @@ pub fn document() -> OpenApi {
         "access_token",
         query(
             "access_token",
-            "The same token, for clients that cannot set headers (RFC 6750)",
+            "Not beside `bearer`: the same token in the URL, for clients that cannot set headers \
+             (RFC 6750). URLs end up in histories and logs.",
         ),
     );
     components.add_security_scheme(
         "ticket",
         query(
             "ticket",
-            "A credential for one stream, from `POST /v1/streams/{id}/tickets`",
+            "Not beside `bearer`: reads one stream, for an `EventSource`. `POST \
+             /v1/streams/{id}/tickets` makes it.",
         ),
     );
+    examples::add(&mut document);
     document
 }
 
@@ -134,13 +143,6 @@ pub async fn json() -> HttpResponse {
 /// `/openapi-3.2.json`
 pub async fn json_3_2() -> HttpResponse {
     HttpResponse::Ok().json(document_3_2())
-}
-
-/// The page at `/docs/`, its assets in the binary.
-#[must_use]
-pub fn page() -> SwaggerUi {
-    let config = utoipa_swagger_ui::Config::new(["/openapi.json"]).try_it_out_enabled(true);
-    SwaggerUi::new("/docs/{_:.*}").config(config)
 }
 
 /// `/` and `/docs` lead to the page.

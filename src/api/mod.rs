@@ -178,7 +178,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
             "/docs",
             [(Method::GET, web::get().to(docs::index))],
         ))
-        .service(docs::page())
+        .service(resource(
+            "/docs/{path:.*}",
+            [(Method::GET, web::get().to(docs::page))],
+        ))
         .default_service(guarded(web::to(not_found)));
 }
 
