@@ -149,7 +149,8 @@ suite('The examples', { concurrency: 3 }, () => {
     });
   }
 
-  suite('in Chromium, on a page of another origin', () => {
+  // One after the other: tabs of one window hide each other.
+  suite('in Chromium, on a page of another origin', { concurrency: 1 }, () => {
     let browser, libraries;
 
     before(async () => {
