@@ -143,7 +143,7 @@ pub fn page() -> SwaggerUi {
     SwaggerUi::new("/docs/{_:.*}").config(config)
 }
 
-/// `/` and `/docs` lead to the page.
+/// `/docs` leads to the page, and so does `/` when there is no playground.
 pub async fn index() -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((actix_web::http::header::LOCATION, "/docs/"))
