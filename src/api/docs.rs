@@ -147,7 +147,7 @@ pub async fn json_3_2() -> HttpResponse {
     HttpResponse::Ok().json(document_3_2())
 }
 
-/// `/` and `/docs` lead to the page.
+/// `/docs` leads to the page, and so does `/` when there is no playground.
 pub async fn index() -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((actix_web::http::header::LOCATION, "/docs/"))

@@ -125,6 +125,7 @@ function live(system) {
 
 /** In development mode the server gives this page tokens; otherwise Authorize takes one. */
 async function authorize(ui) {
+  if (document.querySelector('meta[name=tailrace-token]').content !== 'development') return;
   const response = await fetch('/playground/token', { method: 'POST' });
   if (!response.ok) return;
   const { token, expires_in } = await response.json();

@@ -9,6 +9,7 @@ use actix_web::http::header::{
 use actix_web::{HttpResponse, web};
 use utoipa_swagger_ui::Config;
 
+use crate::api::Api;
 use crate::api::problem::{ApiError, Code};
 
 /// Nothing from elsewhere, nothing inline but styles, which Swagger UI sets on its elements, and
@@ -18,14 +19,33 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self';
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `/docs/` and what stands below it.
-pub(in crate::api) async fn serve(path: web::Path<String>) -> Result<HttpResponse, ApiError> {
+pub(in crate::api) async fn serve(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let (kind, bytes) = match path.as_str() {
-        "" | "index.html" => ("text/html; charset=utf-8", include_bytes!("page.html").to_vec()),
-        "page.js" => ("text/javascript; charset=utf-8", include_bytes!("page.js").to_vec()),
-        "page.css" => ("text/css; charset=utf-8", include_bytes!("page.css").to_vec()),
+        "" | "index.html" => ("text/html; charset=utf-8", html(&api)),
+        "page.js" => (
+            "text/javascript; charset=utf-8",
+            include_bytes!("page.js").to_vec(),
+        ),
+        "page.css" => (
+            "text/css; charset=utf-8",
+            include_bytes!("page.css").to_vec(),
+        ),
         other => return asset(other),
     };
     Ok(respond(kind, bytes))
+}
+
+/// The page, told whether the server makes tokens for it.
+fn html(api: &Api) -> Vec<u8> {
+    let html = include_str!("page.html");
+    if api.playground.makes_tokens() {
+        let (asks, given) = (r#"content="ask""#, r#"content="development""#);
+        return html.replace(asks, given).into_bytes();
+    }
+    html.into()
 }
 
 /// Swagger UI's own files, but for those that ours stand in for.
