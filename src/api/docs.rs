@@ -20,8 +20,10 @@ use super::{chat_completions, health, models, streams, tickets, wire};
         title = "Tailrace",
         description = "Token streams of language models over Server-Sent Events, which survive the \
                        network and the tab. Every stream can be resumed from any event \
-                       and ends with exactly one `done` or `error`.\n\nErrors are \
-                       `application/problem+json`; `/errors` lists their codes.",
+                       and ends with exactly one `done` or `error`.\n\nCalls need a token: \
+                       `tailrace token` prints one, and in development mode the page `/docs/` \
+                       has one already.\n\nErrors are `application/problem+json`; `/errors` lists \
+                       their codes.",
     ),
     servers((url = "/", description = "This server")),
     paths(

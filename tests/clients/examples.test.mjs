@@ -107,6 +107,46 @@ suite('The examples', { concurrency: 3 }, () => {
     assert.deepEqual((await readdir(EXAMPLES)).sort(), tested.sort());
   });
 
+  test('docs/clients.md names each, and the versions that are tested', async () => {
+    const document = await readFile(join(ROOT, 'docs/clients.md'), 'utf8');
+    const row = (file) =>
+      document.split('\n').find((line) => line.startsWith('|') && line.includes(`/${file})`));
+    const npm = JSON.parse(await readFile(join(import.meta.dirname, 'package.json'), 'utf8'));
+    const pip = await readFile(join(import.meta.dirname, 'python/requirements.txt'), 'utf8');
+    const python = Object.fromEntries(pip.split('\n').map((line) => line.split('==')));
+    const own = JSON.parse(await readFile(join(ROOT, 'clients/js/package.json'), 'utf8'));
+    for (const [file, versions] of Object.entries({
+      'ai-sdk.mjs': [npm.devDependencies.ai, npm.devDependencies['@ai-sdk/openai-compatible']],
+      'curl.sh': [],
+      'eventsource.html': [],
+      'fetch-event-source.html': [npm.devDependencies['@microsoft/fetch-event-source']],
+      'generated-client.mjs': [npm.devDependencies['@hey-api/openapi-ts']],
+      'httpx_sse_client.py': [python['httpx-sse'], python.httpx],
+      'langchain_chat.py': [python['langchain-openai']],
+      'openai-sdk.mjs': [npm.devDependencies.openai],
+      'openai_sdk.py': [python.openai],
+      'tailrace-client.html': [own.version],
+      'tailrace-client.mjs': [own.version],
+    })) {
+      assert.ok(row(file), file);
+      for (const version of versions) {
+        assert.match(version, /^\d+\.\d+\.\d+$/);
+        assert.ok(row(file).includes(version), `${file}: ${version}`);
+      }
+    }
+  });
+
+  test('tailrace-client.mjs ends the generation at the first Ctrl-C', async () => {
+    const { token, api } = await person('interrupting');
+    let asked = false;
+    const { code, errors } = await run(NODE, 'tailrace-client.mjs', server.url, token, (child) => {
+      asked ||= child.kill('SIGINT');
+    });
+    assert.equal(errors, '');
+    assert.equal(code, 0);
+    assert.equal((await onlyStream(api)).finish_reason, 'cancelled');
+  });
+
   for (const [file, { program, resumes, calls }] of Object.entries(PROGRAMS)) {
     suite(file, () => {
       test('shows an answer while it comes', async () => {
@@ -215,7 +255,8 @@ suite('The examples', { concurrency: 3 }, () => {
 /**
  * Copies an example somewhere with the packages that its head wants, and runs it there.
  *
- * @param {() => void} [onOutput] called when it has printed something
+ * @param {(child: import('node:child_process').ChildProcess) => void} [onOutput] called when it has
+ *   printed something
  */
 async function run(program, file, url, token, onOutput = () => {}) {
   const directory = await mkdtemp(join(tmpdir(), 'tailrace-example-'));
@@ -231,7 +272,7 @@ async function run(program, file, url, token, onOutput = () => {}) {
     let errors = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       output += text;
-      onOutput();
+      onOutput(child);
     });
     child.stderr.setEncoding('utf8').on('data', (text) => (errors += text));
     const code = await new Promise((resolve, reject) => {
