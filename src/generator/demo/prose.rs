@@ -226,7 +226,8 @@ impl Prose {
 
 /// The words that a question is about: without its polite beginning and its punctuation.
 fn topic(question: &str) -> String {
-    const OPENINGS: [&str; 16] = [
+    const OPENINGS: [&str; 17] = [
+        "and ",
         "please ",
         "tell me about ",
         "what is ",
