@@ -50,7 +50,7 @@ export class AnswerView {
     );
     this.element = h(
       'article',
-      { class: 'answer' },
+      { class: 'answer', 'data-id': answer.id },
       h('header', {}, markOf(), this.#name),
       this.#thought,
       this.#writing.element,

@@ -18,13 +18,13 @@ const DEMO = [
     knobs: { 'demo.tokens_per_second': '14' },
   },
   {
-    prompt: 'Why is the sky blue?',
+    prompt: 'Explain the colour of the sea',
     hint: 'It thinks before it speaks',
     knobs: { 'demo.reasoning': '60', 'demo.tokens_per_second': '30' },
   },
   {
-    prompt: 'What does a failure look like?',
-    hint: 'It breaks half-way, and says so',
+    prompt: 'Tell me about broken dams',
+    hint: 'The model fails half-way, and says so',
     knobs: { 'demo.fail_after': '70' },
   },
 ];

@@ -90,10 +90,10 @@ export class Session {
     // Another one was opened meanwhile.
     if (current !== this.current) return;
     this.messages = kept.map((message) => this.runs.get(message.id)?.answer ?? message);
-    this.#screen.conversation();
     for (const message of this.messages) {
       if (message.role === 'assistant' && message.status === 'running') this.#run(message);
     }
+    this.#screen.conversation();
   }
 
   /** @param {string} id */

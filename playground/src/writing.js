@@ -8,6 +8,7 @@
 import { colour } from './code.js';
 import { h } from './dom.js';
 import { blocksOf, nodesOf } from './markdown.js';
+import { mend } from './mending.js';
 
 /** Longer code gets its colours when it is whole, not with each piece that comes. */
 const MOST_LIVE = 6000;
@@ -57,11 +58,17 @@ export class Writing {
   #show(block) {
     this.#caret.remove();
     if (!block) this.#last.replaceChildren();
-    else if (!this.#lengthen(block)) this.#last.replaceChildren(nodesOf(block));
+    else if (!this.#lengthen(block)) this.#last.replaceChildren(...this.#nodesOf(block));
     if (block?.type === 'code') {
       // Its caret is drawn by the style sheet, since colouring makes the nodes of the code anew.
       if (block.text.length < MOST_LIVE) void colour(this.#last);
     } else if (this.#writing) deepest(this.#last).append(this.#caret);
+  }
+
+  /** @param {Token} block */
+  #nodesOf(block) {
+    if (block.type === 'code') return [nodesOf(block)];
+    return blocksOf(mend(block.raw), this.#links).map(nodesOf);
   }
 
   /**

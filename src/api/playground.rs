@@ -33,6 +33,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 #[include = "src/*"]
 #[include = "styles/*"]
 #[include = "vendor/*"]
+#[exclude = "*.ts"]
+#[exclude = "*.mts"]
 struct Page;
 
 /// The JavaScript client, which the page uses as anybody may.

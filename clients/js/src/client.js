@@ -4,7 +4,7 @@
  * @import { CreateStream, ModelList, StreamList, StreamSnapshot, Ticket } from './shapes.js'
  * @import { CallOptions, FollowOptions, ListOptions, StreamOptions, StreamRequest, TailraceOptions } from './options.js'
  * @import { Source } from './reading.js'
- * @import { Read } from './share/shared.js'
+ * @import { Read } from './shared.js'
  */
 
 import { failureOf, TailraceError } from './error.js';
@@ -12,8 +12,8 @@ import { EventSourceReading } from './eventsource.js';
 import { Http } from './http.js';
 import { Reading } from './reading.js';
 import { pause, policyOf, retryDelay } from './retry.js';
-import { canShare, scopeOf } from './share/channel.js';
-import { SharedReading } from './share/shared.js';
+import { canShare, scopeOf } from './channel.js';
+import { SharedReading } from './shared.js';
 import { TokenStream } from './stream.js';
 
 /** How often a call that is no stream is tried. Each of them may be repeated. */
@@ -146,9 +146,12 @@ export class Tailrace {
    */
   eventSource(idOrCursor, options = {}) {
     const calls = {
-      ticket: (/** @type {string} */ id) => this.ticket(id, options),
+      ticket: this.#http.hasToken
+        ? (/** @type {string} */ id) => this.ticket(id, options)
+        : undefined,
       snapshot: (/** @type {string} */ id) => this.snapshot(id, options),
       url: (/** @type {string} */ path) => this.#http.baseUrl + path,
+      withCredentials: this.#http.credentials === 'include',
     };
     const source = sourceOf(idOrCursor);
     return new TokenStream(

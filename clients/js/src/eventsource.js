@@ -11,16 +11,20 @@ import { broken, TailraceError } from './error.js';
 import { Progress } from './progress.js';
 import { pause, retryDelay } from './retry.js';
 
-/** The names of the events: an `EventSource` dispatches only those that are listened for. */
+/**
+ * The names of the events: an `EventSource` dispatches only those that are listened for. Others, of a
+ * newer server, are gaps.
+ */
 const NAMES = ['start', 'token', 'reasoning', 'refusal', 'tool_call', 'logprobs', 'done', 'error'];
 
 /**
  * What it asks of the client.
  *
  * @typedef {object} Calls
- * @property {(id: string) => Promise<Ticket>} ticket
+ * @property {((id: string) => Promise<Ticket>) | undefined} ticket absent if cookies say who calls
  * @property {(id: string) => Promise<StreamSnapshot>} snapshot
  * @property {(path: string) => string} url
+ * @property {boolean} withCredentials
  */
 
 export class EventSourceReading {
@@ -48,7 +52,7 @@ export class EventSourceReading {
     this.#policy = policy;
     this.#report = report;
     this.#id = id;
-    this.progress = new Progress(id, after);
+    this.progress = new Progress(id, after, false);
     this.identified = Promise.resolve(id);
   }
 
@@ -81,9 +85,9 @@ export class EventSourceReading {
       this.#report({ state: 'connecting', attempt: this.#attempt });
       try {
         if (await this.#isOver()) return;
-        const { ticket } = await this.#calls.ticket(this.#id);
+        const ticket = await this.#calls.ticket?.(this.#id);
         this.#cut.signal.throwIfAborted();
-        yield* this.#source(ticket);
+        yield* this.#source(ticket?.ticket);
       } catch (error) {
         this.#end.signal.throwIfAborted();
         if (!(error instanceof TailraceError)) throw error;
@@ -100,15 +104,17 @@ export class EventSourceReading {
   }
 
   /**
-   * @param {string} ticket
+   * @param {string | undefined} ticket
    * @returns {AsyncGenerator<Event[], void, undefined>}
    */
   async *#source(ticket) {
+    const { url, withCredentials } = this.#calls;
     const { lastEventId } = this.progress;
-    const query = new URLSearchParams({ ticket });
+    const query = new URLSearchParams();
+    if (ticket !== undefined) query.set('ticket', ticket);
     if (lastEventId !== undefined) query.set('last_event_id', lastEventId);
     const path = `/v1/streams/${encodeURIComponent(this.#id)}/events?${query}`;
-    const source = new EventSource(this.#calls.url(path));
+    const source = new EventSource(url(path), { withCredentials });
     source.onopen = () => {
       const resumedAfter = this.progress.lastEventId;
       this.#report({ state: 'open', attempt: this.#attempt, ...(resumedAfter && { resumedAfter }) });
@@ -144,14 +150,11 @@ export class EventSourceReading {
       }
       return;
     }
-    try {
-      const batch = this.progress.take([{ data, id: lastEventId }]);
-      if (batch.length > 0) this.#attempt = 1;
-      this.#fresh.push(...batch);
-      this.#wake();
-    } catch (error) {
-      this.#break(error);
-    }
+    const batch = this.progress.take([{ data, id: lastEventId }]);
+    if (batch.length > 0) this.#attempt = 1;
+    this.#fresh.push(...batch);
+    if (this.progress.fault) this.#break(this.progress.fault);
+    else this.#wake();
   }
 
   /** @param {TailraceError} error */

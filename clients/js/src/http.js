@@ -10,7 +10,6 @@ import { broken, refusal, TailraceError } from './error.js';
 export class Http {
   #fetch;
   #source;
-  #credentials;
   /** @type {Promise<string> | undefined} */
   #token;
 
@@ -25,7 +24,9 @@ export class Http {
     this.#source = source;
     // Looked up at each call, for a page may wrap it later, and called as a function of its own.
     this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
-    this.#credentials = credentials;
+    /** Whether requests have a token; otherwise cookies may say who calls. */
+    this.hasToken = source !== undefined;
+    this.credentials = credentials;
   }
 
   /**
@@ -89,7 +90,7 @@ export class Http {
     };
     if (body !== undefined) init.body = body;
     if (signal) init.signal = signal;
-    if (this.#credentials) init.credentials = this.#credentials;
+    if (this.credentials) init.credentials = this.credentials;
     try {
       return await this.#fetch(this.baseUrl + path, init);
     } catch (cause) {

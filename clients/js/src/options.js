@@ -29,7 +29,7 @@
  * @property {string | undefined} [baseUrl] where the server is; '' (the default) is the page's own origin
  * @property {TokenSource | undefined} [token] absent if a cookie says who calls
  * @property {typeof fetch | undefined} [fetch] instead of the global one
- * @property {RequestCredentials | undefined} [credentials] 'include' sends cookies to other origins
+ * @property {'include' | 'omit' | 'same-origin' | undefined} [credentials] 'include' sends cookies to other origins
  * @property {boolean | undefined} [share] whether tabs share connections; false
  * @property {RetryOptions | false | undefined} [retry]
  */

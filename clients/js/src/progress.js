@@ -9,21 +9,24 @@
 import { broken, TailraceError } from './error.js';
 
 export class Progress {
+  #gapless;
   /** The text of all tokens, if it has been read from the start. @type {string[] | undefined} */
   #text;
-  /** Whether an event has come that is not the next one. */
-  missing = false;
+  /** What is wrong with the last events that came, if the good ones before it are not all. @type {unknown} */
+  fault;
   /** Whether the terminal event has come. */
   over = false;
 
   /**
    * @param {string} [id]
    * @param {number} [seq] of the last event that was seen; -1 before the first
+   * @param {boolean} [gapless] whether every event comes here
    */
-  constructor(id, seq = -1) {
+  constructor(id, seq = -1, gapless = true) {
     /** The stream's id, once that is known. */
     this.id = id;
     this.seq = seq;
+    this.#gapless = gapless;
     this.#text = seq < 0 ? [] : undefined;
   }
 
@@ -38,20 +41,23 @@ export class Progress {
   }
 
   /**
-   * Takes messages off the wire and answers with the events that are new. It stops at a gap.
+   * Takes messages off the wire and answers with the events that are new. It stops at a fault.
    *
    * @param {Pick<Message, 'data' | 'id'>[]} messages
    */
   take(messages) {
-    return this.accept(
-      messages.map(({ data, id }) => {
-        const event = parse(data);
-        if (id !== undefined && this.id !== undefined && id !== `${this.id}.${event.seq}`) {
-          throw broken('invalid_event', 'an event of another stream came');
-        }
-        return event;
-      }),
-    );
+    /** @type {Event[]} */
+    const events = [];
+    /** @type {unknown} */
+    let fault;
+    try {
+      for (const message of messages) events.push(this.#parse(message));
+    } catch (error) {
+      fault = error;
+    }
+    const fresh = this.accept(events);
+    this.fault ??= fault;
+    return fresh;
   }
 
   /**
@@ -61,13 +67,13 @@ export class Progress {
    * @returns {Event[]}
    */
   accept(events) {
-    this.missing = false;
+    this.fault = undefined;
     /** @type {Event[]} */
     const fresh = [];
     for (const event of events) {
       if (this.over || event.seq <= this.seq) continue;
-      if (event.seq > this.seq + 1) {
-        this.missing = true;
+      if (event.seq > this.seq + 1 && this.#gapless) {
+        this.fault = broken('gap', 'events are missing');
         break;
       }
       if (event.type === 'start') this.id ??= event.stream;
@@ -97,21 +103,24 @@ export class Progress {
       throw new TailraceError('the text is not what the server sent', { code: 'text_mismatch' });
     }
   }
-}
 
-/**
- * @param {string} data
- * @returns {Event}
- */
-function parse(data) {
-  let event;
-  try {
-    event = JSON.parse(data);
-  } catch (cause) {
-    throw broken('invalid_event', 'an event is not JSON', cause);
+  /**
+   * @param {Pick<Message, 'data' | 'id'>} message
+   * @returns {Event}
+   */
+  #parse({ data, id }) {
+    let event;
+    try {
+      event = JSON.parse(data);
+    } catch (cause) {
+      throw broken('invalid_event', 'an event is not JSON', cause);
+    }
+    if (typeof event?.type !== 'string' || !Number.isSafeInteger(event.seq)) {
+      throw broken('invalid_event', 'an event has no type or no seq');
+    }
+    if (id !== undefined && this.id !== undefined && id !== `${this.id}.${event.seq}`) {
+      throw broken('invalid_event', 'an event of another stream came');
+    }
+    return event;
   }
-  if (typeof event?.type !== 'string' || !Number.isSafeInteger(event.seq)) {
-    throw broken('invalid_event', 'an event has no type or no seq');
-  }
-  return event;
 }

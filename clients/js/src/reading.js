@@ -171,6 +171,8 @@ export class Reading {
         replayed = -1;
       }
       if (this.progress.over) {
+        // What ends this reading is no longer meant for that connection.
+        this.#cut = new AbortController();
         events.finish();
         return undefined;
       }
@@ -182,7 +184,7 @@ export class Reading {
       const again = await this.#settle(batch);
       if (again) return again;
       yield batch;
-      if (this.progress.missing) throw broken('gap', 'events are missing');
+      if (this.progress.fault) throw this.progress.fault;
     }
   }
 
@@ -204,7 +206,7 @@ export class Reading {
       const again = await this.#settle(batch);
       if (again) return again;
       yield batch;
-      if (this.progress.missing) throw broken('gap', 'events are missing');
+      if (this.progress.fault) throw this.progress.fault;
       if (this.progress.over || (page.closed && page.events.length === 0)) return undefined;
       if (await this.#gate?.enter()) return yield* this.#stream(cut);
       await pause(batch.length > 0 ? POLL_MS : QUIET_POLL_MS, cut.signal);

@@ -2,9 +2,10 @@
  * What it asks of the client.
  *
  * @typedef {object} Calls
- * @property {(id: string) => Promise<Ticket>} ticket
+ * @property {((id: string) => Promise<Ticket>) | undefined} ticket absent if cookies say who calls
  * @property {(id: string) => Promise<StreamSnapshot>} snapshot
  * @property {(path: string) => string} url
+ * @property {boolean} withCredentials
  */
 export class EventSourceReading {
     /**
@@ -32,9 +33,13 @@ export class EventSourceReading {
  * What it asks of the client.
  */
 export type Calls = {
-    ticket: (id: string) => Promise<Ticket>;
+    /**
+     * absent if cookies say who calls
+     */
+    ticket: ((id: string) => Promise<Ticket>) | undefined;
     snapshot: (id: string) => Promise<StreamSnapshot>;
     url: (path: string) => string;
+    withCredentials: boolean;
 };
 import { Progress } from './progress.js';
 import type { Event } from './shapes.js';

@@ -7,6 +7,9 @@ export class Http {
      */
     constructor(baseUrl: string, source: TokenSource | undefined, fetch: typeof globalThis.fetch | undefined, credentials: RequestCredentials | undefined);
     baseUrl: string;
+    /** Whether requests have a token; otherwise cookies may say who calls. */
+    hasToken: boolean;
+    credentials: RequestCredentials | undefined;
     /**
      * Sends a request and answers with its response, whose status is a good one.
      *

@@ -45,7 +45,7 @@ export type TailraceOptions = {
     /**
      * 'include' sends cookies to other origins
      */
-    credentials?: RequestCredentials | undefined;
+    credentials?: "include" | "omit" | "same-origin" | undefined;
     /**
      * whether tabs share connections; false
      */

@@ -2,10 +2,11 @@ export class Progress {
     /**
      * @param {string} [id]
      * @param {number} [seq] of the last event that was seen; -1 before the first
+     * @param {boolean} [gapless] whether every event comes here
      */
-    constructor(id?: string, seq?: number);
-    /** Whether an event has come that is not the next one. */
-    missing: boolean;
+    constructor(id?: string, seq?: number, gapless?: boolean);
+    /** What is wrong with the last events that came, if the good ones before it are not all. @type {unknown} */
+    fault: unknown;
     /** Whether the terminal event has come. */
     over: boolean;
     /** The stream's id, once that is known. */
@@ -19,7 +20,7 @@ export class Progress {
         lastEventId: string | undefined;
     };
     /**
-     * Takes messages off the wire and answers with the events that are new. It stops at a gap.
+     * Takes messages off the wire and answers with the events that are new. It stops at a fault.
      *
      * @param {Pick<Message, 'data' | 'id'>[]} messages
      */

@@ -3,15 +3,15 @@
  * when it closes, the next goes on from its own cursor. Every tab counts for itself what it has
  * seen, and reads for itself what it has missed, so nothing depends on what another tab kept.
  *
- * @import { Event } from '../shapes.js'
- * @import { ConnectionState } from '../options.js'
- * @import { Gate, Reading, Source } from '../reading.js'
+ * @import { Event } from './shapes.js'
+ * @import { ConnectionState } from './options.js'
+ * @import { Gate, Reading, Source } from './reading.js'
  * @import { Said } from './channel.js'
  */
 
-import { TailraceError } from '../error.js';
-import { Progress } from '../progress.js';
-import { pause } from '../retry.js';
+import { TailraceError } from './error.js';
+import { Progress } from './progress.js';
+import { pause } from './retry.js';
 import { Channel } from './channel.js';
 import { Slot } from './slot.js';
 
@@ -23,6 +23,9 @@ import { Slot } from './slot.js';
 
 /** How often a tab looks for itself while the one that reads says nothing. */
 const ALONE_MS = 2000;
+
+/** How long the end of a stream may be on its way to the other tabs. */
+const LINGER_MS = 2000;
 
 /** Never a connection that stays open: for a tab that has missed something. */
 const PAGES_ONLY = { enter: async () => false };
@@ -112,7 +115,7 @@ export class SharedReading {
     this.#fail(reason);
     this.#end.abort();
     this.#reading?.stop(reason);
-    this.#channel?.leave();
+    this.#channel?.leave(this.progress.over ? LINGER_MS : 0);
     this.#slot.leave();
   }
 
@@ -142,6 +145,7 @@ export class SharedReading {
         await pause(Math.min(this.#silenceMs - quiet, 60_000), this.#end.signal);
       } else {
         // Its tab may be frozen.
+        this.#report({ state: 'polling', attempt: 1 });
         await this.#catchUp();
         await pause(ALONE_MS, this.#end.signal);
       }

@@ -22,9 +22,9 @@ export class SharedReading {
  * Reads a stream, for one tab or for all.
  */
 export type Read = (source: Source, report: (state: ConnectionState) => void, gate?: Gate) => Reading;
-import { Progress } from '../progress.js';
-import type { Event } from '../shapes.js';
-import type { Source } from '../reading.js';
-import type { ConnectionState } from '../options.js';
-import type { Gate } from '../reading.js';
-import type { Reading } from '../reading.js';
+import { Progress } from './progress.js';
+import type { Event } from './shapes.js';
+import type { Source } from './reading.js';
+import type { ConnectionState } from './options.js';
+import type { Gate } from './reading.js';
+import type { Reading } from './reading.js';

@@ -36,8 +36,11 @@ export class Channel {
      * @param {() => void} lead
      */
     succeed(lead: () => void): void;
-    /** Leaves it to the others. */
-    leave(): void;
+    /**
+     * Leaves it to the others, after so many milliseconds: if there is nothing more to read, they
+     * are about to hear that.
+     */
+    leave(milliseconds?: number): void;
     #private;
 }
 /**
@@ -55,5 +58,5 @@ export type Said = {
 } | {
     kind: "hello";
 };
-import type { Event } from '../shapes.js';
-import type { ConnectionState } from '../options.js';
+import type { Event } from './shapes.js';
+import type { ConnectionState } from './options.js';

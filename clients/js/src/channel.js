@@ -1,11 +1,11 @@
 /**
  * What the tabs that follow one stream say to each other, and which of them reads.
  *
- * @import { Event } from '../shapes.js'
- * @import { ConnectionState } from '../options.js'
+ * @import { Event } from './shapes.js'
+ * @import { ConnectionState } from './options.js'
  */
 
-import { TailraceError } from '../error.js';
+import { TailraceError } from './error.js';
 
 /**
  * `events` may be empty: the reader is alive. `hello` asks it how the connection stands.
@@ -73,11 +73,13 @@ export class Channel {
    */
   lead() {
     return new Promise((resolve) => {
-      void navigator.locks.request(this.#name, { ifAvailable: true }, (lock) => {
+      const asked = navigator.locks.request(this.#name, { ifAvailable: true }, (lock) => {
         const held = lock && this.#hold();
         resolve(Boolean(lock));
         return held;
       });
+      // A frame that may not have locks reads for itself.
+      asked.catch(() => resolve(true));
     });
   }
 
@@ -97,11 +99,15 @@ export class Channel {
       .catch(() => {});
   }
 
-  /** Leaves it to the others. */
-  leave() {
+  /**
+   * Leaves it to the others, after so many milliseconds: if there is nothing more to read, they
+   * are about to hear that.
+   */
+  leave(milliseconds = 0) {
     this.#left.abort();
-    this.#release();
     this.#channel.close();
+    if (milliseconds > 0) setTimeout(() => this.#release(), milliseconds);
+    else this.#release();
   }
 
   #hold() {

@@ -45,11 +45,13 @@ export class Slot {
    */
   async #take(name) {
     await new Promise((resolve) => {
-      void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+      const asked = navigator.locks.request(name, { ifAvailable: true }, (lock) => {
         const held = lock && this.#hold();
         resolve(undefined);
         return held;
       });
+      // A frame that may not have locks cannot count with the others.
+      asked.catch(() => resolve((this.#held = true)));
     });
   }
 
