@@ -102,15 +102,21 @@ fn describe_items(value: &mut Value) {
                 match key.as_str() {
                     "text/event-stream" => {
                         let schema = inner["schema"].take();
+                        // Chat completions: JSON, but for the last, which is `[DONE]`.
+                        let data = if schema["type"] == "string" {
+                            schema
+                        } else {
+                            json!({
+                                "type": "string",
+                                "contentMediaType": "application/json",
+                                "contentSchema": schema,
+                            })
+                        };
                         *inner = json!({"itemSchema": {
                             "type": "object",
                             "required": ["data"],
                             "properties": {
-                                "data": {
-                                    "type": "string",
-                                    "contentMediaType": "application/json",
-                                    "contentSchema": schema,
-                                },
+                                "data": data,
                                 "event": {"type": "string", "description": "The same as the data's `type`"},
                                 "id": {"type": "string", "description": "The cursor after this event"},
                                 "retry": {"type": "integer", "minimum": 0},
