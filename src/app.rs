@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, interval};
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, Playground};
 use crate::auth::{JwtVerifier, KeySet, TicketKey};
 use crate::config::{Config, ModelConfig, OpenAiConfig};
 use crate::generation::{GenerationService, Models, PassedThrough};
@@ -41,6 +41,9 @@ use crate::telemetry;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
+
+/// How long the playground's token is good for in development mode. It asks for another by itself.
+const PLAYGROUND_TOKEN: Duration = Duration::from_secs(3600);
 
 /// How long connections may take to close once their streams have ended, in seconds.
 const CLOSE_SECONDS: u64 = 2;
@@ -100,6 +103,10 @@ impl App {
             limiter: store.limiter(),
             generations: Arc::new(generations),
             draining: phases.draining.clone(),
+            playground: Playground {
+                enabled: config.file.playground.enabled,
+                development: config.development_tokens(PLAYGROUND_TOKEN),
+            },
             config: config.api(),
         });
         let listener = listen(address, config.file.http.peer_timeout)

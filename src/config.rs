@@ -24,15 +24,16 @@ pub use warnings::Warning;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::Serialize;
 
-use self::file::Takeover;
+use self::file::{AuthSection, Takeover};
 use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
-use crate::auth::{JwtConfig, KeyConfig};
+use crate::auth::{JwtConfig, KeyConfig, Minter, TokenRequest};
 use crate::generation::GenerationConfig;
 use crate::limit::{LimitConfig, Plan};
 use crate::redis::RedisConfig;
@@ -223,6 +224,30 @@ impl Config {
             public_url: file.public_url.clone(),
             trusted_proxies: file.trusted_proxies.clone(),
         }
+    }
+
+    /// What makes the tokens of the development mode, which are good for `lifetime`. There are none
+    /// in any other mode.
+    #[must_use]
+    pub fn development_tokens(&self, lifetime: Duration) -> Option<Minter> {
+        let key = self.keys.first().filter(|_| self.development)?;
+        let AuthSection {
+            issuers,
+            audiences,
+            scopes,
+            ..
+        } = &self.file.auth;
+        let request = TokenRequest {
+            subject: "developer".to_owned(),
+            issuer: issuers.first().cloned(),
+            audience: audiences.first().cloned(),
+            scope: [&scopes.write, &scopes.read, &scopes.admin]
+                .map(String::as_str)
+                .join(" "),
+            plan: Some(DEVELOPMENT_PLAN.to_owned()),
+            lifetime,
+        };
+        Some(Minter::new(key.clone(), request))
     }
 
     /// The model of a request that names none.

@@ -16,6 +16,7 @@ mod http10;
 mod middleware;
 mod models;
 mod path;
+mod playground;
 mod problem;
 mod quota;
 mod snapshot;
@@ -29,6 +30,7 @@ pub use body::BodyConfig;
 pub use credentials::ScopeConfig;
 pub use http10::keep_socket;
 pub use middleware::{cors, request_id};
+pub use playground::Playground;
 pub use problem::{ApiError, Code};
 pub use wire::Event;
 
@@ -61,6 +63,8 @@ pub struct Api {
     pub generations: Arc<GenerationService>,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
+    /// The chat page.
+    pub playground: Playground,
     /// The rest.
     pub config: ApiConfig,
 }
@@ -173,12 +177,32 @@ pub fn routes(config: &mut web::ServiceConfig) {
             "/openapi-3.2.json",
             [(Method::GET, web::get().to(docs::json_3_2))],
         ))
-        .service(resource("/", [(Method::GET, web::get().to(docs::index))]))
+        .service(resource(
+            "/",
+            [
+                (Method::GET, web::get().to(playground::index)),
+                (Method::HEAD, web::head().to(playground::index)),
+            ],
+        ))
+        .service(resource(
+            "/assets/{path:.+}",
+            [
+                (Method::GET, web::get().to(playground::asset)),
+                (Method::HEAD, web::head().to(playground::asset)),
+            ],
+        ))
+        .service(resource(
+            "/playground/token",
+            [(Method::POST, web::post().to(playground::token))],
+        ))
         .service(resource(
             "/docs",
             [(Method::GET, web::get().to(docs::index))],
         ))
-        .service(docs::page())
+        .service(resource(
+            "/docs/{path:.*}",
+            [(Method::GET, web::get().to(docs::page))],
+        ))
         .default_service(guarded(web::to(not_found)));
 }
 

@@ -25,6 +25,19 @@ use crate::stream_log::{Access, IdempotencyKey, Presence};
 /// generates nothing; with an `Idempotency-Key` that was used before, it follows the stream of
 /// that request, unless that failed before its first token with a `retryable` error: such a stream
 /// gives its key up.
+///
+/// On the wire each event is its JSON object, its name and its id:
+///
+/// ```text
+/// data: {"type":"start","seq":0,"stream":"01a1fb215cf474538c6442ebd4a9f1c3","model":"demo","created":1795214630}
+/// retry: 1000
+/// event: start
+/// id: 01a1fb215cf474538c6442ebd4a9f1c3.0
+///
+/// data: {"type":"token","seq":1,"text":"You"}
+/// event: token
+/// id: 01a1fb215cf474538c6442ebd4a9f1c3.1
+/// ```
 #[utoipa::path(
     post, path = "/v1/streams", tag = "streams", operation_id = "createStream",
     request_body = CreateStream,

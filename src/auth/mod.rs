@@ -12,7 +12,7 @@ mod ticket;
 
 pub use jwt::{JwtConfig, JwtVerifier};
 pub use keys::{Algorithm, KeyConfig, KeyError, KeyMaterial, KeySet};
-pub use mint::{MintError, TokenRequest, mint};
+pub use mint::{MintError, Minter, TokenRequest, mint};
 pub use ticket::{Ticket, TicketKey};
 
 use crate::stream::{Owner, StreamId};

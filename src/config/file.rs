@@ -43,6 +43,7 @@ pub struct File {
     pub store: Store,
     pub memory: MemorySection,
     pub redis: RedisSection,
+    pub playground: PlaygroundSection,
     pub models: BTreeMap<String, Section>,
 }
 
@@ -67,6 +68,7 @@ impl Default for File {
             store: Store::Memory,
             memory: MemorySection::default(),
             redis: RedisSection::default(),
+            playground: PlaygroundSection::default(),
             models: BTreeMap::new(),
         }
     }
@@ -300,6 +302,19 @@ impl Default for MemorySection {
             max_bytes: ByteSize::mib(512),
             max_stream_bytes: ByteSize::mib(16),
         }
+    }
+}
+
+/// The chat page.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlaygroundSection {
+    pub enabled: bool,
+}
+
+impl Default for PlaygroundSection {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

@@ -54,7 +54,8 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 18] = [
+const FENCES: [(&str, &[&str]); 19] = [
+    ("rust_embed", &["src/api/playground.rs"]),
     ("actix_web", &["src/api/", "src/app.rs", "src/cli/serve.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
