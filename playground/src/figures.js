@@ -1,5 +1,8 @@
 /** What is measured of an answer while it comes: pure arithmetic over times in milliseconds. */
 
+/** What comes within so short a time has no pace. */
+const SHORTEST = 50;
+
 /** How many bars the picture of the pace has at most. */
 const MOST_BINS = 60;
 
@@ -76,7 +79,7 @@ function widen(figures) {
  * @returns {number | null}
  */
 export function pace({ first, last, tokens }) {
-  if (first === null || tokens < 2 || last <= first) return null;
+  if (first === null || tokens < 2 || last - first < SHORTEST) return null;
   return ((tokens - 1) * 1000) / (last - first);
 }
 
@@ -87,7 +90,7 @@ export function pace({ first, last, tokens }) {
  */
 export function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 10_000 && ms % 1000 !== 0) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;

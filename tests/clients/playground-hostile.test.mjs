@@ -183,6 +183,9 @@ suite('Hostile output in the playground', () => {
 
   test('what gets past Markdown does not get past the sanitiser', async () => {
     assert.deepEqual(playground.breaches, [], 'nothing before has even asked the policy');
+    // The sanitiser parses into a document that can do nothing, and of which Chromium reports what the
+    // policy would forbid.
+    playground.provoking = true;
     const faults = await tab.page.evaluate(
       async ({ samples }) => {
         const { sanitise, sanitiseColours } = await import('/assets/src/sanitise.js');
@@ -211,15 +214,10 @@ suite('Hostile output in the playground', () => {
       { samples: MARKUP },
     );
     assert.deepEqual(faults, { left: [], canary: undefined });
-    // The sanitiser parses into a document that can do nothing, and of which Chromium reports what the
-    // policy would forbid. Nothing else has happened.
-    const others = playground.breaches.splice(0).filter(
-      (breach) => !/^policy: |violates the following Content Security Policy/.test(breach),
-    );
-    assert.deepEqual(others, []);
   });
 
   test('the page itself cannot be made to run a text', async () => {
+    playground.provoking = true;
     const thrown = await tab.page.evaluate(() => {
       const attempts = [
         () => (document.createElement('div').innerHTML = '<p>x</p>'),
@@ -237,8 +235,5 @@ suite('Hostile output in the playground', () => {
       });
     });
     assert.deepEqual(thrown, ['TypeError', 'TypeError', 'TypeError', 'TypeError']);
-    // These were ours: everything before had none.
-    const asked = playground.breaches.splice(0).filter((breach) => !/trusted/i.test(breach));
-    assert.deepEqual(asked, []);
   });
 });
