@@ -13,7 +13,7 @@ const MOST_BINS = 60;
  * @property {number} last when the last one came, since then
  * @property {number} tokens how many came, reasoning among them
  * @property {number} gap the longest time between two
- * @property {number} cuts how often the connection was lost
+ * @property {number} resumes how often it was gone on with over another connection
  * @property {number} replayed events that were generated meanwhile, and came later
  * @property {number} lost events that never came
  * @property {number} binMs how long each bar is
@@ -31,7 +31,7 @@ export function newFigures(started) {
     last: 0,
     tokens: 0,
     gap: 0,
-    cuts: 0,
+    resumes: 0,
     replayed: 0,
     lost: 0,
     binMs: 200,

@@ -67,7 +67,7 @@ suite('The playground streams', () => {
     await tab.badge.filter({ hasText: /^Resumed · [1-9]\d* tokens replayed · 0 lost$/ }).waitFor();
     await tab.picture('light-resumed');
     const kept = await tab.expectWhole(playground.api);
-    assert.equal(kept.figures.cuts, 1);
+    assert.equal(kept.figures.resumes, 1);
     assert.ok(kept.figures.gap >= 1500, 'the gap is that of the cut');
     assert.ok(kept.figures.replayed >= 40, `${kept.figures.replayed} tokens in that time`);
   });

@@ -138,7 +138,7 @@ suite('The playground in trouble', () => {
     await tab.locator('#token-text').fill(playground.api.token);
     await tab.button('Use it').click();
     const kept = await tab.expectWhole(playground.api);
-    assert.ok(kept.figures.cuts >= 1);
+    assert.ok(kept.figures.resumes >= 1);
   });
 
   test('a server that is away is waited for, and the answer goes on', async () => {
@@ -162,6 +162,7 @@ suite('The playground in trouble', () => {
     playground.proxy.cutNow();
     await tab.notice.filter({ hasText: 'The server no longer knows this answer.' }).waitFor();
     await tab.picture('server-restarted');
+    assert.equal(await tab.badge.isVisible(), false, 'nothing was resumed');
     await tab.ended();
     const kept = await tab.keptAnswer();
     assert.equal(kept.status, 'failed');
