@@ -143,7 +143,11 @@ fn there_is_nothing_beside_its_files() {
         "/assets/vendor/marked/marked.esm.d.ts",
     ] {
         let answer = get(&server, path);
-        assert_eq!((answer.status, answer.code().as_str()), (404, "route_not_found"), "{path}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (404, "route_not_found"),
+            "{path}"
+        );
     }
     for (method, path, allow) in [
         ("POST", "/", "GET, HEAD"),

@@ -100,7 +100,7 @@ suite('The playground for people', () => {
   // The first, so that the list has these conversations and no others.
   test('the picture of the README', async () => {
     tab = await playground.open();
-    await tab.page.setViewportSize({ width: 1200, height: 820 });
+    await tab.page.setViewportSize({ width: 1200, height: 1000 });
     await tab.page.emulateMedia({ colorScheme: 'light' });
     for (const title of ['Compare tidal and river power', 'Why do weirs hum at night?']) {
       await tab.button('New conversation').first().click();
@@ -213,7 +213,7 @@ suite('The playground for people', () => {
     await until('the prompt has the focus', async () => (await focused()) === 'Your prompt');
     // Backwards from the prompt: the examples, and before them the conversations, all with a ring.
     const seen = [];
-    for (let presses = 0; presses < 30 && !seen.includes('Skip to the prompt'); presses += 1) {
+    for (let presses = 0; presses < 80 && !seen.includes('Skip to the prompt'); presses += 1) {
       await keyboard.press('Shift+Tab');
       seen.push(await focused());
       const ring = await tab.page.evaluate(() => {

@@ -101,6 +101,7 @@ suite('The playground streams', () => {
   test('a reload before the server has answered attaches to the same generation', async () => {
     const tab = await open({ parameters: { ...SLOW, 'demo.first_token_delay_ms': '1500' } });
     const known = new Set((await playground.api.list()).map(({ id }) => id));
+    playground.proxy.forget();
     playground.proxy.plan({ bytes: 0, hold: true });
     await tab.ask('Explain how rivers find the sea');
     await until('it is asked', () => playground.proxy.streams.length === 1);
@@ -211,6 +212,10 @@ suite('The playground streams', () => {
     await tab.locator('#editing').waitFor();
     assert.equal(await tab.locator('#prompt').inputValue(), 'Tell me about the upper river');
     await tab.ask('Tell me about the sea');
+    await until('there is another', async () => {
+      const answer = await tab.keptAnswer();
+      return answer?.role === 'assistant' && answer.id !== second.id;
+    });
     const third = await tab.expectWhole(playground.api);
     const kept = await tab.kept();
     assert.deepEqual(
