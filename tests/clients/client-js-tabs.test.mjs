@@ -102,6 +102,39 @@ suite('tabs that share connections', () => {
     assert.equal(connections().length, 2);
   });
 
+  test('who comes late reads for itself what is too long for one page', async () => {
+    const knobs = { text: 'huge', tokens: 9, stall_after: 4, tokens_per_second: 0 };
+    const { id } = await api.create(demo(knobs));
+    const [reader, other] = [await open(), await open()];
+    await follow(reader, id);
+    const last = async () => Number((await api.snapshot(id)).last_event_id.split('.')[1]);
+    await until('all of it has come', async () => (await count(reader)) === (await last()) + 1);
+    await until('the model has stalled', async () => (await last()) > 12);
+    await follow(other, id);
+    await until('all of it is here too', async () => (await count(other)) === (await last()) + 1);
+    const pages = proxy.streams.filter(({ headers }) => /json/.test(headers.accept));
+    assert.ok(pages.length > 1, `${pages.length} pages`);
+    await other.evaluate(() => client.cancel());
+    for (const tab of tabs) await expectEnd(tab, id);
+    assert.equal(connections().length, 1);
+  });
+
+  test('two tabs that send the same request with the same key read one generation', async () => {
+    const [one, two] = [await open(), await open()];
+    const { length } = await api.list();
+    for (const tab of tabs) {
+      await tab.evaluate(
+        ([request, options]) => client.start(request, options),
+        [demo(LONG), { idempotencyKey: `key-${length}` }],
+      );
+    }
+    for (const tab of tabs) await goesOn(tab);
+    const id = await one.evaluate(() => client.id());
+    assert.equal(await two.evaluate(() => client.id()), id);
+    await two.evaluate(() => client.cancel());
+    for (const tab of tabs) await expectEnd(tab, id);
+  });
+
   for (const [how, leave] of [
     ['closed', (tab) => tab.close()],
     ['killed', crash],

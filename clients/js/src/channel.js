@@ -8,9 +8,10 @@
 import { TailraceError } from './error.js';
 
 /**
- * `events` may be empty: the reader is alive. `hello` asks it how the connection stands.
+ * `events` may be empty: the reader is alive. `last` is the number of its last event. `hello` asks it how
+ * things stand.
  *
- * @typedef {{ kind: 'events', events: Event[] }
+ * @typedef {{ kind: 'events', events: Event[], last: number }
  *   | { kind: 'state', state: ConnectionState }
  *   | { kind: 'disconnect', milliseconds: number }
  *   | { kind: 'hello' }} Said

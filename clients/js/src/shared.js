@@ -45,7 +45,7 @@ export class SharedReading {
   /** The last that was said of the connection. @type {ConnectionState} */
   #state = { state: 'connecting', attempt: 1 };
   #catching = false;
-  /** The last event that exists, as far as was heard. */
+  /** The last event that the tab that reads has. */
   #known = -1;
   #heardAt = Date.now();
   /** @type {Event[]} */
@@ -179,8 +179,8 @@ export class SharedReading {
       for await (const events of reading.batches()) {
         const { id } = reading.progress;
         if (id !== this.progress.id) await this.#name(id);
-        if (this.#leads) this.#channel?.say({ kind: 'events', events });
         this.#accept(events);
+        this.#say(events);
       }
       // There was nothing left to read.
       if (!this.progress.over) this.#finish();
@@ -221,17 +221,28 @@ export class SharedReading {
       if (this.#leads) this.#reading?.disconnect(said.milliseconds);
     } else if (said.kind === 'hello') {
       if (this.#leads) this.#channel?.say({ kind: 'state', state: this.#state });
+      this.#say([]);
     } else if (!this.#leads) {
       this.#heardAt = Date.now();
       if (said.kind === 'state') return this.#report(said.state);
+      this.#known = Math.max(this.#known, said.last);
       this.#accept(said.events);
       if (this.progress.seq < this.#known) void this.#catchUp();
     }
   }
 
+  /**
+   * Tells the others what has come, if this is the tab that reads.
+   *
+   * @param {Event[]} events
+   */
+  #say(events) {
+    const last = this.progress.seq;
+    if (this.#leads) this.#channel?.say({ kind: 'events', events, last });
+  }
+
   /** @param {Event[]} events */
   #accept(events) {
-    this.#known = Math.max(this.#known, events.at(-1)?.seq ?? -1);
     const fresh = this.progress.accept(events);
     if (fresh.length === 0) return;
     this.#fresh.push(...fresh);

@@ -606,7 +606,7 @@ export interface components {
         Timing: {
             /**
              * Format: int64
-             * @description Until the first delta; absent if there was none.
+             * @description Until the first delta; absent if there was none, or if it came on another node that was lost.
              */
             first_token_ms?: number | null;
             /**

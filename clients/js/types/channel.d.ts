@@ -1,7 +1,8 @@
 /**
- * `events` may be empty: the reader is alive. `hello` asks it how the connection stands.
+ * `events` may be empty: the reader is alive. `last` is the number of its last event. `hello` asks it how
+ * things stand.
  *
- * @typedef {{ kind: 'events', events: Event[] }
+ * @typedef {{ kind: 'events', events: Event[], last: number }
  *   | { kind: 'state', state: ConnectionState }
  *   | { kind: 'disconnect', milliseconds: number }
  *   | { kind: 'hello' }} Said
@@ -44,11 +45,13 @@ export class Channel {
     #private;
 }
 /**
- * `events` may be empty: the reader is alive. `hello` asks it how the connection stands.
+ * `events` may be empty: the reader is alive. `last` is the number of its last event. `hello` asks it how
+ * things stand.
  */
 export type Said = {
     kind: "events";
     events: Event[];
+    last: number;
 } | {
     kind: "state";
     state: ConnectionState;

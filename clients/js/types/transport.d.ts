@@ -62,7 +62,7 @@ declare class EventConnection {
      */
     next(): Promise<Message[] | undefined>;
     /** Whether nothing more has come just now. */
-    pauses(): Promise<any>;
+    pauses(): Promise<boolean>;
     /** Lets a complete answer end, in the background. */
     finish(): void;
     #private;

@@ -28,8 +28,8 @@ export function connect(options) {
   client = new Tailrace({ retry: { baseMs: 20, maxMs: 100 }, ...options });
 }
 
-export function start(request) {
-  void read((options) => client.stream(request, options));
+export function start(request, more) {
+  void read((options) => client.stream(request, { ...options, ...more }));
 }
 
 export function follow(id) {
