@@ -99,7 +99,7 @@ export class AnswerView {
     this.#thought.hidden = reasoning === '';
     const thinking = running && reasoningMs === 0;
     this.#thought.classList.toggle('thinking', thinking);
-    setText(this.#thoughtTitle, thinking ? 'Thinking' : `Thought for ${duration(reasoningMs)}`);
+    setText(this.#thoughtTitle, thinking ? 'Thinking' : `Thought for ${reasoningMs < 1000 ? 'a moment' : duration(Math.round(reasoningMs / 1000) * 1000)}`);
     setText(this.#thoughtText, reasoning);
   }
 
@@ -123,7 +123,7 @@ export class AnswerView {
       const text = card.querySelector('pre code');
       const last = running && at === tools.length - 1;
       if (name) setText(name, call.name || '…');
-      if (words) setText(words, last ? 'calling' : 'called, for you to answer');
+      if (words) setText(words, last ? 'calling' : 'called');
       if (text) setText(text, last ? call.arguments : pretty(call.arguments));
     });
   }

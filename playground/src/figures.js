@@ -1,5 +1,8 @@
 /** What is measured of an answer while it comes: pure arithmetic over times in milliseconds. */
 
+/** What comes within so short a time has no pace. */
+const SHORTEST = 50;
+
 /** How many bars the picture of the pace has at most. */
 const MOST_BINS = 60;
 
@@ -10,7 +13,7 @@ const MOST_BINS = 60;
  * @property {number} last when the last one came, since then
  * @property {number} tokens how many came, reasoning among them
  * @property {number} gap the longest time between two
- * @property {number} cuts how often the connection was lost
+ * @property {number} resumes how often it was gone on with over another connection
  * @property {number} replayed events that were generated meanwhile, and came later
  * @property {number} lost events that never came
  * @property {number} binMs how long each bar is
@@ -28,7 +31,7 @@ export function newFigures(started) {
     last: 0,
     tokens: 0,
     gap: 0,
-    cuts: 0,
+    resumes: 0,
     replayed: 0,
     lost: 0,
     binMs: 200,
@@ -76,7 +79,7 @@ function widen(figures) {
  * @returns {number | null}
  */
 export function pace({ first, last, tokens }) {
-  if (first === null || tokens < 2 || last <= first) return null;
+  if (first === null || tokens < 2 || last - first < SHORTEST) return null;
   return ((tokens - 1) * 1000) / (last - first);
 }
 
@@ -87,7 +90,7 @@ export function pace({ first, last, tokens }) {
  */
 export function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 10_000 && ms % 1000 !== 0) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;

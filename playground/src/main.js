@@ -130,7 +130,8 @@ async function open(id) {
   if (id === null && location.hash !== '') history.pushState(null, '', location.pathname);
   await session.open(id);
   end.follow();
-  if (matchMedia('(hover: hover)').matches) composer.focus();
+  // On a phone the focus would open the keyboard over what is to be read.
+  if (!matchMedia('(pointer: coarse)').matches) composer.focus();
 }
 
 function answerAgain() {

@@ -37,15 +37,18 @@ export const marked = new Marked({ gfm: true, breaks: false }).use({
   },
 });
 
+/** @typedef {Record<string, Pick<Tokens.Link | Tokens.Image, 'href' | 'title'>>} Links */
+
 /**
  * Markdown's blocks of a text.
  *
  * @param {string} text
- * @param {Record<string, Pick<Tokens.Link | Tokens.Image, 'href' | 'title'>>} links those that were named before, and to which new ones are added
+ * @param {Links} links those that were named before
  */
 export function blocksOf(text, links) {
   const lexer = new marked.Lexer(marked.defaults);
-  lexer.tokens.links = links;
+  // A name may be any word, also one that objects have by themselves.
+  lexer.tokens.links = Object.assign(Object.create(null), links);
   return lexer.lex(text);
 }
 

@@ -52,8 +52,6 @@ export class Run {
     this.#client = client;
     this.#store = store;
     this.answer = answer;
-    // A page that comes back to an answer was cut off from it too.
-    if (answer.seq >= 0) answer.figures.cuts += 1;
   }
 
   /** Whether the connection is away because its reader wanted to see that. */
@@ -164,7 +162,6 @@ export class Run {
   #connection({ state, retryInMs, error, resumedAfter, replayed }) {
     const { figures } = this.answer;
     if (state === 'waiting') {
-      if (this.answer.seq >= 0) figures.cuts += 1;
       this.link = { state, until: Date.now() + (retryInMs ?? 0), ...(error && { error }) };
     } else if (state === 'connecting') {
       // The reason stays in sight until there is a connection again.
@@ -173,8 +170,12 @@ export class Run {
       this.#cut = false;
       this.link = { state: state === 'closed' ? 'closed' : 'open' };
       const after = Number(resumedAfter?.split('.').at(-1));
-      if (resumedAfter !== undefined) this.#replay = { after, upTo: Infinity };
       if (replayed !== undefined) this.#replay.upTo = this.#replay.after + replayed;
+      else if (resumedAfter !== undefined) {
+        // A page that was reloaded comes back to its answer too.
+        figures.resumes += 1;
+        this.#replay = { after, upTo: Infinity };
+      }
     }
     this.onchange();
   }

@@ -26,8 +26,8 @@ const KEY = 'tailrace.parameters';
 const MODEL_FIELDS = [
   { name: 'system', label: 'System prompt', kind: 'lines', placeholder: 'You are a patient teacher.' },
   { name: 'max_tokens', label: 'Most tokens', kind: 'number', min: 1, step: 1, placeholder: 'no limit' },
-  { name: 'temperature', label: 'Temperature', kind: 'number', min: 0, max: 2, step: 'any', placeholder: 'as the model has it' },
-  { name: 'top_p', label: 'Top p', kind: 'number', min: 0, max: 1, step: 'any', placeholder: 'as the model has it' },
+  { name: 'temperature', label: 'Temperature', kind: 'number', min: 0, max: 2, step: 'any', placeholder: 'its own' },
+  { name: 'top_p', label: 'Top p', kind: 'number', min: 0, max: 1, step: 'any', placeholder: 'its own' },
   { name: 'seed', label: 'Seed', kind: 'number', step: 1, placeholder: 'any' },
   { name: 'stop', label: 'Stop at', hint: 'One text a line, up to four.', kind: 'lines' },
 ];
@@ -35,7 +35,7 @@ const MODEL_FIELDS = [
 /** What the demonstration model can be told. @type {Field[]} */
 const DEMO_FIELDS = [
   { name: 'demo.text', label: 'What it says', kind: 'choice', choices: [['markdown', 'Markdown'], ['prose', 'Prose'], ['awkward', 'Awkward characters'], ['huge', 'One huge token']] },
-  { name: 'demo.tokens', label: 'Tokens', kind: 'number', min: 0, step: 1, placeholder: 'until it is complete' },
+  { name: 'demo.tokens', label: 'Tokens', kind: 'number', min: 0, step: 1, placeholder: 'all of it' },
   { name: 'demo.tokens_per_second', label: 'Tokens a second', kind: 'number', min: 0, step: 'any', placeholder: '40' },
   { name: 'demo.first_token_delay_ms', label: 'First token after, ms', kind: 'number', min: 0, step: 1, placeholder: '150' },
   { name: 'demo.reasoning', label: 'Tokens of reasoning', kind: 'number', min: 0, step: 1, placeholder: '0' },

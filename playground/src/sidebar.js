@@ -42,8 +42,9 @@ export class Sidebar {
     part('sidebar-open', HTMLButtonElement).addEventListener('click', () => this.toggle(true));
     part('sidebar-close', HTMLButtonElement).addEventListener('click', () => this.toggle(false));
     part('scrim', HTMLElement).addEventListener('click', () => this.toggle(false));
-    part('sidebar', HTMLElement).addEventListener('keydown', (event) => {
-      if (event.key === 'Escape' && !WIDE.matches) this.toggle(false);
+    document.addEventListener('keydown', (event) => {
+      const over = !WIDE.matches && this.#app.dataset.sidebar === 'open';
+      if (event.key === 'Escape' && over && !document.querySelector('dialog[open]')) this.toggle(false);
     });
     WIDE.addEventListener('change', () => this.#apply(WIDE.matches));
     this.#apply(WIDE.matches);

@@ -57,14 +57,14 @@ export class Strip {
     const badge = this.#badge;
     const link = run?.link;
     const away = link?.state === 'waiting' && seq >= 0;
-    badge.hidden = !away && figures.cuts === 0;
+    badge.hidden = !away && figures.resumes === 0;
     badge.dataset.state = away ? 'away' : 'resumed';
     if (away) {
       const left = Math.max(0, (link.until ?? 0) - Date.now());
       const wait = left > 0 ? `back in ${Math.ceil(left / 1000)} s` : 'reconnecting';
       setText(badge, `${waitingFor(link.error)} · ${wait}`);
-    } else if (figures.cuts > 0) {
-      const times = figures.cuts > 1 ? ` ${figures.cuts} times` : '';
+    } else if (figures.resumes > 0) {
+      const times = figures.resumes > 1 ? ` ${figures.resumes} times` : '';
       const replayed = `${count(figures.replayed, 'token')} replayed`;
       setText(badge, `Resumed${times} · ${replayed} · ${figures.lost} lost`);
     }

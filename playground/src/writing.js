@@ -22,8 +22,8 @@ export class Writing {
   #settled = 0;
   #shown = '';
   #writing = false;
-  /** @type {Record<string, any>} */
-  #links = Object.create(null);
+  /** The links that complete blocks have named. @type {import('./markdown.js').Links} */
+  #links = {};
 
   constructor() {
     this.element.append(this.#last);
@@ -39,36 +39,45 @@ export class Writing {
     if (text === this.#shown && writing === this.#writing) return;
     this.#shown = text;
     this.#writing = writing;
-    const blocks = blocksOf(lines(text).slice(this.#settled), this.#links);
-    // Spaces belong to no block: a list, for one, goes on after them.
-    let last = blocks.length - 1;
-    while (last > 0 && blocks[last]?.type === 'space') last -= 1;
-    const complete = writing ? blocks.slice(0, Math.max(0, last)) : blocks;
+    let blocks = blocksOf(lines(text).slice(this.#settled), this.#links);
+    const names = blocks.some(({ type }) => type === 'def') || Object.keys(this.#links).length > 0;
+    if (!writing && names) blocks = this.#startAnew();
+    const complete = writing ? blocks.slice(0, firstOpen(blocks)) : blocks;
     for (const block of complete) {
       this.#settled += block.raw.length;
+      if (block.type === 'def') this.#links[block.tag] ??= { href: block.href, title: block.title };
       const nodes = nodesOf(block);
       void colour(nodes);
       this.#last.before(nodes);
     }
-    const open = writing ? blocks[last] : undefined;
-    this.#show(open);
+    this.#show(blocks.slice(complete.length));
   }
 
-  /** @param {Token | undefined} block the one that still grows */
-  #show(block) {
+  /** What was named at the end may have been meant before: all blocks are made again. */
+  #startAnew() {
+    this.#settled = 0;
+    this.#links = {};
+    this.element.replaceChildren(this.#last);
+    return blocksOf(lines(this.#shown), {});
+  }
+
+  /** @param {Token[]} blocks those that still grow */
+  #show(blocks) {
     this.#caret.remove();
-    if (!block) this.#last.replaceChildren();
-    else if (!this.#lengthen(block)) this.#last.replaceChildren(...this.#nodesOf(block));
-    if (block?.type === 'code') {
+    const last = blocks.at(-1);
+    const lengthened = blocks.length === 1 && last && this.#lengthen(last);
+    if (!lengthened) this.#last.replaceChildren(...this.#nodesOf(blocks));
+    if (last?.type === 'code') {
       // Its caret is drawn by the style sheet, since colouring makes the nodes of the code anew.
-      if (block.text.length < MOST_LIVE) void colour(this.#last);
+      if (last.text.length < MOST_LIVE) void colour(this.#last);
     } else if (this.#writing) deepest(this.#last).append(this.#caret);
   }
 
-  /** @param {Token} block */
-  #nodesOf(block) {
-    if (block.type === 'code') return [nodesOf(block)];
-    return blocksOf(mend(block.raw), this.#links).map(nodesOf);
+  /** @param {Token[]} blocks */
+  #nodesOf(blocks) {
+    const text = blocks.map(({ raw }) => raw).join('');
+    if (blocks.at(-1)?.type === 'code') return blocks.map(nodesOf);
+    return blocksOf(mend(text), this.#links).map(nodesOf);
   }
 
   /**
@@ -85,6 +94,21 @@ export class Writing {
     code.textContent = block.text;
     return true;
   }
+}
+
+/**
+ * Which is the first block that more text may change. Spaces belong to no block; and before a line is
+ * complete, it may still turn out to go on with the list before it.
+ *
+ * @param {Token[]} blocks
+ */
+function firstOpen(blocks) {
+  const before = (/** @type {number} */ end) =>
+    blocks.slice(0, end).findLastIndex(({ type }) => type !== 'space');
+  const last = before(blocks.length);
+  const previous = before(last);
+  const goesOn = blocks[previous]?.type === 'list' && !blocks[last]?.raw.includes('\n');
+  return Math.max(0, goesOn ? previous : last);
 }
 
 /**

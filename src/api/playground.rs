@@ -95,6 +95,8 @@ pub(super) async fn asset(
     let EmbeddedFile { data, metadata } =
         file.ok_or_else(|| ApiError::new(Code::RouteNotFound, "there is no such file"))?;
     let kind = match metadata.mimetype() {
+        // RFC 9239 has one name for it, whatever the file is called.
+        "application/javascript" => "text/javascript; charset=utf-8".to_owned(),
         text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
         other => other.to_owned(),
     };

@@ -38,6 +38,7 @@ mod nginx;
 mod nodes;
 mod openai;
 mod openai_quirks;
+mod playground;
 mod process;
 mod redis;
 mod redis_cluster;
