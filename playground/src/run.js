@@ -15,6 +15,9 @@ import { countToken } from './figures.js';
 /** How often what has come is written down. */
 const SAVE_MS = 250;
 
+/** A pause of this length ends a burst. */
+const BURST_MS = 15;
+
 /** How long a connection stays cut when its reader asks for that. */
 const CUT_MS = 1800;
 
@@ -32,14 +35,13 @@ export class Run {
   #store;
   #leave = new AbortController();
   #stopped = false;
-  #cut = false;
   #saving = 0;
   /** @type {import('../client/stream.js').TokenStream | undefined} */
   #stream;
   /** @type {Link} */
   link = { state: 'connecting' };
   /** The events that came at once after a cut: after which, up to which if that is known yet. */
-  #replay = { after: Infinity, upTo: Infinity };
+  #replay = { after: Infinity, upTo: Infinity, last: 0 };
   /** What to do when there is something new to see. */
   onchange = () => {};
 
@@ -52,11 +54,6 @@ export class Run {
     this.#client = client;
     this.#store = store;
     this.answer = answer;
-  }
-
-  /** Whether the connection is away because its reader wanted to see that. */
-  get isCut() {
-    return this.#cut;
   }
 
   /** Reads to the end. Never fails: what went wrong is in the answer. */
@@ -148,7 +145,12 @@ export class Run {
   #count({ seq }, now) {
     const { figures } = this.answer;
     countToken(figures, now);
-    if (seq > this.#replay.after && seq <= this.#replay.upTo) figures.replayed += 1;
+    const replay = this.#replay;
+    if (seq <= replay.after || seq > replay.upTo) return;
+    // What was generated while we were away comes in one burst.
+    if (replay.last > 0 && now - replay.last > BURST_MS) replay.upTo = seq - 1;
+    else figures.replayed += 1;
+    replay.last = now;
   }
 
   /** @param {number} now */
@@ -167,14 +169,15 @@ export class Run {
       // The reason stays in sight until there is a connection again.
       if (this.link.state !== 'waiting') this.link = { state };
     } else {
-      this.#cut = false;
       this.link = { state: state === 'closed' ? 'closed' : 'open' };
       const after = Number(resumedAfter?.split('.').at(-1));
-      if (replayed !== undefined) this.#replay.upTo = this.#replay.after + replayed;
-      else if (resumedAfter !== undefined) {
+      if (replayed) {
+        const { after, upTo } = this.#replay;
+        this.#replay.upTo = Math.min(upTo, after + replayed);
+      } else if (replayed === undefined && resumedAfter !== undefined) {
         // A page that was reloaded comes back to its answer too.
         figures.resumes += 1;
-        this.#replay = { after, upTo: Infinity };
+        this.#replay = { after, upTo: Infinity, last: 0 };
       }
     }
     this.onchange();
@@ -203,7 +206,6 @@ export class Run {
 
   /** Drops the connection as a broken network would. */
   cut() {
-    this.#cut = true;
     this.#stream?.disconnect(CUT_MS);
   }
 
