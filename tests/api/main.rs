@@ -29,6 +29,8 @@ mod endings;
 #[path = "../support/event.rs"]
 mod event;
 mod follow;
+mod forgeries;
+mod forgery;
 mod http10;
 mod http_client;
 mod limits;
@@ -39,6 +41,8 @@ mod nodes;
 mod openai;
 mod openai_quirks;
 mod process;
+#[path = "../support/program.rs"]
+mod program;
 mod redis;
 mod redis_cluster;
 mod redis_config;

@@ -1,0 +1,554 @@
+//! The forgeries: what each is, its text, and how it must be refused. Everything here that is signed
+//! with the server's own secret is what an issuer gone wrong might sign.
+
+use jsonwebtoken::Algorithm::{HS256, HS384, HS512, PS256, RS256, RS512};
+use serde_json::{Value, json};
+
+use crate::forgery::{
+    self, EC_PUBLIC, ED_PUBLIC, GOOD, ISSUER, RSA_PUBLIC, Signer, beginning, claims, containing,
+    der, encode, headed, header, now, signature, signed, token, with, without,
+};
+use crate::server::SECRET;
+
+/// What it is, its text, the status and the code that it gets.
+pub type Forgery = (String, String, u16, &'static str);
+
+fn invalid(what: impl Into<String>, token: String) -> Forgery {
+    (what.into(), token, 401, "invalid_token")
+}
+
+fn group(rows: Vec<(&str, String)>) -> Vec<Forgery> {
+    rows.into_iter()
+        .map(|(what, token)| invalid(what, token))
+        .collect()
+}
+
+/// A key of our kind that we do not know.
+const ATTACKER: Signer<'static> = Signer::Hmac(HS256, b"the attacker's own secret, long enough");
+
+pub fn groups() -> Vec<(&'static str, Vec<Forgery>)> {
+    vec![
+        ("no algorithm", no_algorithm()),
+        ("another algorithm", another_algorithm()),
+        ("the key's name", key_names()),
+        ("a key of its own", embedded_keys()),
+        ("headers that ask for more", headers()),
+        ("a member that stands twice", twice()),
+        ("the signature", signatures()),
+        ("the encoding", encodings()),
+        ("the shape", shapes()),
+        ("times", times()),
+        ("issuer and audience", parties()),
+        ("the subject", subjects()),
+        ("scopes", scopes()),
+        ("characters", characters()),
+    ]
+}
+
+fn no_algorithm() -> Vec<Forgery> {
+    let claims = encode(claims().to_string());
+    let names = ["none", "None", "NONE", "nOnE", "none ", "", "null", "NULL"];
+    let named = names.map(|name| (format!("alg {name:?}"), header(name, "hmac")));
+    let others = [
+        ("alg null", json!({"alg": null})),
+        ("alg false", json!({"alg": false})),
+        ("alg 0", json!({"alg": 0})),
+        ("alg [none]", json!({"alg": ["none"]})),
+        ("no alg", json!({"typ": "JWT"})),
+    ];
+    let others = others.map(|(what, header)| (what.to_owned(), header));
+    let mut rows = Vec::new();
+    for (what, header) in named.into_iter().chain(others) {
+        let text = format!("{}.{claims}", encode(header.to_string()));
+        // Without a signature, and with a right one.
+        rows.push(invalid(what.clone(), format!("{text}.")));
+        let signed = signature(&text, GOOD);
+        rows.push(invalid(
+            format!("{what}, signed"),
+            format!("{text}.{signed}"),
+        ));
+    }
+    rows
+}
+
+/// A public key is no secret: whoever has it must not be able to sign with it.
+fn another_algorithm() -> Vec<Forgery> {
+    let rsa = der(RSA_PUBLIC);
+    let jwk = json!({"kty": "RSA", "n": encode(&rsa[33..289]), "e": "AQAB"}).to_string();
+    let secrets: [(&str, &[u8]); 9] = [
+        ("the RSA key in PEM", RSA_PUBLIC.as_bytes()),
+        ("without its last newline", RSA_PUBLIC.trim().as_bytes()),
+        ("in DER", &rsa),
+        ("in PKCS#1", &rsa[24..]),
+        ("its modulus", &rsa[33..289]),
+        ("as a JWK", jwk.as_bytes()),
+        ("the EC key in PEM", EC_PUBLIC.as_bytes()),
+        ("the Ed25519 key in PEM", ED_PUBLIC.as_bytes()),
+        ("its 32 bytes", &der(ED_PUBLIC)[12..]),
+    ];
+    let mut rows = Vec::new();
+    let text = claims().to_string();
+    for (what, secret) in secrets {
+        for (name, algorithm) in [("HS256", HS256), ("HS384", HS384), ("HS512", HS512)] {
+            for kid in ["rsa", "ec", "ed", "hmac"] {
+                let header = header(name, kid).to_string();
+                let token = token(&header, &text, Signer::Hmac(algorithm, secret));
+                rows.push(invalid(format!("{what}, {name}, {kid}"), token));
+            }
+        }
+        let header = json!({"alg": "HS256"}).to_string();
+        let token = token(&header, &text, Signer::Hmac(HS256, secret));
+        rows.push(invalid(format!("{what}, no kid"), token));
+    }
+    // Right keys, of another algorithm than the header says or than the key is for.
+    for (said, kid, signer) in [
+        ("HS512", "hmac", Signer::Hmac(HS512, SECRET.as_bytes())),
+        ("HS256", "hmac", Signer::Hmac(HS384, SECRET.as_bytes())),
+        ("RS512", "rsa", Signer::Rsa(RS512)),
+        ("PS256", "rsa", Signer::Rsa(PS256)),
+        ("RS256", "rsa", Signer::Rsa(PS256)),
+        ("RS256", "rsa", Signer::Rsa(RS512)),
+        ("ES384", "ec", Signer::Ec384),
+        ("ES256", "ec", Signer::Ec384),
+        ("EdDSA", "ed", Signer::Ec),
+        ("ES256", "ec", Signer::Ed),
+        ("ES256K", "ec", Signer::Ec),
+        ("ES512", "ec", Signer::Ec),
+        ("hs256", "hmac", GOOD),
+    ] {
+        let token = token(&header(said, kid).to_string(), &text, signer);
+        rows.push(invalid(format!("{said} of {kid}"), token));
+    }
+    rows
+}
+
+fn key_names() -> Vec<Forgery> {
+    let mut rows = Vec::new();
+    let kids = [
+        json!("../../../../dev/null"),
+        json!("/dev/null"),
+        json!("file:///dev/null"),
+        json!("x' UNION SELECT 'key' --"),
+        json!("hmac' OR '1'='1"),
+        json!("$(id)"),
+        json!(""),
+        json!("HMAC"),
+        json!("hmac "),
+        json!("hmac\0"),
+        json!("unknown"),
+        json!(0),
+        json!(true),
+        json!(["hmac"]),
+        json!({"hmac": 1}),
+        json!("k".repeat(4000)),
+    ];
+    for kid in kids {
+        let what = format!("kid {:.30}", kid.to_string());
+        let header = json!({"alg": "HS256", "kid": kid}).to_string();
+        let text = claims().to_string();
+        // Under our own secret, under what such a name is meant to find, and under none.
+        for signer in [
+            GOOD,
+            Signer::Hmac(HS256, b"key"),
+            Signer::Hmac(HS256, b""),
+            ATTACKER,
+        ] {
+            rows.push(invalid(what.clone(), token(&header, &text, signer)));
+        }
+    }
+    for kid in ["rsa", "ec", "ed"] {
+        let header = header("HS256", kid).to_string();
+        let token = token(&header, &claims().to_string(), GOOD);
+        rows.push(invalid(format!("our secret as {kid}"), token));
+    }
+    let missing = json!({"alg": "HS256"}).to_string();
+    let token = token(&missing, &claims().to_string(), ATTACKER);
+    rows.push(invalid("no kid, another's secret", token));
+    rows
+}
+
+fn embedded_keys() -> Vec<Forgery> {
+    let secret = encode(b"the attacker's own secret, long enough");
+    let keys = [
+        ("jwk", json!({"kty": "oct", "alg": "HS256", "k": secret})),
+        ("jwk", json!({"kty": "oct", "k": secret, "kid": "hmac"})),
+        ("jku", json!("https://evil.example/jwks.json")),
+        ("jku", json!("http://169.254.169.254/latest/meta-data/")),
+        ("jku", json!("file:///etc/passwd")),
+        ("x5u", json!("https://evil.example/cert.pem")),
+        ("x5c", json!(["MIIB"])),
+        ("x5t", json!("evil")),
+        ("x5t#S256", json!("evil")),
+    ];
+    let mut rows = Vec::new();
+    for (name, value) in keys {
+        for kid in [json!("hmac"), json!("evil"), Value::Null] {
+            let header = json!({"alg": "HS256", "kid": kid, name: value}).to_string();
+            let token = token(&header, &claims().to_string(), ATTACKER);
+            rows.push(invalid(format!("{name}, kid {kid}"), token));
+        }
+    }
+    rows
+}
+
+fn headers() -> Vec<Forgery> {
+    let more = [
+        json!({"crit": ["exp"]}),
+        json!({"crit": []}),
+        json!({"crit": ["b64"], "b64": false}),
+        json!({"b64": false}),
+        json!({"b64": true}),
+        json!({"typ": "JWE"}),
+        json!({"typ": "tailrace-ticket+jwt"}),
+        json!({"typ": "application/tailrace-ticket+jwt"}),
+        json!({"typ": "dpop+jwt"}),
+        json!({"typ": "logout+jwt"}),
+        json!({"typ": ""}),
+        json!({"typ": 7}),
+        json!({"enc": "A256GCM"}),
+        json!({"zip": "DEF"}),
+    ];
+    let rows = more.map(|more| {
+        let mut header = header("HS256", "hmac");
+        for (name, value) in more.as_object().unwrap() {
+            header[name] = value.clone();
+        }
+        let token = headed(&header.to_string());
+        invalid(more.to_string(), token)
+    });
+    let nested = headed(&json!({"alg": "HS256", "kid": "hmac", "cty": "JWT"}).to_string());
+    let inside = token(
+        &json!({"alg": "HS256", "kid": "hmac", "cty": "JWT"}).to_string(),
+        &nested,
+        GOOD,
+    );
+    let mut rows = Vec::from(rows);
+    rows.push(invalid("a token within a token", inside));
+    rows
+}
+
+fn twice() -> Vec<Forgery> {
+    let none_first = r#"{"alg":"none","alg":"HS256","kid":"hmac"}"#;
+    let none_last = r#"{"alg":"HS256","alg":"none","kid":"hmac"}"#;
+    let twice = |text: &str| signed(&beginning(text, ""));
+    group(vec![
+        ("alg, none first", headed(none_first)),
+        ("alg, none last", headed(none_last)),
+        (
+            "kid",
+            headed(r#"{"alg":"HS256","kid":"evil","kid":"hmac"}"#),
+        ),
+        ("sub", twice(r#""sub":"root""#)),
+        ("exp", twice(r#""exp":99999999999"#)),
+        ("scope", twice(r#""scope":"tailrace:admin""#)),
+        ("iss", twice(r#""iss":"https://evil.example""#)),
+        ("aud", twice(r#""aud":"evil""#)),
+        ("sub, escaped", twice(r#""\u0073ub":"root""#)),
+    ])
+}
+
+fn signatures() -> Vec<Forgery> {
+    let good = signed(&claims().to_string());
+    let (text, own) = good.rsplit_once('.').unwrap();
+    let ec_text = format!(
+        "{}.{}",
+        encode(header("ES256", "ec").to_string()),
+        encode(claims().to_string())
+    );
+    let ec = |bytes: &[u8]| format!("{ec_text}.{}", encode(bytes));
+    let right = signature(&ec_text, Signer::Ec);
+    let right = base64::Engine::decode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        right.as_bytes(),
+    )
+    .unwrap();
+    let (r, s) = right.split_at(32);
+    let mut swapped = s.to_vec();
+    swapped.extend(r);
+    let mut in_der = vec![0x30, 70, 0x02, 33, 0];
+    in_der.extend(r);
+    in_der.extend([0x02, 33, 0]);
+    in_der.extend(s);
+    let order = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let rs = token(
+        &header("RS256", "rsa").to_string(),
+        &claims().to_string(),
+        Signer::Rsa(RS256),
+    );
+    let (rs_text, rs_own) = rs.rsplit_once('.').unwrap();
+    let foreign = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let foreign = signature(&ec_text, Signer::Foreign(&foreign));
+    group(vec![
+        ("none", format!("{text}.")),
+        ("its last byte cut", format!("{text}.{}", &own[..40])),
+        ("half of it", format!("{text}.{}", &own[..20])),
+        ("with a byte more", format!("{text}.{own}A")),
+        ("twice", format!("{text}.{own}{own}")),
+        ("of other claims", {
+            let other = signed(&with("sub", json!("root")));
+            format!("{text}.{}", other.rsplit_once('.').unwrap().1)
+        }),
+        ("of zeros", format!("{text}.{}", encode([0; 32]))),
+        ("in hexadecimal", format!("{text}.{}", "ab".repeat(32))),
+        ("of the attacker", {
+            format!("{text}.{}", signature(text, ATTACKER))
+        }),
+        ("of another environment", format!("{ec_text}.{foreign}")),
+        ("ES256, r and s zero", ec(&[0; 64])),
+        ("ES256, r zero", ec(&[&[0; 32], s].concat())),
+        ("ES256, s zero", ec(&[r, &[0; 32]].concat())),
+        ("ES256, r and s swapped", ec(&swapped)),
+        ("ES256, the order", ec(&[order, order].concat())),
+        ("ES256, in DER", ec(&in_der)),
+        ("ES256, s cut", ec(&right[..63])),
+        ("ES256, with a zero more", ec(&[&right[..], &[0]].concat())),
+        ("RS256, cut", format!("{rs_text}.{}", &rs_own[..300])),
+        ("RS256, of zeros", format!("{rs_text}.{}", encode([0; 256]))),
+        (
+            "RS256, of the ones",
+            format!("{rs_text}.{}", encode([255; 256])),
+        ),
+    ])
+}
+
+fn encodings() -> Vec<Forgery> {
+    let good = signed(&claims().to_string());
+    let parts: Vec<&str> = good.split('.').collect();
+    let (head, body, own) = (parts[0], parts[1], parts[2]);
+    // 32 bytes are 43 characters, whose last has two bits that say nothing.
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let last = alphabet.find(own.chars().last().unwrap()).unwrap();
+    let stray = alphabet.chars().nth(last + 1).unwrap();
+    let (minus, underscore) = (containing('-'), containing('_'));
+    group(vec![
+        ("padding at the end", format!("{good}=")),
+        ("padding in the header", format!("{head}==.{body}.{own}")),
+        ("padding in the claims", format!("{head}.{body}==.{own}")),
+        ("a space within", format!("{head}.{body} .{own}")),
+        ("a space in the header", format!("{head} .{body}.{own}")),
+        ("a tab within", format!("{head}.{body}.\t{own}")),
+        ("a newline at the end", format!("{good}\n")),
+        ("a newline within", format!("{head}.\n{body}.{own}")),
+        ("a return within", format!("{head}.{body}.\r\n{own}")),
+        ("+ for -", minus.replace('-', "+")),
+        ("/ for _", underscore.replace('_', "/")),
+        ("stray bits", format!("{head}.{body}.{}{stray}", &own[..42])),
+        ("percent for a dot", good.replace('.', "%2E")),
+        ("quoted", format!("\"{good}\"")),
+        ("no base64 at all", format!("{head}.!!!.{own}")),
+    ])
+}
+
+fn shapes() -> Vec<Forgery> {
+    let good = signed(&claims().to_string());
+    let parts: Vec<&str> = good.split('.').collect();
+    let (head, body, own) = (parts[0], parts[1], parts[2]);
+    let jwe = json!({"alg": "dir", "enc": "A256GCM"}).to_string();
+    group(vec![
+        ("a word", "guess".into()),
+        ("a dot", ".".into()),
+        ("two dots", "..".into()),
+        ("three dots", "...".into()),
+        ("one part", head.into()),
+        ("two parts", format!("{head}.{body}")),
+        ("four parts", format!("{good}.x")),
+        ("an empty fourth part", format!("{good}.")),
+        ("an empty first part", format!(".{good}")),
+        ("no header", format!(".{body}.{own}")),
+        ("no claims", format!("{head}..{own}")),
+        ("JWE", format!("{}..AAAA.AAAA.AAAA", encode(&jwe))),
+        ("JWE as JWS", token(&jwe, &claims().to_string(), GOOD)),
+        (
+            "JSON serialization",
+            json!({"protected": head, "payload": body, "signature": own}).to_string(),
+        ),
+        ("twice", format!("{good},{good}")),
+        ("header no JSON", headed("HS256")),
+        ("header an array", headed("[]")),
+        ("header a text", headed("\"HS256\"")),
+        (
+            "header with more behind",
+            headed(r#"{"alg":"HS256","kid":"hmac"}{}"#),
+        ),
+        ("claims no JSON", signed("{")),
+        ("claims an array", signed("[]")),
+        ("claims null", signed("null")),
+        (
+            "claims with more behind",
+            signed(&format!("{}{{}}", claims())),
+        ),
+        ("claims empty", signed("{}")),
+        ("claims deep", signed(&"[".repeat(3000))),
+        ("long", signed(&with("padding", json!("x".repeat(8000))))),
+    ])
+}
+
+fn times() -> Vec<Forgery> {
+    let at = |name: &str, value: Value| signed(&with(name, value));
+    let raw = |text: &str| signed(&beginning(text, "exp"));
+    let mut rows = group(vec![
+        ("exp missing", signed(&without("exp"))),
+        ("exp null", at("exp", Value::Null)),
+        ("exp a text", at("exp", json!((now() + 600).to_string()))),
+        ("exp true", at("exp", json!(true))),
+        ("exp a list", at("exp", json!([now() + 600]))),
+        ("exp negative", at("exp", json!(-1))),
+        ("exp for ever", at("exp", json!(u64::MAX))),
+        ("exp 1e18", at("exp", json!(1e18))),
+        ("exp 1e400", raw("\"exp\":1e400")),
+        ("exp NaN", raw("\"exp\":NaN")),
+        ("exp Infinity", raw("\"exp\":Infinity")),
+        (
+            "exp with many digits",
+            raw("\"exp\":99999999999999999999999999"),
+        ),
+        ("nbf ahead", at("nbf", json!(now() + 60))),
+        ("nbf a text", at("nbf", json!("0"))),
+        ("nbf negative", at("nbf", json!(-1))),
+        ("nbf for ever", at("nbf", json!(u64::MAX))),
+        ("iat ahead", at("iat", json!(now() + 60))),
+        ("iat a text", at("iat", json!("now"))),
+    ]);
+    let expired = |what: &str, value: Value| {
+        let token = at("exp", value);
+        (what.to_owned(), token, 401, "token_expired")
+    };
+    #[expect(clippy::cast_precision_loss, reason = "the fraction is meant")]
+    let fraction = now() as f64 - 59.5;
+    rows.extend([
+        expired("exp a minute ago", json!(now() - 60)),
+        expired("exp with a fraction", json!(fraction)),
+        expired("exp 0", json!(0)),
+        expired("exp almost 0", json!(1e-300)),
+    ]);
+    rows
+}
+
+fn parties() -> Vec<Forgery> {
+    let at = |name: &str, value: Value| signed(&with(name, value));
+    group(vec![
+        ("iss missing", signed(&without("iss"))),
+        ("iss another", at("iss", json!("https://evil.example"))),
+        ("iss with a slash", at("iss", json!(format!("{ISSUER}/")))),
+        ("iss in capitals", at("iss", json!(ISSUER.to_uppercase()))),
+        ("iss a list", at("iss", json!([ISSUER]))),
+        ("iss an object", at("iss", json!({"iss": ISSUER}))),
+        ("aud missing", signed(&without("aud"))),
+        ("aud another", at("aud", json!("billing"))),
+        ("aud others", at("aud", json!(["billing", "tailrace2"]))),
+        ("aud empty", at("aud", json!([]))),
+        ("aud with a number", at("aud", json!(["tailrace", 7]))),
+        ("aud with null", at("aud", json!(["tailrace", null]))),
+        ("aud in one text", at("aud", json!("billing tailrace"))),
+        ("aud an object", at("aud", json!({"tailrace": true}))),
+    ])
+}
+
+fn subjects() -> Vec<Forgery> {
+    let sub = |value: Value| signed(&with("sub", value));
+    group(vec![
+        ("missing", signed(&without("sub"))),
+        ("null", sub(Value::Null)),
+        ("empty", sub(json!(""))),
+        ("a number", sub(json!(7))),
+        ("a list", sub(json!(["ann"]))),
+        ("an object", sub(json!({"sub": "ann"}))),
+        ("of 513 bytes", sub(json!("x".repeat(513)))),
+        ("with NUL", sub(json!("ann\0"))),
+        ("with a newline", sub(json!("ann\n[INFO] all is well"))),
+        ("with an escape", sub(json!("\u{1b}[2J"))),
+        ("with a C1 control", sub(json!("ann\u{85}"))),
+        (
+            "half a surrogate",
+            signed(&beginning(r#""sub":"\ud800""#, "sub")),
+        ),
+    ])
+}
+
+fn scopes() -> Vec<Forgery> {
+    let lacking = |what: &str, value: Value| {
+        let token = signed(&with("scope", value));
+        (what.to_owned(), token, 403, "insufficient_scope")
+    };
+    let mut rows = vec![
+        lacking("empty", json!("")),
+        lacking("null", Value::Null),
+        lacking("a longer name", json!("streams:readx streams:writes")),
+        lacking("a shorter name", json!("streams")),
+        lacking("in capitals", json!("STREAMS:READ STREAMS:WRITE")),
+        lacking("with commas", json!("streams:read,streams:write")),
+        lacking("with a wildcard", json!("streams:* *")),
+        lacking(
+            "with a wide space",
+            json!("streams:read\u{a0}streams:write"),
+        ),
+        lacking("a list of one text with commas", json!(["streams:read,x"])),
+        lacking("that of operators alone", json!("tailrace:admin")),
+    ];
+    let mut other = claims();
+    other.as_object_mut().unwrap().remove("scope");
+    other["scopes"] = json!(["streams:read", "streams:write"]);
+    let token = signed(&other.to_string());
+    rows.push((
+        "under another name".into(),
+        token,
+        403,
+        "insufficient_scope",
+    ));
+    for value in [
+        json!(7),
+        json!({"streams:read": true}),
+        json!(["streams:read", 7]),
+    ] {
+        let token = signed(&with("scope", value.clone()));
+        rows.push(invalid(format!("scope {value}"), token));
+    }
+    rows
+}
+
+fn characters() -> Vec<Forgery> {
+    let good = signed(&claims().to_string());
+    let cyrillic = header("\u{41d}S256", "hmac").to_string();
+    group(vec![
+        ("NUL at the end", format!("{good}\0")),
+        ("NUL at the beginning", format!("\0{good}")),
+        ("NUL within", good.replacen('.', ".\0", 1)),
+        ("a wide dot", good.replacen('.', "\u{ff0e}", 1)),
+        ("a byte order mark", format!("\u{feff}{good}")),
+        ("a zero-width space", format!("{good}\u{200b}")),
+        ("a Cyrillic letter in alg", headed(&cyrillic)),
+        (
+            "a Cyrillic letter in kid",
+            headed(&header("HS256", "hm\u{430}c").to_string()),
+        ),
+        (
+            "a Cyrillic letter in iss",
+            signed(&with("iss", json!(ISSUER.replace('e', "\u{435}")))),
+        ),
+        (
+            "a wide letter in aud",
+            signed(&with("aud", json!("t\u{ff41}ilrace"))),
+        ),
+        ("header of no UTF-8", {
+            let text = format!(
+                "{}.{}",
+                encode([b"{\"alg\":\"HS256\",\"x\":\"", &[0xff][..], b"\"}"].concat()),
+                encode(claims().to_string())
+            );
+            format!("{text}.{}", signature(&text, GOOD))
+        }),
+        ("claims in UTF-16", {
+            let claims: Vec<u8> = forgery::claims()
+                .to_string()
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect();
+            let head = header("HS256", "hmac").to_string();
+            let text = format!("{}.{}", encode(head), encode(claims));
+            format!("{text}.{}", signature(&text, GOOD))
+        }),
+    ])
+}
