@@ -2,8 +2,8 @@
 //! that come a byte at a time, and more connections than there may be. Those that mean well are served
 //! meanwhile, and when it is over the process is as it was.
 //!
-//!     cargo test --test floods                   what the test command runs
-//!     cargo test --test floods -- --ignored      the same with more of them, as scripts/test --long does
+//!     cargo test --test floods                     what the test command runs
+//!     cargo test --test floods -- --ignored long_  the same with more of them, as scripts/test --long does
 
 #![expect(
     unreachable_pub,
