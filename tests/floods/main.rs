@@ -11,6 +11,10 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::single_match_else,
     reason = "a test is no library: it stops where something is wrong, and says what it measured"
 )]
 

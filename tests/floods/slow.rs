@@ -70,12 +70,16 @@ fn drip(number: usize, beginning: &str, rest: &str) -> Vec<String> {
     let mut next = started;
     while slow.iter().any(|it| it.ended.is_none()) && started.elapsed() < 2 * BOUND {
         if Instant::now() >= next {
-            slow.iter_mut().for_each(Dripping::drip);
+            for it in &mut slow {
+                it.drip();
+            }
             next += Duration::from_secs(1);
             // Somebody else asks, each second.
             assert_eq!(target.request("GET", "/v1/models").send().status, 200);
         }
-        slow.iter_mut().for_each(|it| it.look(started));
+        for it in &mut slow {
+            it.look(started);
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
     let open = slow.iter().filter(|it| it.ended.is_none()).count();
