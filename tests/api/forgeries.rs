@@ -2,7 +2,7 @@
 //! refused as documented, nothing of it stands in the log, nothing is created, and good ones pass all
 //! the while.
 
-mod signed;
+mod claims;
 mod table;
 mod tickets;
 

@@ -3,10 +3,10 @@
 use jsonwebtoken::Algorithm::{HS256, HS384, HS512, PS256, RS256, RS512};
 use serde_json::{Value, json};
 
-use super::signed;
+use super::claims as by_claims;
 use crate::forgery::{
     EC_PUBLIC, ED_PUBLIC, GOOD, ISSUER, RSA_PUBLIC, Signer, beginning, claims, containing, der,
-    encode, headed, header, now, signature, signed, token, with, without,
+    encode, headed, header, now, signature, signed, token, with,
 };
 use crate::server::SECRET;
 
@@ -37,18 +37,18 @@ pub fn groups() -> Vec<(&'static str, Vec<Forgery>)> {
         ("the signature", signatures()),
         ("the encoding", encodings()),
         ("the shape", shapes()),
-        ("times", signed::times()),
-        ("issuer and audience", signed::parties()),
-        ("the subject", signed::subjects()),
-        ("scopes", signed::scopes()),
-        ("characters", signed::characters()),
+        ("times", by_claims::times()),
+        ("issuer and audience", by_claims::parties()),
+        ("the subject", by_claims::subjects()),
+        ("scopes", by_claims::scopes()),
+        ("characters", by_claims::characters()),
     ]
 }
 
 fn no_algorithm() -> Vec<Forgery> {
     let claims = encode(claims().to_string());
     let names = ["none", "None", "NONE", "nOnE", "none ", "", "null", "NULL"];
-    let named = names.map(|name| (format!("alg {name:?}"), header(name, "hmac")));
+    let as_texts = names.map(|name| (format!("alg {name:?}"), header(name, "hmac")));
     let others = [
         ("alg null", json!({"alg": null})),
         ("alg false", json!({"alg": false})),
@@ -58,7 +58,7 @@ fn no_algorithm() -> Vec<Forgery> {
     ];
     let others = others.map(|(what, header)| (what.to_owned(), header));
     let mut rows = Vec::new();
-    for (what, header) in named.into_iter().chain(others) {
+    for (what, header) in as_texts.into_iter().chain(others) {
         let text = format!("{}.{claims}", encode(header.to_string()));
         // Without a signature, and with a right one.
         rows.push(invalid(what.clone(), format!("{text}.")));
