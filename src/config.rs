@@ -8,6 +8,8 @@
     reason = "this module is the only reader of the environment"
 )]
 
+#[cfg(any(test, fuzzing))]
+pub mod any_text;
 mod development;
 mod file;
 mod load;

@@ -24,6 +24,8 @@ pub mod generator;
 pub mod http_client;
 pub mod limit;
 pub mod redis;
+#[cfg(test)]
+mod seeds;
 pub mod shutdown;
 pub mod stream;
 pub mod stream_log;

@@ -2,6 +2,8 @@
 //!
 //! The whole route table is [`routes`]; the order of the middleware is said in [`crate::app`].
 
+#[cfg(any(test, fuzzing))]
+pub mod any_cursor;
 mod body;
 mod chat_completions;
 mod client_address;

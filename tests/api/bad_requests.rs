@@ -6,7 +6,7 @@ use crate::client::{Request, Response};
 use crate::server::{Server, token};
 
 /// Checks the body that every error has, and that nothing odd came with it.
-fn check(what: &str, response: Response, status: u16, code: &str) {
+pub fn check(what: &str, response: Response, status: u16, code: &str) {
     assert_eq!(response.status, status, "{what}");
     assert_eq!(
         response.header("content-type"),

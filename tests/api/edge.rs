@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::client::Request;
 use crate::nginx::Nginx;
 use crate::nodes::Redis;
-use crate::process::Program;
+use crate::program::Program;
 use crate::server::{prompt, token, wait_for};
 use crate::sse::{Events, check_whole, text};
 

@@ -29,6 +29,8 @@ mod endings;
 #[path = "../support/event.rs"]
 mod event;
 mod follow;
+mod forgeries;
+mod forgery;
 mod http10;
 mod http_client;
 mod limits;
@@ -40,6 +42,8 @@ mod openai;
 mod openai_quirks;
 mod playground;
 mod process;
+#[path = "../support/program.rs"]
+mod program;
 mod redis;
 mod redis_cluster;
 mod redis_config;
