@@ -21,6 +21,7 @@ pub mod config;
 pub mod generation;
 pub mod generator;
 pub mod limit;
+pub mod metrics;
 pub mod redis;
 pub mod shutdown;
 pub mod stream;

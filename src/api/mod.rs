@@ -13,6 +13,7 @@ mod errors;
 mod events;
 mod health;
 mod http10;
+pub mod metrics;
 mod middleware;
 mod models;
 mod path;
@@ -46,6 +47,7 @@ use crate::auth::{JwtVerifier, TicketKey};
 use crate::generation::GenerationService;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
+use crate::metrics::Metrics;
 
 /// What the handlers need; one for the whole server.
 pub struct Api {
@@ -59,6 +61,8 @@ pub struct Api {
     pub limiter: Arc<dyn RateLimiter>,
     /// Starts and follows generations.
     pub generations: Arc<GenerationService>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
     /// The rest.
@@ -72,6 +76,8 @@ pub struct ApiConfig {
     pub heartbeat: Duration,
     /// The bounds of request bodies.
     pub body: BodyConfig,
+    /// After how long a connection that takes nothing is given up.
+    pub peer_timeout: Duration,
     /// The names of the scopes.
     pub scopes: ScopeConfig,
     /// The cookie that may hold a token, if any.

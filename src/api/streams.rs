@@ -16,8 +16,9 @@ use super::{Api, cursor, middleware, quota, snapshot};
 use crate::auth::Principal;
 use crate::generation::Generation;
 use crate::limit::Quota;
+use crate::metrics;
 use crate::stream::{Cursor, StreamId};
-use crate::stream_log::{Access, IdempotencyKey, Presence};
+use crate::stream_log::{Access, IdempotencyKey};
 
 /// Start a generation and stream it
 ///
@@ -68,10 +69,11 @@ pub(super) async fn begin(
         return Ok((id, None));
     }
     api.refuse_while_draining()?;
-    let permit = api
-        .limiter
-        .admit(principal, generation.prompt.max_tokens)
-        .await?;
+    let admitted = api.limiter.admit(principal, generation.prompt.max_tokens);
+    let permit = admitted.await.inspect_err(|rejection| {
+        let plan = principal.plan.as_deref();
+        api.metrics.rejected(rejection.limit.name(), plan);
+    })?;
     let quota = permit.quota();
     let id = api.generations.start(principal, permit, generation).await?;
     Ok((id, quota))
@@ -113,7 +115,7 @@ async fn resume(
     };
     let subscription = api
         .generations
-        .subscribe(&viewer, cursor.stream, after, Presence::Connected)
+        .subscribe(&viewer, cursor.stream, after, metrics::Reader::Sse)
         .await?;
     let mut response = HttpResponse::Ok();
     name_stream(&mut response, cursor.stream);
@@ -152,7 +154,7 @@ async fn attach(
     }
     let subscription = api
         .generations
-        .subscribe(&viewer, id, None, Presence::Connected)
+        .subscribe(&viewer, id, None, metrics::Reader::Sse)
         .await?;
     Ok(events::respond(
         response,

@@ -56,6 +56,9 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             tracing::info!(upstream.url = %url, "All models of an upstream are served by their names");
         }
         tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
+        if let Some(address) = app.metrics_address() {
+            tracing::info!(%address, "Metrics are at /metrics");
+        }
         app.run(async || signals.next().await).await
     })?;
     Ok(match stopped {

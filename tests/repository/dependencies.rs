@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 10] = [
+const MAY_NAME: [(&str, &[&str]); 11] = [
     ("stream", &[]),
-    ("redis", &[]),
-    ("stream_log", &["redis", "stream"]),
+    ("metrics", &[]),
+    ("redis", &["metrics"]),
+    ("stream_log", &["metrics", "redis", "stream"]),
     ("generator", &["stream"]),
     ("auth", &["stream"]),
     ("limit", &["auth", "redis", "stream"]),
@@ -17,6 +18,7 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
             "auth",
             "generator",
             "limit",
+            "metrics",
             "shutdown",
             "stream",
             "stream_log",
@@ -30,6 +32,7 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
             "generation",
             "generator",
             "limit",
+            "metrics",
             "stream",
             "stream_log",
         ],
@@ -51,8 +54,8 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 13] = [
-    ("actix_web", &["src/api/", "src/app.rs", "src/cli/serve.rs"]),
+const FENCES: [(&str, &[&str]); 15] = [
+    ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
     ("jsonwebtoken", &["src/auth/"]),
@@ -70,6 +73,8 @@ const FENCES: [(&str, &[&str]); 13] = [
     ),
     ("httparse", &["src/generator/http/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
+    ("prometheus_client", &["src/metrics"]),
+    ("procfs", &["src/metrics/process.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app.rs"]),
 ];
 

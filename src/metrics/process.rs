@@ -1,0 +1,41 @@
+//! What the process uses, under the names that all of Prometheus' clients give it. From `/proc`; where
+//! there is none, these are left out.
+
+use procfs::process::{LimitValue, Process, Stat};
+
+use super::Samples;
+use super::catalogue::{
+    PROCESS_CPU, PROCESS_FDS, PROCESS_MOST_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_VIRTUAL,
+};
+
+/// Looks at this process.
+pub(super) fn look(samples: &mut Samples) {
+    let Ok(process) = Process::myself() else {
+        return;
+    };
+    if let Ok(stat) = process.stat() {
+        times(samples, &stat);
+        samples.count(PROCESS_RESIDENT, &[], stat.rss * procfs::page_size());
+        samples.count(PROCESS_VIRTUAL, &[], stat.vsize);
+    }
+    if let Ok(open) = process.fd_count() {
+        samples.count(PROCESS_FDS, &[], open as u64);
+    }
+    if let Ok(limits) = process.limits()
+        && let LimitValue::Value(most) = limits.max_open_files.soft_limit
+    {
+        samples.count(PROCESS_MOST_FDS, &[], most);
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "ticks of a clock are far from what a double can hold"
+)]
+fn times(samples: &mut Samples, stat: &Stat) {
+    let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+    samples.set(PROCESS_CPU, &[], seconds(stat.utime + stat.stime));
+    if let Ok(booted) = procfs::boot_time_secs() {
+        samples.set(PROCESS_START, &[], booted as f64 + seconds(stat.starttime));
+    }
+}
