@@ -99,7 +99,7 @@ struct Heartbeat {
 pub(super) struct Watch {
     metrics: Metrics,
     _reading: Counting,
-    /// For how long a connection may take nothing.
+    /// For how long the kernel lets a connection take nothing.
     patience: Duration,
 }
 
@@ -231,13 +231,13 @@ impl MessageBody for EventBody {
 }
 
 impl Drop for EventBody {
-    /// Nobody tells a body why its connection is gone. One that had taken nothing for as long as any may
-    /// was given up for that.
+    /// Nobody tells a body why its connection is gone. One that had taken nothing for half the time after
+    /// which the kernel gives it up was not merely left. What the kernel still buffers is not seen from here.
     fn drop(&mut self) {
         let Watch {
             metrics, patience, ..
         } = &*self.watch;
-        if !self.has_ended && self.has_sent && self.last_sent.elapsed() >= *patience {
+        if !self.has_ended && self.has_sent && self.last_sent.elapsed() >= *patience / 2 {
             metrics.cut(Cut::Stalled);
         }
     }

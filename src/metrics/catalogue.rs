@@ -49,7 +49,7 @@ impl Kind {
 }
 
 impl Description {
-    /// The name as OpenMetrics has it for the family: without what its samples end in.
+    /// The name as `OpenMetrics` has it for the family: without what its samples end in.
     pub(super) fn family(&self) -> &'static str {
         match self.kind {
             Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
@@ -132,6 +132,9 @@ catalogue! {
         "Events that were in the log already when a reader resumed before them";
     READERS_CUT: Counter "tailrace_readers_cut_total" ["reason"]
         "Readers whose answer was broken off before its end, other than by themselves, as far as we can tell";
+
+    TCP_TIMEOUTS: Counter "tailrace_tcp_timeouts_total" []
+        "Connections that the kernel has given up since their other end took nothing, of all in its network namespace";
 
     LOG_STREAMS: Gauge "tailrace_log_streams" ["store"]
         "Streams that this process holds in memory; with Redis, those that are read or written here";

@@ -125,7 +125,7 @@ mod tests {
         });
         let counted = gaps.counted();
         assert_eq!(counted.count, 16);
-        assert!((counted.seconds - 4.0 * 3600.031_001).abs() < 1e-6);
+        assert!((counted.seconds - 4.0 * 3_600.031_001).abs() < 1e-6);
         let filled: Vec<_> = counted.buckets.iter().filter(|it| it.1 > 0).collect();
         assert_eq!(
             filled,

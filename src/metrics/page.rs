@@ -189,7 +189,9 @@ fn as_prometheus(page: &str) -> String {
         }
         let about = catalogue::ALL.iter().find(|it| it.family() == family);
         let name = about.map_or(family, |about| about.name);
-        text.push_str(&format!("# {what} {name} {rest}\n"));
+        for part in ["# ", what, " ", name, " ", rest, "\n"] {
+            text.push_str(part);
+        }
     }
     text
 }
