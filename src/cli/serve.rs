@@ -55,10 +55,10 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             let url = &server.upstream.url;
             tracing::info!(upstream.url = %url, "All models of an upstream are served by their names");
         }
-        tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
         if let Some(address) = app.metrics_address() {
             tracing::info!(%address, "Metrics are at /metrics");
         }
+        tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
         app.run(async || signals.next().await).await
     })?;
     Ok(match stopped {

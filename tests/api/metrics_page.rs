@@ -1,6 +1,7 @@
 //! The page of metrics as a test reads it: the same numbers in both formats, and what HTTP says of it.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use tailrace::metrics::catalogue;
 
@@ -80,6 +81,27 @@ fn the_page_is_on_its_own_listener_in_the_format_that_is_asked_for() {
         (post.status, post.header("allow")),
         (405, Some("GET, HEAD"))
     );
+}
+
+/// What Prometheus' own tool says of it: names, units, help.
+#[test]
+fn promtool_finds_nothing_to_say() {
+    let server = Server::with(ON);
+    server.create(serde_json::json!({"tokens": 3})).rest();
+    let page = Request::new(server.metrics.unwrap(), "GET", "/metrics").send();
+    let mut promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool, of Debian's package prometheus");
+    let mut input = promtool.stdin.take().unwrap();
+    input.write_all(page.text().as_bytes()).unwrap();
+    drop(input);
+    let ran = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+    assert!(ran.status.success() && said.is_empty(), "{said}");
 }
 
 #[test]
