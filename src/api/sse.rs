@@ -86,13 +86,13 @@ pub(super) struct EventBody {
     /// When the timer will wake us, once it knows whom.
     armed: Option<Instant>,
     heartbeat: Box<Heartbeat>,
-    watch: Box<Watch>,
 }
 
 /// What tokens do not touch.
 struct Heartbeat {
     every: Duration,
     timer: Pin<Box<Sleep>>,
+    watch: Watch,
 }
 
 /// Counts a reader for as long as its body lives, and sees why that ends.
@@ -134,8 +134,8 @@ impl EventBody {
             heartbeat: Box::new(Heartbeat {
                 every,
                 timer: Box::pin(sleep_until(now + every)),
+                watch,
             }),
-            watch: Box::new(watch),
         }
     }
 
@@ -170,7 +170,7 @@ impl EventBody {
         if self.armed.is_some_and(|armed| now < armed) {
             return Poll::Pending;
         }
-        let Heartbeat { every, timer } = &mut *self.heartbeat;
+        let Heartbeat { every, timer, .. } = &mut *self.heartbeat;
         loop {
             self.armed = Some(timer.deadline());
             ready!(timer.poll_unpin(context));
@@ -218,7 +218,7 @@ impl MessageBody for EventBody {
                 }
                 Poll::Ready(Err(error)) => {
                     this.has_ended = true;
-                    this.watch.metrics.cut(match error {
+                    this.heartbeat.watch.metrics.cut(match error {
                         LogError::Expired => Cut::Evicted,
                         _ => Cut::Unavailable,
                     });
@@ -236,7 +236,7 @@ impl Drop for EventBody {
     fn drop(&mut self) {
         let Watch {
             metrics, patience, ..
-        } = &*self.watch;
+        } = &self.heartbeat.watch;
         if !self.has_ended && self.has_sent && self.last_sent.elapsed() >= *patience / 2 {
             metrics.cut(Cut::Stalled);
         }
