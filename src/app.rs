@@ -22,13 +22,14 @@ use crate::api::{self, Api};
 use crate::auth::{JwtVerifier, KeySet, TicketKey};
 use crate::config::{Config, ModelConfig, OpenAiConfig};
 use crate::generation::{GenerationService, Models, PassedThrough};
-use crate::generator::Generator;
 use crate::generator::anthropic::AnthropicGenerator;
 use crate::generator::command::CommandGenerator;
 use crate::generator::demo::DemoGenerator;
-use crate::generator::http::{Upstream, system_roots};
+use crate::generator::{Generator, Upstream};
+
 use crate::generator::openai::OpenAiGenerator;
 use crate::generator::route::RouteGenerator;
+use crate::http_client::system_roots;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;

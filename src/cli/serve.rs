@@ -52,7 +52,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             greet(config, app.address())?;
         }
         if let Some(server) = &config.upstream {
-            let url = &server.upstream.url;
+            let url = &server.upstream.server.url;
             tracing::info!(upstream.url = %url, "All models of an upstream are served by their names");
         }
         if let Some(address) = app.metrics_address() {

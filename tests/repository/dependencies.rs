@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 11] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("stream", &[]),
     ("metrics", &[]),
     ("redis", &["metrics"]),
+    ("http_client", &[]),
+    ("event_stream", &[]),
     ("stream_log", &["metrics", "redis", "stream"]),
-    ("generator", &["stream"]),
+    ("generator", &["event_stream", "http_client", "stream"]),
     ("auth", &["stream"]),
     ("limit", &["auth", "redis", "stream"]),
     (
@@ -46,6 +48,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
             "auth",
             "generation",
             "generator",
+            "http_client",
             "limit",
             "redis",
             "stream_log",
@@ -63,15 +66,20 @@ const FENCES: [(&str, &[&str]); 15] = [
     ("figment", &["src/config.rs", "src/config/"]),
     (
         "rustls",
-        &["src/app.rs", "src/generator/http", "src/redis/tls.rs"],
+        &[
+            "src/app.rs",
+            "src/generator/upstream.rs",
+            "src/http_client",
+            "src/redis/tls.rs",
+        ],
     ),
-    ("tokio_rustls", &["src/generator/http/"]),
-    ("rustls_native_certs", &["src/generator/http/"]),
+    ("tokio_rustls", &["src/http_client/"]),
+    ("rustls_native_certs", &["src/http_client/"]),
     (
         "redis",
         &["src/redis", "src/stream_log/redis", "src/limit/redis"],
     ),
-    ("httparse", &["src/generator/http/"]),
+    ("httparse", &["src/http_client/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("prometheus_client", &["src/metrics"]),
     ("procfs", &["src/metrics/process.rs"]),
