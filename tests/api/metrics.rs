@@ -20,6 +20,11 @@ fn is(page: &Page, name: &str, labels: &[&str], expected: u32) {
     );
 }
 
+/// Waits until all has been generated, without reading any of it.
+fn until_none_runs(server: &Server) {
+    until(server, "tailrace_generations_active", &[], |n| n < 0.5);
+}
+
 #[test]
 fn a_generation_and_its_request() {
     let server = Server::with(ON);
@@ -254,13 +259,12 @@ fn readers_that_resume_and_what_they_have_missed() {
 #[test]
 fn what_is_forgotten_for_want_of_memory_and_who_was_reading_it() {
     let server = Server::with(&format!(
-        "{ON}memory.max_bytes = \"12MiB\"\nmemory.max_stream_bytes = \"11MiB\"\n"
+        "{ON}http.peer_timeout = \"10m\"\nmemory.max_bytes = \"12MiB\"\nmemory.max_stream_bytes = \"11MiB\"\n"
     ));
     let body = prompt(json!({"text": "huge", "tokens": 200}));
     // It takes its answer's head only.
     let slow = server.post("/v1/streams").json(&body).send();
-    let id = slow.header("x-stream-id").unwrap().to_owned();
-    server.ended(&id);
+    until_none_runs(&server);
     for _ in 0..2 {
         server.create(json!({"text": "huge", "tokens": 200})).rest();
     }
@@ -279,8 +283,8 @@ fn what_is_forgotten_for_want_of_memory_and_who_was_reading_it() {
 #[test]
 fn a_reader_whose_connection_takes_nothing() {
     let server = Server::with(&format!("{ON}http.peer_timeout = \"1s\"\n"));
-    let id = server.create_async(json!({"text": "huge", "tokens": 1000}));
-    server.ended(&id);
+    let id = server.create_async(json!({"text": "huge", "tokens": 500}));
+    until_none_runs(&server);
     let before = Page::of(&server).sum("tailrace_tcp_timeouts_total", &[]);
     let mut connection = connect(server.address);
     socket2::SockRef::from(&connection)
