@@ -218,7 +218,7 @@ mod tests {
         assert!(open.contains("# UNIT process_cpu_seconds seconds\n"));
         assert!(plain.contains("# TYPE tailrace_problems_total counter\n"));
         assert!(plain.contains("tailrace_problems_total{code=\"invalid_json\"} 1\n"));
-        assert!(plain.contains("tailrace_log_evictions_total 3"));
+        assert!(plain.contains("tailrace_log_evictions_total{} 3.0\n"));
         assert!(plain.contains("# TYPE process_cpu_seconds_total counter\n"));
         assert!(!plain.contains("EOF") && !plain.contains("# UNIT"));
     }
