@@ -212,6 +212,7 @@ impl Config {
         let named = |scope: &String| Some(scope.clone()).filter(|scope| !scope.is_empty());
         ApiConfig {
             heartbeat: file.http.heartbeat,
+            peer_timeout: file.http.peer_timeout,
             body: BodyConfig {
                 limit: usize::try_from(file.http.body_limit.as_u64()).unwrap_or(usize::MAX),
                 timeout: file.http.body_timeout,

@@ -27,6 +27,7 @@ mod report;
 mod request;
 mod response;
 mod scenario;
+mod scrape;
 mod server;
 mod stamp;
 mod tied;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::machine::{self, Cores};
+use crate::scrape::Scraper;
 use crate::{bare, tied};
 
 /// How long a server may take to listen.
@@ -41,11 +42,16 @@ idle_timeout = "1h"
 generator = "demo"
 "#;
 
+/// What [`Kind::Watched`] has beside that.
+const METRICS: &str = "\n[metrics]\nbind = \"127.0.0.1:0\"\n";
+
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The release build of this package.
     Tailrace,
+    /// The same, with metrics that are read each second.
+    Watched,
     /// The handler of [`bare`].
     Bare,
 }
@@ -55,6 +61,7 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tailrace => "tailrace",
+            Self::Watched => "tailrace with metrics",
             Self::Bare => "bare handler",
         }
     }
@@ -67,6 +74,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     token: String,
     home: TempDir,
+    scraper: Option<Scraper>,
 }
 
 impl Server {
@@ -75,6 +83,13 @@ impl Server {
         let home = tempfile::tempdir()?;
         let (command, token) = match kind {
             Kind::Tailrace => (tailrace(home.path(), CONFIG)?, token(home.path(), CONFIG)?),
+            Kind::Watched => {
+                let settings = format!("{CONFIG}{METRICS}");
+                (
+                    tailrace(home.path(), &settings)?,
+                    token(home.path(), &settings)?,
+                )
+            }
             Kind::Bare => {
                 let mut command = tied::command(std::env::current_exe()?)?;
                 command.arg(bare::ARGUMENT);
@@ -85,6 +100,11 @@ impl Server {
             .with_context(|| format!("cannot start the {}", kind.name()))?;
         server.token = token;
         server.wait_until_it_listens()?;
+        if kind == Kind::Watched {
+            let address = server.address_in("Metrics are at /metrics");
+            let address = address.context("it does not say where its metrics are")?;
+            server.scraper = Some(Scraper::start(address));
+        }
         Ok(server)
     }
 
@@ -122,27 +142,33 @@ impl Server {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             token: String::from("none"),
             home,
+            scraper: None,
         })
     }
 
     /// Waits until it says where it listens, in the words of Tailrace.
     pub(crate) fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
+        self.wait(START_TIMEOUT, |server| {
+            let Some(address) = server.address_in("Listening") else {
+                return false;
+            };
+            server.address = address;
+            true
+        })
+    }
+
+    /// The address in its line with this message.
+    fn address_in(&self, message: &str) -> Option<SocketAddr> {
         #[derive(Deserialize)]
         struct Line {
             message: String,
             address: SocketAddr,
         }
-        self.wait(START_TIMEOUT, |server| {
-            let text = server.said();
-            let mut lines = text
-                .lines()
-                .filter_map(|line| serde_json::from_str(line).ok());
-            let Some(line) = lines.find(|line: &Line| line.message == "Listening") else {
-                return false;
-            };
-            server.address = line.address;
-            true
-        })
+        let text = self.said();
+        let lines = text.lines();
+        let mut lines = lines.filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let line = lines.find(|line| line.message == message);
+        line.map(|line| line.address)
     }
 
     /// Waits until `ready` says that it is.
@@ -198,6 +224,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        drop(self.scraper.take());
         // It may be gone already; then there is nothing to stop.
         let _gone = self.child.kill();
         let _reaped = self.child.wait();

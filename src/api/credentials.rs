@@ -133,14 +133,16 @@ fn verified<T>(
 ) -> Result<T, ApiError> {
     result.map_err(|error| {
         let address = client_address(request, &api.config.trusted_proxies);
-        match api.failures.record(address) {
+        let error = match api.failures.record(address) {
             Ok(()) => error.into(),
             Err(wait) => ApiError::new(
                 Code::TooManyFailures,
                 "too many failed authentications from your address",
             )
             .retry_after(wait),
-        }
+        };
+        api.metrics.auth_failure(error.code().name());
+        error
     })
 }
 

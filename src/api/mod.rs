@@ -15,6 +15,7 @@ mod errors;
 mod events;
 mod health;
 mod http10;
+pub mod metrics;
 mod middleware;
 mod models;
 mod path;
@@ -50,6 +51,7 @@ use crate::auth::{JwtVerifier, TicketKey};
 use crate::generation::GenerationService;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
+use crate::metrics::Metrics;
 
 /// What the handlers need; one for the whole server.
 pub struct Api {
@@ -63,6 +65,8 @@ pub struct Api {
     pub limiter: Arc<dyn RateLimiter>,
     /// Starts and follows generations.
     pub generations: Arc<GenerationService>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
     /// The chat page.
@@ -78,6 +82,8 @@ pub struct ApiConfig {
     pub heartbeat: Duration,
     /// The bounds of request bodies.
     pub body: BodyConfig,
+    /// After how long a connection that takes nothing is given up.
+    pub peer_timeout: Duration,
     /// The names of the scopes.
     pub scopes: ScopeConfig,
     /// The cookie that may hold a token, if any.

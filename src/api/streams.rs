@@ -16,8 +16,9 @@ use super::{Api, cursor, middleware, quota, snapshot};
 use crate::auth::Principal;
 use crate::generation::Generation;
 use crate::limit::Quota;
+use crate::metrics;
 use crate::stream::{Cursor, StreamId};
-use crate::stream_log::{Access, IdempotencyKey, Presence};
+use crate::stream_log::{Access, IdempotencyKey};
 
 /// Start a generation and stream it
 ///
@@ -81,10 +82,11 @@ pub(super) async fn begin(
         return Ok((id, None));
     }
     api.refuse_while_draining()?;
-    let permit = api
-        .limiter
-        .admit(principal, generation.prompt.max_tokens)
-        .await?;
+    let admitted = api.limiter.admit(principal, generation.prompt.max_tokens);
+    let permit = admitted.await.inspect_err(|rejection| {
+        let plan = principal.plan.as_deref();
+        api.metrics.rejected(rejection.limit.name(), plan);
+    })?;
     let quota = permit.quota();
     let id = api.generations.start(principal, permit, generation).await?;
     Ok((id, quota))
@@ -126,7 +128,7 @@ async fn resume(
     };
     let subscription = api
         .generations
-        .subscribe(&viewer, cursor.stream, after, Presence::Connected)
+        .subscribe(&viewer, cursor.stream, after, metrics::Reader::Sse)
         .await?;
     let mut response = HttpResponse::Ok();
     name_stream(&mut response, cursor.stream);
@@ -165,7 +167,7 @@ async fn attach(
     }
     let subscription = api
         .generations
-        .subscribe(&viewer, id, None, Presence::Connected)
+        .subscribe(&viewer, id, None, metrics::Reader::Sse)
         .await?;
     Ok(events::respond(
         response,

@@ -54,6 +54,9 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             let url = &server.upstream.server.url;
             tracing::info!(upstream.url = %url, "All models of an upstream are served by their names");
         }
+        if let Some(address) = app.metrics_address() {
+            tracing::info!(%address, "Metrics are at /metrics");
+        }
         tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
         app.run(async || signals.next().await).await
     })?;

@@ -35,6 +35,7 @@ pub struct File {
     pub default_model: Option<String>,
     pub upstream: Option<Upstream>,
     pub log: LogSection,
+    pub metrics: MetricsSection,
     pub tls: Option<TlsSection>,
     pub http: HttpSection,
     pub auth: AuthSection,
@@ -60,6 +61,7 @@ impl Default for File {
             default_model: None,
             upstream: None,
             log: LogSection::default(),
+            metrics: MetricsSection::default(),
             tls: None,
             http: HttpSection::default(),
             auth: AuthSection::default(),
@@ -89,6 +91,13 @@ impl Default for LogSection {
             level: "info".to_owned(),
         }
     }
+}
+
+/// Where the metrics are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSection {
+    pub bind: Option<String>,
 }
 
 /// For whom the log is written.

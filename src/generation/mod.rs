@@ -25,7 +25,7 @@ pub use snapshot::Snapshot;
 pub use subscription::Subscription;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -36,6 +36,7 @@ use self::producer::Producer;
 use crate::auth::{Principal, Viewer};
 use crate::generator::{InvalidPrompt, Prompt};
 use crate::limit::Permit;
+use crate::metrics::{Metrics, Reader};
 use crate::shutdown::Stopping;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
@@ -104,6 +105,7 @@ pub struct GenerationService {
     producers: TaskTracker,
     readers: TaskTracker,
     stopping: Stopping,
+    metrics: Metrics,
 }
 
 impl GenerationService {
@@ -114,6 +116,7 @@ impl GenerationService {
         models: Models,
         config: GenerationConfig,
         stopping: Stopping,
+        metrics: Metrics,
     ) -> Self {
         Self {
             log,
@@ -122,6 +125,7 @@ impl GenerationService {
             producers: TaskTracker::new(),
             readers: TaskTracker::new(),
             stopping,
+            metrics,
         }
     }
 
@@ -147,6 +151,15 @@ impl GenerationService {
     #[must_use]
     pub const fn takes_over(&self) -> bool {
         self.config.takes_over
+    }
+
+    /// Which upstreams of which models are left alone now, of those that have several.
+    pub fn rests(&self) -> impl Iterator<Item = (&str, Arc<str>, bool)> {
+        let models = self.models.by_name.iter();
+        models.flat_map(|(model, generator)| {
+            let rests = generator.rests().into_iter();
+            rests.map(|(upstream, rests)| (model.as_str(), upstream, rests))
+        })
     }
 
     /// The public name of the model that a request means.
@@ -259,6 +272,7 @@ impl GenerationService {
                 OnDisconnect::Cancel => Some(Duration::ZERO),
             },
             stopping: self.stopping.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -283,10 +297,20 @@ impl GenerationService {
         viewer: &Viewer,
         id: StreamId,
         after: Option<u64>,
-        presence: Presence,
+        reader: Reader,
     ) -> Result<Subscription, LogError> {
         let access = access(viewer, id)?;
+        let presence = match reader {
+            Reader::Poll => Presence::Polling,
+            Reader::Sse | Reader::Ndjson | Reader::OpenAi => Presence::Connected,
+        };
+        let asked = Instant::now();
         let follower = self.log.follow(access, id, after, presence).await?;
+        self.metrics.followed(asked.elapsed());
+        // Whoever polls comes back with each page.
+        if after.is_some() && presence == Presence::Connected {
+            self.metrics.resumed(reader, follower.backlog());
+        }
         Ok(Subscription::new(id, follower, self.readers.token()))
     }
 

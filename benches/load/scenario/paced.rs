@@ -24,11 +24,11 @@ const START: Duration = Duration::from_secs(2);
 /// What we may spend on a token, in times of what the bare handler spends.
 const BAR: Bar = Bar::RatioAtMost(1.25);
 
-struct Measured {
-    used: Used,
-    tokens: f64,
-    lateness: Histogram<u64>,
-    memory: Memory,
+pub(super) struct Measured {
+    pub(super) used: Used,
+    pub(super) tokens: f64,
+    pub(super) lateness: Histogram<u64>,
+    pub(super) memory: Memory,
 }
 
 /// How often both servers are measured in turns. A single window is moved by whatever else the
@@ -84,13 +84,13 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn median(rounds: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
+pub(super) fn median(rounds: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
     let mut values: Vec<f64> = rounds.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-fn measure(server: &Server, window: Duration) -> anyhow::Result<Measured> {
+pub(super) fn measure(server: &Server, window: Duration) -> anyhow::Result<Measured> {
     let wanted = Wanted {
         tokens: 1_000_000,
         tokens_per_second: TOKENS_PER_SECOND,
