@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::client::{Request, Response};
-use crate::process::{Program, tailrace};
+use crate::program::{Program, tailrace};
 use crate::server::Server;
 
 const DEVELOPMENT: &str = r#"<meta name="tailrace-token" content="development" />"#;
