@@ -80,6 +80,18 @@ impl App {
     /// # Errors
     /// A key, a certificate or the address cannot be used.
     pub fn build(config: &Config) -> anyhow::Result<Self> {
+        Self::build_with(config, |_| {})
+    }
+
+    /// Does the same with more routes beside the product's, for a program that embeds the server. Their
+    /// handlers find [`Api`] as `web::Data`.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub fn build_with(
+        config: &Config,
+        more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let address = listen_address(config)?;
         let phases = Phases::default();
         let store = Store::open(config)?;
@@ -104,7 +116,7 @@ impl App {
         let listener = listen(address, config.file.http.peer_timeout)
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
-        let server = serve(config, listener, api.clone())?;
+        let server = serve(config, listener, api.clone(), more)?;
         Ok(Self {
             server,
             address,
@@ -311,7 +323,12 @@ fn listen(address: SocketAddr, peer_timeout: Duration) -> io::Result<TcpListener
     Ok(socket.into())
 }
 
-fn serve(config: &Config, listener: TcpListener, api: web::Data<Api>) -> anyhow::Result<Server> {
+fn serve(
+    config: &Config,
+    listener: TcpListener,
+    api: web::Data<Api>,
+    more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> anyhow::Result<Server> {
     let http = &config.file.http;
     let workers = match config.file.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -327,6 +344,7 @@ fn serve(config: &Config, listener: TcpListener, api: web::Data<Api>) -> anyhow:
             ))
             .wrap(from_fn(api::request_id))
             .configure(api::routes)
+            .configure(&more)
     })
     .on_connect(api::keep_socket)
     .workers(workers)
