@@ -4,12 +4,16 @@
 //! It lacks what a product would need and what no token pays for: it checks no `Origin`, knows no
 //! tickets, and sends no pings.
 
-use std::future::poll_fn;
+use std::cell::RefCell;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use actix_web::error::{ErrorForbidden, ErrorInternalServerError, ErrorUnauthorized};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::error::{ErrorForbidden, ErrorUnauthorized};
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::{Message, MessageStream, Session};
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -17,7 +21,7 @@ use tailrace::api::{Api, encode};
 use tailrace::app::App;
 use tailrace::config::Config;
 use tailrace::generation::Subscription;
-use tailrace::stream::{Batch, StreamId};
+use tailrace::stream::{Batch, Entry, StreamId};
 use tailrace::stream_log::{Access, Presence};
 use tailrace::telemetry;
 
@@ -83,32 +87,14 @@ async fn follow(
         .await
         .map_err(ErrorForbidden)?;
     let (response, session, messages) = actix_ws::handle(&request, body)?;
-    actix_web::rt::spawn(async move {
-        let reader = session.clone();
-        tokio::select! {
-            _ = send(subscription, session) => {}
-            () = listen(reader, messages) => {}
-        }
-    });
-    Ok(response)
-}
-
-/// Sends each event as a text of its own, and closes after the last.
-async fn send(mut subscription: Subscription, mut session: Session) -> actix_web::Result<()> {
-    let mut batch = Batch::default();
-    loop {
-        let more = poll_fn(|context| subscription.poll_read(context, &mut batch, READ_BYTES));
-        if !more.await.map_err(ErrorInternalServerError)? {
-            break;
-        }
-        for entry in batch.entries() {
-            let mut json = Vec::with_capacity(64);
-            encode::json(&entry, &mut json);
-            let text = String::from_utf8(json).map_err(ErrorInternalServerError)?;
-            session.text(text).await.map_err(ErrorInternalServerError)?;
-        }
-    }
-    session.close(None).await.map_err(ErrorInternalServerError)
+    actix_web::rt::spawn(listen(session, messages));
+    Ok(response.map_body(|_, answers| {
+        BoxBody::new(Frames {
+            subscription,
+            answers,
+            has_ended: false,
+        })
+    }))
 }
 
 /// Answers pings until the client has gone.
@@ -118,6 +104,75 @@ async fn listen(mut session: Session, mut messages: MessageStream) {
             Message::Ping(bytes) if session.pong(&bytes).await.is_ok() => {}
             Message::Ping(_) | Message::Close(_) => return,
             _ => {}
+        }
+    }
+}
+
+thread_local! {
+    /// Room to read and encode in, one for each thread, as the product's bodies have it.
+    static SCRATCH: RefCell<(Batch, Vec<u8>)> = RefCell::default();
+}
+
+/// What the server sends once the connection is a WebSocket: each event as a text of its own, those that
+/// are ready together in one write, and a close after the last. It is a body like the product's, with no
+/// channel between log and connection, so that only the framing differs.
+struct Frames {
+    subscription: Subscription,
+    /// What the library has to say: pongs, and that the client closed.
+    answers: BoxBody,
+    has_ended: bool,
+}
+
+impl MessageBody for Frames {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        const CLOSE: &[u8] = &[0x88, 0];
+        let this = self.get_mut();
+        if this.has_ended {
+            return Poll::Ready(None);
+        }
+        SCRATCH.with_borrow_mut(|(batch, bytes)| {
+            match this.subscription.poll_read(context, batch, READ_BYTES) {
+                Poll::Ready(Ok(true)) => {
+                    bytes.clear();
+                    for entry in batch.entries() {
+                        text(&entry, bytes);
+                    }
+                    Poll::Ready(Some(Ok(Bytes::copy_from_slice(bytes))))
+                }
+                Poll::Ready(Ok(false)) => {
+                    this.has_ended = true;
+                    Poll::Ready(Some(Ok(Bytes::from_static(CLOSE))))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error.into()))),
+                Poll::Pending => Pin::new(&mut this.answers).poll_next(context),
+            }
+        })
+    }
+}
+
+/// Appends an event as one frame, without a mask (RFC 6455, section 5.2): a text's first byte, a length
+/// of one byte or of three, and the text.
+fn text(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0x81, 0]);
+    encode::json(entry, out);
+    let length = out.len() - start - 2;
+    match u8::try_from(length) {
+        Ok(short) if short < 126 => out[start + 1] = short,
+        _ => {
+            // No event is longer than 60 KiB.
+            out[start + 1] = 126;
+            let long = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+            out.splice(start + 2..start + 2, long);
         }
     }
 }

@@ -23,7 +23,8 @@ use crate::upstream::PERIOD;
 /// How long the network is away after a cut.
 pub(super) const AWAY: Duration = Duration::from_millis(200);
 
-/// How many events pass from one cut to the next: any number of these.
+/// How many events pass from one cut to the next: any number of these, not counting what was there before.
+/// Else a reader that begins again would never come to an end.
 const BETWEEN_CUTS: std::ops::RangeInclusive<u32> = 20..=80;
 
 /// How much is read at once, as long as a connection's buffer often is.
@@ -265,7 +266,7 @@ impl Reader {
     /// An event has come, whole.
     fn take(&mut self, event: &Event<'_>, line: &Line) -> anyhow::Result<()> {
         ensure!(event.kind != "error", "a generation failed");
-        self.story.event(usize::try_from(event.seq)?);
+        let is_new = self.story.event(usize::try_from(event.seq)?);
         self.after = Some(event.seq);
         let age = event.text.and_then(|text| self.seen.token(text));
         self.ended = event.kind == "done";
@@ -276,6 +277,7 @@ impl Reader {
         self.bytes_then = line.traffic.down.get();
         if let Some(cuts) = &mut self.cuts
             && line.left.get().is_none()
+            && is_new
         {
             cuts.after = cuts.after.saturating_sub(1);
             if cuts.after == 0 {

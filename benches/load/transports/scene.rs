@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::embedded;
 use super::reader::Reader;
@@ -18,6 +18,9 @@ use crate::machine::Cores;
 use crate::response::Response;
 use crate::server::Server;
 use crate::upstream::{self, PERIOD};
+
+/// How long readers may take to the end of their streams.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server before its upstream, both freshly started.
 pub(super) struct Scene {
@@ -117,11 +120,16 @@ impl Reader {
 pub(super) async fn finish(
     readers: Vec<JoinHandle<anyhow::Result<Story>>>,
 ) -> anyhow::Result<Vec<Story>> {
-    let mut stories = Vec::new();
-    for reader in readers {
-        stories.push(reader.await??);
-    }
-    Ok(stories)
+    let all = async {
+        let mut stories = Vec::new();
+        for reader in readers {
+            stories.push(reader.await??);
+        }
+        Ok(stories)
+    };
+    timeout(PATIENCE, all)
+        .await
+        .with_context(|| format!("readers did not come to an end within {PATIENCE:?}"))?
 }
 
 /// Runs something on this thread, with the tasks that it starts.

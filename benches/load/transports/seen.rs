@@ -80,12 +80,13 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// This event has come.
-    pub(super) fn event(&mut self, seq: usize) {
+    /// This event has come. Answers whether for the first time.
+    pub(super) fn event(&mut self, seq: usize) -> bool {
         if self.times.len() <= seq {
             self.times.resize(seq + 1, 0);
         }
         self.times[seq] += 1;
+        self.times[seq] == 1
     }
 
     /// It has the newest there is.
