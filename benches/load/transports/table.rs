@@ -11,6 +11,9 @@ use crate::median::median;
 /// CPU times are told in hundredths of a second; with fewer of them, a token's share says nothing.
 const LEAST_CPU_SECONDS: f64 = 0.1;
 
+/// With fewer readers, segments are not told.
+const FEW: u32 = 100;
+
 /// One case, measured in several rounds.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
@@ -57,11 +60,11 @@ impl Tables {
         })
     }
 
-    /// What the transport adds to a figure of a generation that nobody reads.
-    fn added(&self, row: &Row, of: impl Fn(&Row) -> f64) -> f64 {
+    /// What the transport adds to this figure of a generation that nobody reads.
+    fn added(&self, row: &Row, found: f64, of: impl Fn(&paced::Figures) -> f64) -> f64 {
         let share = f64::from(row.case.readers_of_each);
-        self.unread(row)
-            .map_or(f64::NAN, |unread| of(row) - of(unread) / share)
+        let unread = self.unread(row).map(|unread| unread.median(of));
+        unread.map_or(f64::NAN, |unread| found - unread / share)
     }
 
     fn paced(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,10 +84,16 @@ impl Tables {
                 figure(found, 2)
             };
             let added = |of: fn(&paced::Figures) -> f64| {
-                let found = self.added(row, |row| row.cpu(of));
+                let found = self.added(row, row.cpu(of), of);
                 figure(if is_read { found } else { f64::NAN }, 1)
             };
-            let segments = self.added(row, |row| row.median(|it| it.segments_per_token));
+            // With few readers, what else this machine sends is more.
+            let segments = match row.case.readers() {
+                0..FEW => f64::NAN,
+                _ => self.added(row, of(|it| it.segments_per_token), |it| {
+                    it.segments_per_token
+                }),
+            };
             writeln!(
                 formatter,
                 "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {} | {:.0} | {:.0} |",
