@@ -20,13 +20,14 @@ use crate::api::{self, Api};
 use crate::auth::{JwtVerifier, KeySet, TicketKey};
 use crate::config::{Config, ModelConfig, OpenAiConfig};
 use crate::generation::{GenerationService, Models, PassedThrough};
-use crate::generator::Generator;
 use crate::generator::anthropic::AnthropicGenerator;
 use crate::generator::command::CommandGenerator;
 use crate::generator::demo::DemoGenerator;
-use crate::generator::http::{Upstream, system_roots};
+use crate::generator::{Generator, Upstream};
+
 use crate::generator::openai::OpenAiGenerator;
 use crate::generator::route::RouteGenerator;
+use crate::http_client::system_roots;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
@@ -153,6 +154,7 @@ impl App {
                 generations.producers(),
                 generations.readers(),
                 self.drain_timeout,
+                generations.takes_over(),
             );
             tokio::select! {
                 () = drained => Stopped::Drained,
@@ -183,11 +185,6 @@ impl Store {
             let limiter = Arc::new(LocalLimiter::new(config.limits()));
             return Ok(Self::Embedded(MemoryLog::new(config.memory()), limiter));
         };
-        if config.file.auth.ticket_secret_file.is_none() {
-            tracing::warn!(
-                "Without auth.ticket_secret_file, tickets are good on the node that made them only"
-            );
-        }
         let redis = Redis::new(redis)?;
         let limits = config.redis_limits();
         let limiter = RedisLimiter::new(Arc::clone(&redis), config.limits(), limits);

@@ -13,11 +13,13 @@ mod file;
 mod load;
 mod model;
 mod shape;
+mod warnings;
 
 pub use file::{File, LogFormat, LogSection};
 pub use model::{
     AnthropicConfig, KeySource, ModelConfig, NamedModel, OpenAiConfig, RouteModelConfig,
 };
+pub use warnings::Warning;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -99,13 +99,14 @@ impl StopSignals {
     }
 }
 
-/// Drains: live generations may finish within `limit`, then they are ended, and their readers are
-/// given time to be told.
+/// Drains: live generations may finish within `limit`, then they are ended (or left to other nodes, with
+/// `leaves`), and their readers are given time to be told.
 pub async fn drain(
     phases: &Phases,
     producers: &TaskTracker,
     readers: &TaskTracker,
     limit: Duration,
+    leaves: bool,
 ) {
     phases.draining.cancel();
     producers.close();
@@ -115,10 +116,15 @@ pub async fn drain(
         "Draining: no new generations; live ones may finish; a second signal stops at once"
     );
     if tokio::time::timeout(limit, producers.wait()).await.is_err() {
-        tracing::warn!(
-            generations = producers.len(),
-            "The drain time is over: ending what is left"
-        );
+        let generations = producers.len();
+        if leaves {
+            tracing::info!(
+                generations,
+                "The drain time is over: leaving the rest to other nodes"
+            );
+        } else {
+            tracing::warn!(generations, "The drain time is over: ending what is left");
+        }
         phases.stopping.fire();
         let _late = tokio::time::timeout(FAREWELL, producers.wait()).await;
     }

@@ -6,10 +6,10 @@
 #![no_main]
 #![allow(dead_code, unreachable_pub)]
 
-#[path = "../../src/generator/event_stream/any_cut.rs"]
+#[path = "../../src/event_stream/any_cut.rs"]
 mod any_cut;
 mod cuts;
-#[path = "../../src/generator/event_stream.rs"]
+#[path = "../../src/event_stream.rs"]
 mod event_stream;
 
 use event_stream::{EventStream, EventStreamError, ServerEvent};

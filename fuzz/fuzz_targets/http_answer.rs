@@ -6,14 +6,14 @@
 #![no_main]
 #![allow(dead_code, unreachable_pub)]
 
-#[path = "../../src/generator/http/any_cut.rs"]
+#[path = "../../src/http_client/any_cut.rs"]
 mod any_cut;
 mod cuts;
-#[path = "../../src/generator/http/framing.rs"]
+#[path = "../../src/http_client/framing.rs"]
 mod framing;
-#[path = "../../src/generator/http/head.rs"]
+#[path = "../../src/http_client/head.rs"]
 mod head;
-#[path = "../../src/generator/http/settings.rs"]
+#[path = "../../src/http_client/settings.rs"]
 mod settings;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

@@ -54,6 +54,9 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     } else {
         println!("keys      {}", config.keys.len());
     }
+    for warning in config.warnings() {
+        println!("warning   {warning}");
+    }
     println!("The configuration is right.");
     Ok(ExitCode::SUCCESS)
 }

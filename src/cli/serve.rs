@@ -45,11 +45,14 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let stopped = actix_web::rt::System::new().block_on(async {
         let app = App::build(config)?;
         let mut signals = StopSignals::install().context("cannot take over signals")?;
+        for warning in config.warnings() {
+            tracing::warn!(config.warning = %warning, "The configuration may not do what was meant");
+        }
         if config.development {
             greet(config, app.address())?;
         }
         if let Some(server) = &config.upstream {
-            let url = &server.upstream.url;
+            let url = &server.upstream.server.url;
             tracing::info!(upstream.url = %url, "All models of an upstream are served by their names");
         }
         tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");

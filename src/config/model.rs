@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::generator::MaxTokensField;
+use crate::generator::UpstreamConfig;
 use crate::generator::command::CommandConfig;
 use crate::generator::demo::DemoConfig;
-use crate::generator::http::UpstreamConfig;
 use crate::generator::openai::Continues;
 use crate::generator::route::RouteConfig;
 
@@ -29,8 +29,8 @@ impl ModelConfig {
     /// What a log calls an upstream that is this: where it is, or what.
     pub(super) fn log_name(&self) -> String {
         match self {
-            Self::OpenAi(server) => server.upstream.url.authority().to_owned(),
-            Self::Anthropic(server) => server.upstream.url.authority().to_owned(),
+            Self::OpenAi(server) => server.upstream.server.url.authority().to_owned(),
+            Self::Anthropic(server) => server.upstream.server.url.authority().to_owned(),
             Self::Demo(_) => "demo".to_owned(),
             Self::Command(command) => command.program.clone(),
             Self::Route(_) => "route".to_owned(),
@@ -78,10 +78,10 @@ fn describe(
     upstream: &UpstreamConfig,
     key: &KeySource,
 ) -> fmt::Result {
-    write!(formatter, "{} ({key}", upstream.url)?;
+    write!(formatter, "{} ({key}", upstream.server.url)?;
     let times = &upstream.timeouts;
     for (what, time) in [
-        ("connect", Some(upstream.connect_timeout)),
+        ("connect", Some(upstream.server.connect_timeout)),
         ("first token", times.first_token),
         ("idle", times.idle),
         ("total", times.total),

@@ -143,6 +143,12 @@ impl GenerationService {
         &self.readers
     }
 
+    /// Whether other nodes go on with what this one leaves.
+    #[must_use]
+    pub const fn takes_over(&self) -> bool {
+        self.config.takes_over
+    }
+
     /// The public name of the model that a request means.
     ///
     /// # Errors
@@ -246,6 +252,7 @@ impl GenerationService {
             tried: Vec::new(),
             error: None,
             config: self.config,
+            earlier: Duration::ZERO,
             abandon_after: match on_disconnect {
                 OnDisconnect::Default => Some(self.config.abandon_after),
                 OnDisconnect::Continue => None,

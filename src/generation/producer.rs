@@ -54,6 +54,8 @@ pub(super) struct Job {
     /// How the generator failed.
     pub(super) error: Option<GeneratorError>,
     pub(super) config: GenerationConfig,
+    /// How long other processes have generated before this one.
+    pub(super) earlier: Duration,
     /// How long to go on after the last reader has left; absent, to the end.
     pub(super) abandon_after: Option<Duration>,
     pub(super) stopping: Stopping,

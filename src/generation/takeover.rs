@@ -4,6 +4,8 @@
 //! Whoever takes it over asks the generator for the rest of the answer, under the same ids, as if the
 //! writer had paused; readers see nothing else.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,9 @@ struct Job {
     on_disconnect: OnDisconnect,
     prompt: Prompt,
     max_tokens_field: MaxTokensField,
+    /// When the generation began, in milliseconds since the Unix epoch, by the clock of its node.
+    #[serde(default = "now_ms")]
+    started_ms: u64,
 }
 
 /// What another node must know to go on with this generation.
@@ -47,6 +52,7 @@ pub(super) fn job(
         on_disconnect,
         prompt: prompt.clone(),
         max_tokens_field: prompt.max_tokens_field,
+        started_ms: now_ms(),
     };
     // Plain structs with string keys: this cannot fail.
     serde_json::to_string(&job).unwrap_or_default()
@@ -107,17 +113,23 @@ impl GenerationService {
         let rest = prompt.max_tokens.map(|most| most.saturating_sub(before));
         let permit = limiter.admit_again(&principal, rest).await;
         let permit = permit.map_err(|_| "this node has no room for it")?;
-        let job = self.job(
+        let mut made = self.job(
             orphan.id,
             &principal,
             &prompt,
             job.on_disconnect,
             job.request_id,
         );
-        let producer = Producer::new(job, prompt, &*generator, orphan.writer, permit);
+        made.earlier = Duration::from_millis(now_ms().saturating_sub(job.started_ms));
+        let producer = Producer::new(made, prompt, &*generator, orphan.writer, permit);
         self.producers.spawn_local(producer.run());
         Ok(())
     }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The answer so far, if there is any.

@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::answer::Events;
 use self::request::Body;
 use super::exchange::{self, Request, request_refused};
-use super::http::Upstream;
-use super::{Deltas, Generator, InvalidPrompt, Prompt};
+use super::{Deltas, Generator, InvalidPrompt, Prompt, Upstream};
 
 /// The version of the API that is spoken here; without one a request is refused.
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
@@ -55,7 +54,7 @@ impl Generator for AnthropicGenerator {
     }
 
     fn upstream(&self) -> Option<&str> {
-        Some(self.upstream.authority())
+        Some(self.upstream.client.authority())
     }
 
     fn generate(&self, prompt: Arc<Prompt>, _: CancellationToken) -> Deltas {

@@ -21,9 +21,9 @@ use tokio::time::{Sleep, sleep};
 use self::deadlines::Deadlines;
 pub(super) use self::failure::{broken, invalid, refused, reported, request_refused};
 pub(super) use self::reading::{Reader, Reading};
-use super::event_stream::EventStream;
-use super::http::{Answer, Upstream};
-use super::{Delta, Deltas, GeneratorError};
+use super::{Delta, Deltas, GeneratorError, Upstream};
+use crate::event_stream::EventStream;
+use crate::http_client::Answer;
 
 /// The most that one event of an upstream may have, in bytes: room for a large tool call at once.
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -45,7 +45,7 @@ pub(super) struct Request {
 /// exchange is.
 pub(super) fn deltas(upstream: Upstream, request: Request, reader: impl Reader) -> Deltas {
     Box::pin(Exchange {
-        deadlines: Deadlines::new(upstream.timeouts()),
+        deadlines: Deadlines::new(upstream.timeouts),
         place: Place::Asking(ask(upstream, request).boxed_local()),
         events: EventStream::new(MAX_EVENT_BYTES),
         reading: Reading::default(),
@@ -168,6 +168,7 @@ async fn ask(upstream: Upstream, request: Request) -> Result<Answer, GeneratorEr
         )
     }));
     let mut answer = upstream
+        .client
         .send(Method::POST, request.path, &headers, &request.body)
         .await
         .map_err(|error| broken(&error))?;

@@ -7,14 +7,14 @@
 pub mod anthropic;
 pub mod command;
 pub mod demo;
-pub mod event_stream;
 mod exchange;
-pub mod http;
 pub mod openai;
 mod prompt;
 pub mod route;
+mod upstream;
 
 pub use prompt::{Answered, Content, MaxTokensField, Message, Prompt, Role};
+pub use upstream::{Timeouts, Upstream, UpstreamConfig};
 
 use std::fmt;
 use std::sync::Arc;

@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::answer::Chunks;
 pub use self::request::Continues;
 use super::exchange::{self, Request, broken, invalid, refused};
-use super::http::Upstream;
-use super::{Deltas, Generator, GeneratorError, MaxTokensField, ModelServer, Prompt};
+use super::{Deltas, Generator, GeneratorError, MaxTokensField, ModelServer, Prompt, Upstream};
 use crate::stream::FailureCode;
 
 /// How long a list of models may be, and how long it may take.
@@ -65,7 +64,7 @@ impl Generator for OpenAiGenerator {
     }
 
     fn upstream(&self) -> Option<&str> {
-        Some(self.upstream.authority())
+        Some(self.upstream.client.authority())
     }
 
     fn generate(&self, prompt: Arc<Prompt>, _: CancellationToken) -> Deltas {
@@ -88,6 +87,7 @@ impl ModelServer for OpenAiGenerator {
         let list = async {
             let mut answer = self
                 .upstream
+                .client
                 .send(Method::GET, "/models", &[], &[])
                 .await
                 .map_err(|error| broken(&error))?;

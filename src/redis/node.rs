@@ -225,11 +225,20 @@ impl Node {
             }
             Err(fault)
         };
+        let (health, name) = (Arc::clone(&self.health), self.name.clone());
+        let connecting = async move {
+            let asked = Instant::now();
+            let made = timeout(CONNECT_TIMEOUT, connecting).await;
+            let made = made.unwrap_or_else(|_| Err(Fault::late()));
+            // Whoever asks may have given up long before.
+            if let Err(fault) = &made {
+                health.failed(&name, fault, asked);
+            }
+            made
+        };
         // What drives the connection must be a task of our runtime, whoever asks for it.
-        let connecting = self.runtime.spawn(timeout(CONNECT_TIMEOUT, connecting));
-        match connecting.await {
-            Ok(Ok(made)) => made,
-            Ok(Err(_)) => Err(Fault::late()),
+        match self.runtime.spawn(connecting).await {
+            Ok(made) => made,
             Err(_) => Err(Fault::new(Kind::Away, "the thread of Redis has ended")),
         }
     }

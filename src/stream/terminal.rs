@@ -61,7 +61,7 @@ impl Usage {
 /// How long a generation took, in milliseconds from its creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Timing {
-    /// Until the first delta; absent if there was none.
+    /// Until the first delta; absent if there was none, or if it came on another node that was lost.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_token_ms: Option<u64>,
     /// Until the end.

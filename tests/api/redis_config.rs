@@ -174,3 +174,31 @@ fn what_is_wrong_is_told_by_its_key() {
         assert!(named && text.contains(told), "{settings}\n{text}");
     }
 }
+
+#[test]
+fn a_check_warns_of_what_is_right_and_was_probably_not_meant() {
+    let (right, text) = check("");
+    assert!(
+        right && text.contains("warning   without auth.ticket_secret_file"),
+        "{text}"
+    );
+    let takeover = "[generation]\ntakeover = \"continue\"\n[models.demo]\ngenerator = \"demo\"\n[models.cat]\ngenerator = \"command\"\nprogram = \"cat\"";
+    let (right, text) = check(takeover);
+    assert!(
+        right && text.contains("a stream of cat that has begun"),
+        "{text}"
+    );
+    let (right, text) = check("[auth]\nticket_secret_file = \"ca.pem\"");
+    assert!(right && !text.contains("warning"), "{text}");
+
+    let directory = tempfile::tempdir().unwrap();
+    let unused = directory.path().join("tailrace.toml");
+    std::fs::write(&unused, "[redis]\nurl = \"redis://h/\"\n").unwrap();
+    let (code, stdout, stderr) = output(
+        tailrace(directory.path())
+            .args(["check", "--config"])
+            .arg(&unused),
+    );
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("warning   [redis] is not used"), "{stdout}");
+}

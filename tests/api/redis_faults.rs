@@ -116,6 +116,16 @@ fn a_redis_that_hangs_is_noticed_and_said_once() {
 }
 
 #[test]
+fn what_takes_connections_from_the_start_and_never_answers_is_said() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = Node::at(&format!("redis://{}/", silent.local_addr().unwrap()));
+    node.line("Redis does not answer");
+    node.is_ready(false);
+    assert_eq!(node.refused(), "store_unavailable");
+    assert_eq!(node.lines("Redis does not answer").len(), 1);
+}
+
+#[test]
 fn a_redis_without_memory_ends_streams_as_overloaded() {
     let redis = RedisServer::start();
     let (a, b) = (Node::on(&redis), Node::on(&redis));

@@ -42,6 +42,12 @@ fn another_node_goes_on_with_the_stream_of_a_killed_one() {
     let end = &there.last().unwrap().data;
     assert_eq!(end["type"], "done");
     assert_eq!(end["usage"]["completion_tokens"], 300);
+    // 300 tokens at 20 a second: the time before the takeover counts, and the pause too.
+    assert!(
+        end["timing"]["total_ms"].as_u64().unwrap() >= 15_000,
+        "{end}"
+    );
+    assert_eq!(end["timing"].get("first_token_ms"), None);
     assert_eq!(b.ended(&id)["text"], whole(300).as_str());
 }
 

@@ -38,6 +38,13 @@ impl Default for RedisSection {
     }
 }
 
+impl RedisSection {
+    /// Whether anything stands there.
+    pub(in crate::config) fn is_said(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// Without the URL, which may hold a password.
 impl fmt::Debug for RedisSection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

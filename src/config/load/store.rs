@@ -117,7 +117,8 @@ impl Loader {
             }
             _ => Err(self.wrong(
                 "redis",
-                "expected one of url, url_env, sentinel and cluster",
+                "expected only one of url, url_env, sentinel and cluster, from the file and the \
+                 variables TAILRACE_REDIS__* together",
             )),
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{LEAST_TIME, Loader};
 use crate::config::file::Upstream;
 use crate::config::{AnthropicConfig, ConfigError, KeySource, ModelConfig, OpenAiConfig};
-use crate::generator::http::{BaseUrl, Headers, KeyHeader, Timeouts, UpstreamConfig};
+use crate::generator::{Timeouts, UpstreamConfig};
+use crate::http_client::{BaseUrl, Headers, HttpClientConfig, KeyHeader};
 
 /// Where Anthropic's own server is.
 const ANTHROPIC: &str = "https://api.anthropic.com";
@@ -77,7 +78,7 @@ impl Loader {
             ));
         }
         let (upstream, key) = self.upstream(section, server, base_url, KeyHeader::XApiKey)?;
-        if key == KeySource::None && upstream.url.authority() == "api.anthropic.com" {
+        if key == KeySource::None && upstream.server.url.authority() == "api.anthropic.com" {
             return Err(self.wrong(
                 section,
                 "expected api_key_env or api_key_file: api.anthropic.com wants a key",
@@ -154,9 +155,11 @@ impl Loader {
             Some(time) => self.time(&key(name), time, LEAST_TIME).map(|()| Some(time)),
         };
         let config = UpstreamConfig {
-            url,
-            headers,
-            connect_timeout: server.connect_timeout,
+            server: HttpClientConfig {
+                url,
+                headers,
+                connect_timeout: server.connect_timeout,
+            },
             timeouts: Timeouts {
                 first_token: timeout("first_token_timeout", server.first_token_timeout)?,
                 idle: timeout("idle_timeout", server.idle_timeout)?,

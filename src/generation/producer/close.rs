@@ -71,10 +71,7 @@ impl Producer {
                     0 => Usage::new(usage.prompt_tokens, self.count),
                     tokens => Usage::new(usage.prompt_tokens, self.before + tokens),
                 }),
-                timing: Timing {
-                    first_token_ms: self.deadlines.first_token().map(millis),
-                    total_ms: millis(self.deadlines.elapsed()),
-                },
+                timing: self.timing(),
                 text_sha256: hex(&self.text.clone().finalize()),
             },
             End::Failed(error) => Terminal::Error {
@@ -88,12 +85,23 @@ impl Producer {
         }
     }
 
+    /// What it took, with what it took in the processes before this one.
+    fn timing(&self) -> Timing {
+        let earlier = self.job.earlier;
+        // When the first token came is known where it came.
+        let first_token = self.deadlines.first_token().filter(|_| self.before == 0);
+        Timing {
+            first_token_ms: first_token.map(|here| millis(earlier + here)),
+            total_ms: millis(earlier + self.deadlines.elapsed()),
+        }
+    }
+
     /// One line for each stream, never its text; and before it, if it failed, one that says why.
     fn report(&self, terminal: &Terminal) {
         if let Terminal::Error { error, .. } = terminal {
             self.job.report_failure(error);
         }
-        let usage = terminal.usage();
+        let (usage, timing) = (terminal.usage(), self.timing());
         let tried: Vec<String> = self.job.tried.iter().map(Attempt::to_string).collect();
         tracing::info!(
             request.id = %self.job.request_id,
@@ -105,8 +113,8 @@ impl Producer {
             stream.readers = self.writer.readers(),
             tokens.prompt = usage.prompt_tokens,
             tokens.completion = usage.completion_tokens,
-            first_token_ms = self.deadlines.first_token().map(millis),
-            total_ms = millis(self.deadlines.elapsed()),
+            first_token_ms = timing.first_token_ms,
+            total_ms = timing.total_ms,
             "A stream ended"
         );
     }

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::generator::GeneratorError;
-use crate::generator::http::Timeouts;
+use crate::generator::Timeouts;
 use crate::stream::FailureCode;
 
 /// When an upstream is too late.

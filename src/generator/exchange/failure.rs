@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::about::About;
 use crate::generator::GeneratorError;
-use crate::generator::http::{Answer, HttpError};
+use crate::http_client::{Answer, HttpError};
 use crate::stream::FailureCode;
 
 /// How much is read of an answer that is an error, and for how long.

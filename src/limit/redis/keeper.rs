@@ -1,6 +1,7 @@
 //! Keeps Redis up to date with the permits of this node, in one task: renews their leases, settles those
 //! that have ended, tells it of those it does not know, and finds out whether it is there.
 
+use std::future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -119,7 +120,7 @@ impl Inner {
             });
             let unsettled: Vec<_> = settling
                 .buffer_unordered(AT_ONCE)
-                .filter_map(async |unsettled| unsettled)
+                .filter_map(future::ready)
                 .collect()
                 .await;
             let refusal = unsettled.first().map(|(_, refusal)| *refusal);

@@ -23,7 +23,8 @@ impl Inner {
                 let Ok(Due { lost, left }) = due else {
                     continue;
                 };
-                for id in left.into_iter().chain(lost) {
+                let left = left.into_iter().map(|id| (id, true));
+                for (id, was_left) in left.chain(lost.into_iter().map(|id| (id, false))) {
                     // A writer of this node that was away for too long renews its own lease, or is
                     // fenced.
                     if self.mirror(id).is_some_and(|mirror| mirror.is_settled()) {
@@ -37,6 +38,11 @@ impl Inner {
                     self.spawn(async move {
                         // What cannot be claimed is found again.
                         if let Ok(Some(orphan)) = log.claim(id).await {
+                            if was_left {
+                                tracing::info!(stream.id = %id, "Goes on with a stream that another node has left");
+                            } else {
+                                tracing::warn!(stream.id = %id, "Goes on with a stream whose producer is lost");
+                            }
                             place.send(orphan);
                         }
                     });
@@ -69,7 +75,6 @@ impl Inner {
             .state()
             .entries
             .copy(0, &mut entries, usize::MAX);
-        tracing::warn!(stream.id = %id, stream.last = last, "Goes on with a stream whose producer is gone");
         Ok(Some(Orphan {
             id,
             job,

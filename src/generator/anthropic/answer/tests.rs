@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::event_stream::EventStream;
 use crate::generator::GeneratorError;
-use crate::generator::event_stream::EventStream;
 use crate::stream::FailureCode;
 
 type Read = Result<Delta, GeneratorError>;

@@ -1,10 +1,10 @@
-//! The HTTP/1.1 client of the generators: one request at a time on a connection of this thread.
+//! An HTTP/1.1 client: one request at a time on a connection of this thread.
 //!
 //! A connection is not a task of its own, and has no buffer of its own: it is read by whoever wants
 //! its answer, into a buffer that the thread's connections share, and what has arrived together is
 //! shown together, where it lies (see docs/adr/0007-our-own-http-client-for-upstreams.md). Dropping
-//! an answer closes its connection, which is how an upstream learns that nobody wants the rest.
-//! Addresses come from the configuration only, and redirects are not followed.
+//! an answer closes its connection, which is how a server learns that nobody wants the rest. Each
+//! client asks one server, whose address its owner names, and redirects are not followed.
 
 #[cfg(test)]
 mod any_cut;
@@ -28,34 +28,33 @@ use rustls::ClientConfig;
 use self::connection::{Begun, Connection};
 use self::framing::Framing;
 pub use self::framing::Malformed;
-pub use self::settings::{BaseUrl, Headers, KeyHeader, Timeouts};
+pub use self::settings::{BaseUrl, Headers, KeyHeader};
 pub use self::tls::system_roots;
 
 /// How soon a server that has closed a connection while it waited, closes it again: what fails later
 /// may have been begun.
 const CLOSED_BEFORE: Duration = Duration::from_secs(1);
 
-/// Where a server is that generators ask, and how to ask it.
+/// Where a server is, and how to ask it.
 #[derive(Debug, Clone)]
-pub struct UpstreamConfig {
+pub struct HttpClientConfig {
     /// Its base URL.
     pub url: BaseUrl,
     /// What goes with each request.
     pub headers: Headers,
     /// How long a connection may take, with its handshake.
     pub connect_timeout: Duration,
-    /// How long an answer that streams may take.
-    pub timeouts: Timeouts,
 }
 
-/// A server that generators ask.
+/// Asks one server.
 #[derive(Clone)]
-pub struct Upstream {
+pub struct HttpClient {
     endpoint: Arc<Endpoint>,
 }
 
 struct Endpoint {
-    config: UpstreamConfig,
+    id: u64,
+    config: HttpClientConfig,
     tls: Arc<ClientConfig>,
 }
 
@@ -79,19 +78,17 @@ pub enum HttpError {
     Closed,
 }
 
-impl Upstream {
-    /// The server that the configuration names; `tls` is for `https` URLs.
+impl HttpClient {
+    /// A client of the server that the configuration names; `tls` is for `https` URLs.
     #[must_use]
-    pub fn new(config: UpstreamConfig, tls: Arc<ClientConfig>) -> Self {
+    pub fn new(config: HttpClientConfig, tls: Arc<ClientConfig>) -> Self {
         Self {
-            endpoint: Arc::new(Endpoint { config, tls }),
+            endpoint: Arc::new(Endpoint {
+                id: pool::next_id(),
+                config,
+                tls,
+            }),
         }
-    }
-
-    /// How long an answer that streams may take.
-    #[must_use]
-    pub fn timeouts(&self) -> Timeouts {
-        self.endpoint.config.timeouts
     }
 
     /// Its host and port, as the configuration has them.

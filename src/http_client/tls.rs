@@ -1,4 +1,4 @@
-//! Whom an upstream's certificate must be signed by: whom the operating system trusts.
+//! Whom a server's certificate must be signed by: whom the operating system trusts.
 
 use std::sync::Arc;
 

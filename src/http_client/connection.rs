@@ -1,4 +1,4 @@
-//! One connection to an upstream, and the one buffer that all connections of a thread read into.
+//! One connection to a server, and the one buffer that all connections of a thread read into.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use super::head::{self, Head};
 use super::{Endpoint, HttpError};
 
-/// The most that is read at once. It is room for all that a fast upstream sends between two turns of
+/// The most that is read at once. It is room for all that a fast server sends between two turns of
 /// a busy thread.
 const READ_BYTES: usize = 64 * 1024;
 

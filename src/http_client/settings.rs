@@ -1,8 +1,7 @@
-//! What a configuration says of an upstream, checked once.
+//! What is said of a server that is to be asked, checked once.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -66,18 +65,6 @@ impl fmt::Display for BaseUrl {
         let scheme = if self.https { "https" } else { "http" };
         write!(formatter, "{scheme}://{}{}", self.authority(), self.path)
     }
-}
-
-/// How long an answer that streams may take, from when it is asked for. What is absent has no bound
-/// here; the server's own bounds hold beside these.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until the first token.
-    pub first_token: Option<Duration>,
-    /// Between two tokens.
-    pub idle: Option<Duration>,
-    /// Until the end.
-    pub total: Option<Duration>,
 }
 
 /// Where a server looks for our key.

@@ -1,8 +1,8 @@
-//! Connections that wait for the next request, for each thread and upstream.
+//! Connections that wait for the next request, for each thread and client.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::Endpoint;
 use super::connection::Connection;
 use super::framing::Framing;
 
-/// How many of an upstream are kept by one thread.
+/// How many of a client are kept by one thread.
 const MOST: usize = 32;
 
 /// How long one is kept. Servers built on uvicorn, cpp-httplib and Node close idle ones after 5 s;
@@ -18,7 +18,7 @@ const MOST: usize = 32;
 const LONGEST: Duration = Duration::from_secs(4);
 
 thread_local! {
-    static IDLE: RefCell<HashMap<usize, Vec<Idle>>> = RefCell::default();
+    static IDLE: RefCell<HashMap<u64, Vec<Idle>>> = RefCell::default();
 }
 
 struct Idle {
@@ -46,15 +46,16 @@ impl Idle {
     }
 }
 
-/// The endpoint lives as long as the server, so its address names it.
-fn key(endpoint: &Arc<Endpoint>) -> usize {
-    Arc::as_ptr(endpoint).addr()
+/// A number for an endpoint that no other has, also after it is gone.
+pub(super) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A connection that was used before and is still there.
-pub(super) fn take(endpoint: &Arc<Endpoint>) -> Option<Connection> {
+pub(super) fn take(endpoint: &Endpoint) -> Option<Connection> {
     IDLE.with_borrow_mut(|idle| {
-        let connections = idle.get_mut(&key(endpoint))?;
+        let connections = idle.get_mut(&endpoint.id)?;
         while let Some(mut idle) = connections.pop() {
             if idle.since.elapsed() > LONGEST {
                 // The others wait even longer.
@@ -68,9 +69,9 @@ pub(super) fn take(endpoint: &Arc<Endpoint>) -> Option<Connection> {
 }
 
 /// Keeps a connection, of whose last answer this much is left.
-pub(super) fn put_back(endpoint: &Arc<Endpoint>, connection: Connection, framing: Framing) {
+pub(super) fn put_back(endpoint: &Endpoint, connection: Connection, framing: Framing) {
     IDLE.with_borrow_mut(|idle| {
-        let connections = idle.entry(key(endpoint)).or_default();
+        let connections = idle.entry(endpoint.id).or_default();
         connections.retain(|idle| idle.since.elapsed() <= LONGEST);
         if connections.len() < MOST {
             connections.push(Idle {

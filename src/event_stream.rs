@@ -1,7 +1,7 @@
-//! Reads `text/event-stream` as upstreams send it (WHATWG HTML, section 9.2.6), in any pieces.
+//! Reads `text/event-stream` as servers send it (WHATWG HTML, section 9.2.6), in any pieces.
 //!
-//! Only what a model's upstream needs: the name and the data of each event. Ids and retry times are
-//! skipped. Unlike a browser, it gives out an event whose final blank line is missing at the end of
+//! Only the name and the data of each event: what our own server says of an event's id stands in its
+//! data too, and models' servers have none. Ids and retry times are skipped. Unlike a browser, it gives out an event whose final blank line is missing at the end of
 //! the body: some upstreams forget it, and what follows from a cut is decided by the data.
 
 /// One event, as it lies in the parser.
