@@ -93,6 +93,18 @@ impl App {
     /// # Errors
     /// A key, a certificate or the address cannot be used.
     pub fn build(config: &Config) -> anyhow::Result<Self> {
+        Self::build_with(config, |_| {})
+    }
+
+    /// Does the same with more routes beside the product's, for a program that embeds the server. Their
+    /// handlers find [`Api`] as `web::Data`.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub fn build_with(
+        config: &Config,
+        more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let address = listen_address(config)?;
         let phases = Phases::default();
         let store = Store::open(config)?;
@@ -125,7 +137,7 @@ impl App {
         let listener = listen(address, config.file.http.peer_timeout)
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
-        let server = serve(config, workers, listener, api.clone())?;
+        let server = serve(config, workers, listener, api.clone(), more)?;
         let metrics = match &config.file.metrics.bind {
             None => None,
             Some(bind) => {
@@ -372,6 +384,7 @@ fn serve(
     workers: usize,
     listener: TcpListener,
     api: web::Data<Api>,
+    more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> anyhow::Result<Server> {
     let http = &config.file.http;
     let server = HttpServer::new(move || {
@@ -384,6 +397,7 @@ fn serve(
             ))
             .wrap(from_fn(api::request_id))
             .configure(api::routes)
+            .configure(&more)
     })
     .on_connect(api::keep_socket)
     .workers(workers)

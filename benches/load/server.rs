@@ -14,6 +14,9 @@ use crate::machine::{self, Cores};
 use crate::scrape::Scraper;
 use crate::{bare, tied};
 
+/// This package's own.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tailrace");
+
 /// How long a server may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -80,39 +83,47 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on its core.
     pub(crate) fn start(kind: Kind, cores: Cores) -> anyhow::Result<Self> {
-        let home = tempfile::tempdir()?;
-        let (command, token) = match kind {
-            Kind::Tailrace => (tailrace(home.path(), CONFIG)?, token(home.path(), CONFIG)?),
-            Kind::Watched => {
-                let settings = format!("{CONFIG}{METRICS}");
-                (
-                    tailrace(home.path(), &settings)?,
-                    token(home.path(), &settings)?,
-                )
-            }
-            Kind::Bare => {
-                let mut command = tied::command(std::env::current_exe()?)?;
-                command.arg(bare::ARGUMENT);
-                (command, String::from("none"))
-            }
+        let started = match kind {
+            Kind::Tailrace => Self::tailrace(CONFIG, cores),
+            Kind::Watched => Self::watched(cores),
+            Kind::Bare => Self::bare(cores),
         };
-        let mut server = Self::spawn(command, home, cores, cores.server)
-            .with_context(|| format!("cannot start the {}", kind.name()))?;
-        server.token = token;
+        started.with_context(|| format!("cannot start the {}", kind.name()))
+    }
+
+    fn bare(cores: Cores) -> anyhow::Result<Self> {
+        let mut command = tied::command(std::env::current_exe()?)?;
+        command.arg(bare::ARGUMENT);
+        let mut server = Self::spawn(command, tempfile::tempdir()?, cores, cores.server)?;
         server.wait_until_it_listens()?;
-        if kind == Kind::Watched {
-            let address = server.address_in("Metrics are at /metrics");
-            let address = address.context("it does not say where its metrics are")?;
-            server.scraper = Some(Scraper::start(address));
-        }
+        Ok(server)
+    }
+
+    /// Tailrace with metrics, and somebody who reads them.
+    fn watched(cores: Cores) -> anyhow::Result<Self> {
+        let mut server = Self::tailrace(&format!("{CONFIG}{METRICS}"), cores)?;
+        let address = server.address_in("Metrics are at /metrics");
+        let address = address.context("it does not say where its metrics are")?;
+        server.scraper = Some(Scraper::start(address));
         Ok(server)
     }
 
     /// Starts Tailrace on its core with these settings.
     pub(crate) fn tailrace(settings: &str, cores: Cores) -> anyhow::Result<Self> {
+        Self::configured(tied::command(PROGRAM)?, settings, cores)
+    }
+
+    /// Starts on its core this program in a role that embeds Tailrace, with these settings.
+    pub(crate) fn embedding(role: &str, settings: &str, cores: Cores) -> anyhow::Result<Self> {
+        let mut command = tied::command(std::env::current_exe()?)?;
+        command.arg(role);
+        Self::configured(command, settings, cores)
+    }
+
+    fn configured(mut command: Command, settings: &str, cores: Cores) -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
         let token = token(home.path(), settings)?;
-        let command = tailrace(home.path(), settings)?;
+        configure(&mut command, home.path(), settings)?;
         let mut server = Self::spawn(command, home, cores, cores.server)?;
         server.token = token;
         server.wait_until_it_listens()?;
@@ -231,11 +242,10 @@ impl Drop for Server {
     }
 }
 
-/// The program with our configuration and nobody's environment.
-fn tailrace(home: &Path, settings: &str) -> anyhow::Result<Command> {
+/// Gives a program our configuration and nobody's environment.
+fn configure(command: &mut Command, home: &Path, settings: &str) -> anyhow::Result<()> {
     let config = home.join("tailrace.toml");
     fs::write(&config, settings)?;
-    let mut command = tied::command(env!("CARGO_BIN_EXE_tailrace"))?;
     command
         .env_clear()
         .env("HOME", home)
@@ -243,12 +253,14 @@ fn tailrace(home: &Path, settings: &str) -> anyhow::Result<Command> {
         .env("TAILRACE_CONFIG", config)
         .env("TAILRACE_BIND", "127.0.0.1:0")
         .env("TAILRACE_WORKERS", "1");
-    Ok(command)
+    Ok(())
 }
 
 /// A token that the server will accept, made by its own command.
 fn token(home: &Path, settings: &str) -> anyhow::Result<String> {
-    let output = tailrace(home, settings)?.arg("token").output()?;
+    let mut command = tied::command(PROGRAM)?;
+    configure(&mut command, home, settings)?;
+    let output = command.arg("token").output()?;
     if !output.status.success() {
         bail!(
             "`tailrace token` failed: {}",

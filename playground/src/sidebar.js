@@ -27,6 +27,8 @@ export class Sidebar {
   #current = null;
   /** @type {ReadonlySet<string>} */
   #running = new Set();
+  /** How often the list was made. */
+  #refresh = 0;
 
   /**
    * @param {Store} store
@@ -91,11 +93,14 @@ export class Sidebar {
   }
 
   async refresh() {
+    const refresh = (this.#refresh += 1);
     const words = this.#search.value.trim();
     const [all, containing] = await Promise.all([
       this.#store.conversations(),
       words === '' ? undefined : this.#store.containing(words),
     ]);
+    // What another has found since is newer.
+    if (refresh !== this.#refresh) return;
     const matching = all.filter(
       ({ id, title }) =>
         !containing || containing.has(id) || title.toLowerCase().includes(words.toLowerCase()),

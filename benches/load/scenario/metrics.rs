@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::Bench;
-use super::paced::{self, Measured, median};
+use super::paced::{self, Measured};
+use crate::median::median;
 use crate::report::{Pair, Report};
 use crate::server::Kind;
 
@@ -27,7 +28,11 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let per_token = |it: &Measured| it.used.server_seconds * 1e6 / it.tokens;
     let kernel = |it: &Measured| it.used.kernel_seconds * 1e6 / it.tokens;
     let mut figure = |name: &str, of: &dyn Fn(&Measured) -> f64| {
-        report.figure(NAME, name, found.each(|rounds| median(rounds, of)));
+        report.figure(
+            NAME,
+            name,
+            found.each(|rounds| median(rounds.iter().map(of))),
+        );
     };
     figure("CPU per token, us", &per_token);
     figure("of it outside the kernel, us", &|it| {
