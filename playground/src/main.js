@@ -83,8 +83,9 @@ function drawSoon(answer) {
 
 function draw() {
   frame = 0;
-  for (const answer of changed) thread.update(answer, session.runs.get(answer.id));
+  const answers = [...changed];
   changed.clear();
+  for (const answer of answers) thread.update(answer, session.runs.get(answer.id));
   showControls();
   end.settle();
 }
@@ -162,5 +163,6 @@ setInterval(() => {
 }, TICK_MS);
 
 showExamples(true, send);
-await open(location.hash.slice(1) || null);
+// A conversation that cannot be shown must not keep the rest of the page from starting.
+await open(location.hash.slice(1) || null).catch(reportError);
 await picker.load();
