@@ -21,6 +21,9 @@ const TICK_MS = 250;
 
 startTheme();
 const store = await Store.open();
+const unkept = part('unkept', HTMLElement);
+unkept.hidden = !store.failed;
+store.onfailure = () => (unkept.hidden = false);
 const tokens = new TokenSource(askForToken);
 const client = new Tailrace({ token: () => tokens.next(), share: true });
 const settings = new Settings();
@@ -44,8 +47,8 @@ const session = new Session(client, store, parameters, {
 });
 
 const thread = new Thread({
-  regenerate: (answer) => void session.regenerate(answer),
-  retry: (answer) => void session.retry(answer),
+  regenerate: (answer) => session.regenerate(answer),
+  retry: (answer) => session.retry(answer),
   edit: (prompt) => {
     editing = prompt;
     composer.edit(prompt.text);
@@ -113,11 +116,10 @@ function showConversation() {
  * @param {Record<string, string>} knobs
  */
 function send(text, knobs) {
-  const instead = editing;
-  editing = null;
-  composer.leaveEditing();
   void picker.load();
-  void session.send(text, { knobs, instead });
+  if (!session.send(text, { knobs, instead: editing })) return false;
+  leaveEditing();
+  return true;
 }
 
 function leaveEditing() {
@@ -137,7 +139,7 @@ async function open(id) {
 
 function answerAgain() {
   const last = session.messages.at(-1);
-  if (last?.role === 'assistant') void session.regenerate(last);
+  if (last?.role === 'assistant') session.regenerate(last);
 }
 
 picker.onchange = () => {

@@ -18,6 +18,9 @@ const SAVE_MS = 250;
 /** A pause of this length ends a burst. */
 const BURST_MS = 15;
 
+/** How long the end of an answer waits for having been written down. */
+const SAVE_LIMIT_MS = 1000;
+
 /** How long a connection stays cut when its reader asks for that. */
 const CUT_MS = 1800;
 
@@ -71,7 +74,8 @@ export class Run {
       this.#fail(error);
     }
     this.link = { state: 'closed' };
-    await this.#save();
+    const limit = new Promise((resolve) => setTimeout(resolve, SAVE_LIMIT_MS));
+    await Promise.race([this.#save(), limit]);
     this.onchange();
   }
 
@@ -226,6 +230,7 @@ export class Run {
 
   /** Reads no more; the generation goes on, and so can a later run. */
   leave() {
+    clearTimeout(this.#saving);
     this.#leave.abort();
   }
 
