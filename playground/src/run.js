@@ -120,7 +120,7 @@ export class Run {
       case 'tool_call': {
         this.#endThought(now);
         this.#count(event, now);
-        const call = (answer.tools[event.index] ??= { name: '', arguments: '' });
+        const call = callOf(answer, event.index);
         if (event.name) call.name = event.name;
         call.arguments += event.arguments;
         break;
@@ -199,11 +199,13 @@ export class Run {
     answer.status = 'failed';
     if (!(error instanceof TailraceError)) throw error;
     const { code, message, retryable, retryAfterMs, status } = error;
+    // Whatever a proxy said meanwhile, the generation goes on at the server as long as it knows it.
+    const gone = ['stream_not_found', 'stream_expired'].includes(code);
     answer.trouble = {
       code: status === undefined && retryable ? 'unreachable' : code,
       message,
       retryable,
-      resumable: status === undefined || [401, 403, 429, 503].includes(status),
+      resumable: answer.stream === null ? beforeIt(status) : !gone,
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     };
   }
@@ -249,4 +251,27 @@ export class Run {
   keep() {
     if (this.answer.status === 'running') void this.#save();
   }
+}
+
+/**
+ * Whether a request that failed with this status, before there was a stream, can be sent as it was.
+ *
+ * @param {number | undefined} status
+ */
+function beforeIt(status) {
+  return status === undefined || [401, 403, 429, 503].includes(status);
+}
+
+/**
+ * The call of a tool with this index, which a model chooses as it likes: calls stand in the order in
+ * which they came.
+ *
+ * @param {Answer} answer
+ * @param {number} index
+ */
+function callOf({ tools }, index) {
+  // Answers that were kept before calls had an index have their place for it.
+  let call = tools.find((call, at) => (call?.index ?? at) === index);
+  if (!call) tools.push((call = { index, name: '', arguments: '' }));
+  return call;
 }
