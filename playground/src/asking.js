@@ -56,3 +56,13 @@ export function newAnswer(conversation, messages, { model, system, fields }, kno
     figures: newFigures(performance.timeOrigin + performance.now()),
   };
 }
+
+/**
+ * Forgets what has come of an answer, for its stream is to be read from the start.
+ *
+ * @param {Answer} answer
+ */
+export function readAnew(answer) {
+  Object.assign(answer, { seq: -1, reasoning: '', reasoningMs: 0, text: '', refusal: '', tools: [] });
+  answer.figures = newFigures(performance.timeOrigin + performance.now());
+}

@@ -4,6 +4,7 @@ import { Tailrace } from '../client/index.js';
 import { Composer } from './composer.js';
 import { askForToken, openDialog, showShortcuts } from './dialogs.js';
 import { part, setText } from './dom.js';
+import { drawer } from './drawing.js';
 import { showExamples } from './examples.js';
 import { listenForKeys } from './keys.js';
 import { ModelPicker } from './models.js';
@@ -72,7 +73,7 @@ const sidebar = new Sidebar(store, {
 
 /** @type {Set<import('./model.js').Answer>} */
 const changed = new Set();
-let frame = 0;
+const drawAll = drawer(draw);
 
 /**
  * Draws an answer with the next picture, however many of its tokens come until then.
@@ -81,11 +82,10 @@ let frame = 0;
  */
 function drawSoon(answer) {
   changed.add(answer);
-  frame ||= requestAnimationFrame(draw);
+  drawAll();
 }
 
 function draw() {
-  frame = 0;
   const answers = [...changed];
   changed.clear();
   for (const answer of answers) thread.update(answer, session.runs.get(answer.id));

@@ -64,7 +64,12 @@ export class Run {
     const { answer } = this;
     try {
       this.#stream = this.#open();
-      for await (const event of this.#stream) this.#take(event);
+      for await (const event of this.#stream) {
+        if (event.type === 'done' && !(await isWhole(answer.text, event.text_sha256))) {
+          throw new TailraceError('the text is not the one that was sent', { code: 'text_mismatch' });
+        }
+        this.#take(event);
+      }
       if (answer.status === 'running') {
         answer.status = 'done';
         answer.finish = 'cancelled';
@@ -274,4 +279,18 @@ function callOf({ tools }, index) {
   let call = tools.find((call, at) => (call?.index ?? at) === index);
   if (!call) tools.push((call = { index, name: '', arguments: '' }));
   return call;
+}
+
+/**
+ * Whether this text has the digest that the server says. The client has compared what it has read
+ * itself, but after a reload the beginning came out of the storage. Pages of plain http origins cannot
+ * tell.
+ *
+ * @param {string} text
+ * @param {string} sha256 in hexadecimal
+ */
+async function isWhole(text, sha256) {
+  if (!globalThis.crypto.subtle) return true;
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') === sha256;
 }

@@ -9,7 +9,7 @@
  */
 
 import { announce } from './announce.js';
-import { newAnswer } from './asking.js';
+import { newAnswer, readAnew } from './asking.js';
 import { count } from './figures.js';
 import { Run } from './run.js';
 import { newId } from './store.js';
@@ -188,6 +188,8 @@ export class Session {
     run?.leave();
     this.runs.delete(answer.id);
     this.#turn += 1;
+    // What is wrong is somewhere before the end: going on after it would not mend it.
+    if (answer.trouble?.code === 'text_mismatch') readAnew(answer);
     answer.status = 'running';
     answer.trouble = null;
     void this.#store.putMessage(answer);

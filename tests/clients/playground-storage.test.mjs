@@ -99,6 +99,28 @@ suite('Hasty readers and bad storage in the playground', () => {
     assert.deepEqual(opened, ['', 0]);
   });
 
+  test('drawing that takes long leaves time for its reader', async () => {
+    const draws = await tab.page.evaluate(async () => {
+      const { drawer } = await import('/assets/src/drawing.js');
+      const draws = [];
+      const soon = drawer(() => {
+        const began = performance.now();
+        while (performance.now() - began < 80);
+        draws.push([began, performance.now()]);
+      });
+      await new Promise((resolve) => {
+        const more = setInterval(() => {
+          soon();
+          if (draws.length < 3) return;
+          clearInterval(more);
+          resolve();
+        }, 5);
+      });
+      return draws;
+    });
+    for (const at of [1, 2]) assert.ok(draws[at][0] - draws[at - 1][1] >= 300, JSON.stringify(draws));
+  });
+
   test('a storage that never answers holds up nothing', async () => {
     await tab.page.evaluate(() => {
       for (const event of ['oncomplete', 'onabort']) {
@@ -146,5 +168,31 @@ suite('Hasty readers and bad storage in the playground', () => {
     assert.ok(await unkept());
     await tab.picture('unkept');
     await tab.locator('#conversations a').filter({ hasText: 'goldfish' }).waitFor();
+  });
+
+  test('a text that the storage has changed is noticed, and read anew from the start', async () => {
+    await tab.close();
+    tab = await playground.open({ parameters: { 'demo.tokens_per_second': '30', 'demo.tokens': '150' } });
+    await tab.ask('Tell me about forgers');
+    await tab.begun();
+    await until('some of it is kept', async () => (await tab.keptAnswer())?.text.length > 20);
+    const hash = await tab.page.evaluate(() => location.hash);
+    // The page has gone, so that it does not write its own text over the other one.
+    await tab.page.goto(`${playground.proxy.url}/assets/src/words.js`);
+    await tab.page.evaluate(async (conversation) => {
+      const settled = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+      const database = await settled(indexedDB.open('tailrace'));
+      const store = database.transaction('messages', 'readwrite').objectStore('messages');
+      const all = await settled(store.index('conversation').getAll(conversation));
+      const answer = all.find(({ role }) => role === 'assistant');
+      await settled(store.put({ ...answer, text: `Forged: ${answer.text}` }));
+      database.close();
+    }, hash.slice(1));
+    await tab.page.goto(`${playground.proxy.url}/${hash}`);
+    await tab.notice.filter({ hasText: 'This is not the text that the server sent.' }).waitFor();
+    const { stream } = await tab.keptAnswer();
+    await tab.button('Try again').click();
+    const kept = await tab.expectWhole(playground.api);
+    assert.equal(kept.stream, stream);
   });
 });
