@@ -6,6 +6,7 @@ mod conversation;
 mod event;
 mod input;
 mod interactive;
+mod interrupts;
 mod look;
 mod markdown;
 mod output;
@@ -26,11 +27,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::answer::{Answered, End, ask};
 use self::conversation::{Conversation, Conversations, check_name};
 use self::input::Input;
+use self::interrupts::Interrupts;
 use self::look::{Look, Markdown};
 use self::output::{Output, complain};
 use self::screen::Screen;
@@ -122,15 +123,12 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let interrupts = {
-        let _context = runtime.enter();
-        signal(SignalKind::interrupt()).context("cannot take over signals")?
-    };
+    let server = Rc::new(arguments.target.server(config)?);
     let mut chat = Chat {
         arguments,
-        server: Rc::new(arguments.target.server(config)?),
+        server,
         runtime,
-        interrupts,
+        interrupts: Interrupts::take().context("cannot take over signals")?,
         conversations,
         name,
         conversation,
@@ -147,7 +145,7 @@ struct Chat<'a> {
     arguments: &'a Arguments,
     server: Rc<Server>,
     runtime: Runtime,
-    interrupts: Signal,
+    interrupts: Interrupts,
     /// Where it is remembered, if it is.
     conversations: Option<Conversations>,
     name: Option<String>,
@@ -159,6 +157,7 @@ impl Chat<'_> {
     fn ask(&mut self, question: &str) -> anyhow::Result<End> {
         let body = self.arguments.request.body(&self.conversation, question)?;
         let mut output = self.output();
+        self.interrupts.begin();
         let asked = ask(
             &self.server,
             body,
@@ -167,6 +166,7 @@ impl Chat<'_> {
             &mut self.interrupts,
         );
         let Answered { end, text } = self.runtime.block_on(asked);
+        self.interrupts.end();
         // A question without any answer would only be in the way of the next.
         if !text.is_empty() {
             self.conversation.add(question, &text);

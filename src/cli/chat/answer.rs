@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, LocalBoxFuture};
-use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::event::Said;
+use super::interrupts::Interrupts;
 use super::output::{Output, complain};
 use super::reader::{Failure, Heard, Reader};
 use super::server::Server;
@@ -69,7 +69,7 @@ pub(super) async fn ask(
     request: Vec<u8>,
     timeout: Option<Duration>,
     output: &mut Output,
-    interrupts: &mut Signal,
+    interrupts: &mut Interrupts,
 ) -> Answered {
     let (sender, mut heard) = mpsc::channel(WAITING);
     let reader = Reader::new(Rc::clone(server), request, timeout, sender);
@@ -87,7 +87,7 @@ pub(super) async fn ask(
         let leave_at = exchange.leave_at;
         let step = tokio::select! {
             biased;
-            _ = interrupts.recv() => exchange.interrupt(),
+            () = interrupts.next() => exchange.interrupt(),
             () = &mut exchange.cancelling => None,
             () = sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
                 Some(End::Cancelled)
