@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 
@@ -217,6 +219,74 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path) -> None:
     finally:
         server.pause(False)
         server.stop()
+
+
+def test_ctrl_c_twice_leaves_also_where_nobody_reads_the_output(
+    chatty: Server, person: dict
+) -> None:
+    # More than a pipe holds, so that the program stands in a write.
+    command = [PROGRAM, "chat", "--json", *knobs(tokens=4000, tokens_per_second=100000), "rivers"]
+    chat = subprocess.Popen(command, env=person, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert chat.stdout.read(1)
+        time.sleep(1)
+        assert chat.poll() is None
+        chat.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        chat.send_signal(signal.SIGINT)
+        assert chat.wait(3) == 130
+    finally:
+        chat.kill()
+        chat.communicate()
+
+
+def keep_the_first_answer(front: socket.socket, port: int) -> None:
+    """Passes requests on, but what is answered on the first connection does not arrive."""
+    kept = None
+    while True:
+        try:
+            client, _ = front.accept()
+        except OSError:
+            return
+        server = socket.create_connection(("127.0.0.1", port))
+        threading.Thread(target=pump, args=(client, server), daemon=True).start()
+        if kept:
+            threading.Thread(target=pump, args=(server, client), daemon=True).start()
+        kept = kept or (client, server)
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # One of them is gone.
+
+
+def test_ctrl_c_cancels_also_before_anything_has_come(chatty: Server, person: dict) -> None:
+    def streams() -> list[dict]:
+        listed = httpx.get(f"{chatty.url}/v1/streams", headers=chatty.headers)
+        return [stream for stream in listed.json()["streams"] if stream["id"] not in known]
+
+    known: set[str] = set()
+    known = {stream["id"] for stream in streams()}
+    with socket.create_server(("127.0.0.1", 0)) as front:
+        port = front.getsockname()[1]
+        threading.Thread(target=keep_the_first_answer, args=(front, chatty.port), daemon=True).start()
+        env = {**person, "TAILRACE_URL": f"http://127.0.0.1:{port}"}
+        with Terminal("chat", *knobs(tokens=400, tokens_per_second=20), "levees", env=env) as it:
+            deadline = time.monotonic() + 10
+            while not streams():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            it.press("\x03")
+            pressed = time.monotonic()
+            assert it.exit() == 130
+            assert time.monotonic() - pressed < 2.5
+    snapshot = newest(chatty)
+    assert (snapshot["status"], snapshot["finish_reason"]) == ("done", "cancelled")
 
 
 def test_markdown_is_rendered_on_a_terminal_and_left_in_a_pipe(person: dict) -> None:
