@@ -182,7 +182,8 @@ impl Chat<'_> {
 
     fn output(&self) -> Output {
         if self.arguments.json {
-            return Output::Json;
+            let terminal = std::io::stdout().is_terminal();
+            return Output::Json { terminal };
         }
         let look = self.look();
         let shows_reasoning = match self.arguments.reasoning {
