@@ -3,6 +3,7 @@
 mod answer;
 mod backoff;
 mod conversation;
+mod end;
 mod event;
 mod input;
 mod interactive;
@@ -28,8 +29,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
 
-use self::answer::{Answered, End, ask};
+use self::answer::{Answered, ask};
 use self::conversation::{Conversation, Conversations, check_name};
+use self::end::End;
 use self::input::Input;
 use self::interrupts::Interrupts;
 use self::look::{Look, Markdown};
@@ -118,6 +120,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
         (Some(name), Some(conversations)) => conversations.load(name)?,
         _ => Conversation::default(),
     };
+    let remembered = conversation.clone();
     arguments.request.apply_to(&mut conversation);
     let conversations = conversations.filter(|_| !arguments.forget);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -131,6 +134,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
         interrupts: Interrupts::take().context("cannot take over signals")?,
         conversations,
         name,
+        remembered,
         conversation,
     };
     let end = match input {
@@ -149,6 +153,8 @@ struct Chat<'a> {
     /// Where it is remembered, if it is.
     conversations: Option<Conversations>,
     name: Option<String>,
+    /// What was there when we last looked.
+    remembered: Conversation,
     conversation: Conversation,
 }
 
@@ -170,14 +176,29 @@ impl Chat<'_> {
         // A question without any answer would only be in the way of the next.
         if !text.is_empty() {
             self.conversation.add(question, &text);
-            if let Some(conversations) = &self.conversations
-                && let Err(error) = conversations.save(self.name.as_deref(), &self.conversation)
-            {
-                // The answer is there; that it is not remembered does not make it fail.
-                complain(&format!("{error:#}"));
-            }
+            self.remember();
         }
         Ok(end)
+    }
+
+    /// The answer is there; that it is not remembered does not make it fail.
+    fn remember(&mut self) {
+        let Some(conversations) = &self.conversations else {
+            return;
+        };
+        let name = self.name.as_deref();
+        match conversations.save(name, &self.conversation, &self.remembered) {
+            Ok(other) => {
+                self.remembered.clone_from(&self.conversation);
+                if let (Some(name), Some(other)) = (name, other) {
+                    complain(&format!(
+                        "The conversation {name} was changed elsewhere meanwhile; this one is {other}."
+                    ));
+                    self.name = Some(other);
+                }
+            }
+            Err(error) => complain(&format!("{error:#}")),
+        }
     }
 
     fn output(&self) -> Output {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+use super::end::End;
 use super::event::Said;
 use super::interrupts::Interrupts;
 use super::output::{Output, complain};
@@ -22,40 +23,6 @@ const WAITING: usize = 64;
 
 /// How long the end of a cancelled generation is waited for.
 const CANCEL_TIME: Duration = Duration::from_secs(3);
-
-/// How an answer ended; each has an exit status of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It is whole.
-    Whole,
-    /// The generation ended in an error, or what came is wrong.
-    Failed,
-    /// The server refuses the request.
-    Refused,
-    /// The server could not be reached, or has lost the generation.
-    Lost,
-    /// It is all that was generated, but no whole answer.
-    Short,
-    /// The person cancelled it.
-    Cancelled,
-    /// Nobody reads standard output any more.
-    Closed,
-}
-
-impl End {
-    /// The exit status.
-    pub(super) const fn status(self) -> u8 {
-        match self {
-            Self::Whole => 0,
-            Self::Failed => 1,
-            Self::Refused => 3,
-            Self::Lost => 4,
-            Self::Short => 5,
-            Self::Cancelled => 130,
-            Self::Closed => 141,
-        }
-    }
-}
 
 /// What has come of a question.
 pub(super) struct Answered {

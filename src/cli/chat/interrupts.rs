@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::answer::End;
+use super::end::End;
 
 /// How long we may take to leave an answer by ourselves, which keeps what came of it.
 const GRACE: Duration = Duration::from_millis(250);
