@@ -9,19 +9,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::end::End;
 
 /// How long we may take to leave an answer by ourselves, which keeps what came of it.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// How many may wait to be heard.
+const WAITING: usize = 16;
+
 /// The interrupts of the answer under way.
 pub(super) struct Interrupts {
     /// The number of the answer under way; even while there is none.
     answer: Arc<AtomicU64>,
     /// For which answer each was.
-    heard: UnboundedReceiver<u64>,
+    heard: Receiver<u64>,
 }
 
 impl Interrupts {
@@ -31,7 +35,7 @@ impl Interrupts {
     /// The system does not let us.
     pub(super) fn take() -> io::Result<Self> {
         let answer = Arc::new(AtomicU64::new(0));
-        let (sender, heard) = unbounded_channel();
+        let (sender, heard) = channel(WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -64,15 +68,16 @@ impl Interrupts {
             }
         }
         // The thread that would tell us is gone.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
-async fn watch(mut signals: Signal, answer: &AtomicU64, sender: &UnboundedSender<u64>) {
+async fn watch(mut signals: Signal, answer: &AtomicU64, sender: &Sender<u64>) {
     let (mut interrupted, mut times) = (0, 0_u32);
     while signals.recv().await.is_some() {
         let now = answer.load(Ordering::SeqCst);
-        if sender.send(now).is_err() {
+        // Where so many wait, nobody takes them, and one more says nothing new.
+        if matches!(sender.try_send(now), Err(TrySendError::Closed(_))) {
             return;
         }
         if now != interrupted {
@@ -95,19 +100,19 @@ mod tests {
 
     #[test]
     fn an_interrupt_between_two_answers_does_not_cancel_the_next() {
-        let (sender, heard) = unbounded_channel();
+        let (sender, heard) = channel(WAITING);
         let answer = Arc::new(AtomicU64::new(0));
         let mut interrupts = Interrupts { answer, heard };
         interrupts.begin();
-        sender.send(1).unwrap();
+        sender.try_send(1).unwrap();
         assert!(interrupts.next().now_or_never().is_some());
         // A second one that was not needed any more, and one at no answer at all.
-        sender.send(1).unwrap();
+        sender.try_send(1).unwrap();
         interrupts.end();
-        sender.send(2).unwrap();
+        sender.try_send(2).unwrap();
         interrupts.begin();
         assert!(interrupts.next().now_or_never().is_none());
-        sender.send(3).unwrap();
+        sender.try_send(3).unwrap();
         assert!(interrupts.next().now_or_never().is_some());
     }
 }
