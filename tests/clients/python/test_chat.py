@@ -1,11 +1,14 @@
 """`tailrace chat` on a real terminal, and in pipes."""
 
+import contextlib
+import fcntl
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -221,6 +224,12 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path) -> None:
         server.stop()
 
 
+def unread(pipe) -> int:
+    """How many bytes lie in a pipe."""
+    count = fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))
+    return int.from_bytes(count, "little")
+
+
 def test_ctrl_c_twice_leaves_also_where_nobody_reads_the_output(
     chatty: Server, person: dict
 ) -> None:
@@ -229,13 +238,17 @@ def test_ctrl_c_twice_leaves_also_where_nobody_reads_the_output(
     chat = subprocess.Popen(command, env=person, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        assert chat.stdout.read(1)
-        time.sleep(1)
-        assert chat.poll() is None
+        room = fcntl.fcntl(chat.stdout, fcntl.F_GETPIPE_SZ)
+        deadline = time.monotonic() + 10
+        while unread(chat.stdout) < room - 8192:
+            assert chat.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
         chat.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        # Two signals that come together are one.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            chat.wait(0.3)
         chat.send_signal(signal.SIGINT)
-        assert chat.wait(3) == 130
+        assert chat.wait(10) == 130
     finally:
         chat.kill()
         chat.communicate()
