@@ -41,6 +41,7 @@ use crate::stream_log::StreamLog;
 use crate::stream_log::memory::MemoryLog;
 use crate::stream_log::redis::RedisLog;
 use crate::telemetry;
+use crate::traces::Traces;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -74,6 +75,9 @@ enum Store {
 
 /// How long Redis may take at the end to be told what was used.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// How long the collector may take at the end to take the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// What says where the page of metrics is.
 const METRICS_BIND: &str = "metrics.bind";
@@ -127,6 +131,7 @@ impl App {
             limiter: store.limiter(),
             generations: Arc::new(generations),
             metrics,
+            traces: traces(config)?,
             draining: phases.draining.clone(),
             playground: Playground {
                 enabled: config.file.playground.enabled,
@@ -192,7 +197,10 @@ impl App {
         });
         let (api, draining) = (self.api.clone(), self.phases.draining.clone());
         actix_web::rt::spawn(async move {
-            api.generations.take_over(&*api.limiter, &draining).await;
+            let generations = &api.generations;
+            generations
+                .take_over(&*api.limiter, &api.traces, &draining)
+                .await;
         });
         let sweeping = sweep(&self.store, &self.api.failures);
         let draining = async {
@@ -223,6 +231,9 @@ impl App {
         }
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
+        if stopped == Stopped::Drained {
+            self.api.traces.flush(LAST_SPANS).await;
+        }
         if let Some(metrics) = metrics {
             // Last, so that a drain is seen to its end.
             metrics.stop(false).await;
@@ -278,6 +289,14 @@ async fn sweep(store: &Store, failures: &AuthFailures) {
             failures.sweep();
         }
     }
+}
+
+fn traces(config: &Config) -> anyhow::Result<Traces> {
+    let Some(traces) = &config.traces else {
+        return Ok(Traces::default());
+    };
+    let traces = Traces::new(traces.clone(), system_roots()?);
+    traces.context("there is no thread to be had for traces")
 }
 
 fn models(config: &Config) -> anyhow::Result<Models> {

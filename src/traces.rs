@@ -12,6 +12,7 @@ mod export;
 mod span;
 mod w3c;
 
+pub use collector::PATH;
 pub use span::{Kind, Span};
 
 use std::fmt;
@@ -29,9 +30,6 @@ use uuid::Uuid;
 use self::collector::Collector;
 use self::export::Exporter;
 use crate::http_client::{HttpClient, HttpClientConfig};
-
-/// The version of the conventions that names and attributes are of.
-const SCHEMA: &str = "https://opentelemetry.io/schemas/1.38.0";
 
 /// What the server is called where nobody says otherwise.
 const SERVICE: &str = "tailrace";
@@ -103,7 +101,6 @@ impl Traces {
             .build();
         let scope = InstrumentationScope::builder(SERVICE)
             .with_version(env!("CARGO_PKG_VERSION"))
-            .with_schema_url(SCHEMA)
             .build();
         Ok(Self(Some(Arc::new(Tracing {
             tracer: provider.tracer_with_scope(scope),

@@ -27,6 +27,7 @@ mod sse;
 mod streams;
 mod strict;
 mod tickets;
+mod traced;
 mod wire;
 
 pub use body::BodyConfig;
@@ -35,6 +36,7 @@ pub use http10::keep_socket;
 pub use middleware::{cors, request_id};
 pub use playground::Playground;
 pub use problem::{ApiError, Code};
+pub use traced::Traced;
 pub use wire::Event;
 
 use std::sync::Arc;
@@ -52,6 +54,7 @@ use crate::generation::GenerationService;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::metrics::Metrics;
+use crate::traces::Traces;
 
 /// What the handlers need; one for the whole server.
 pub struct Api {
@@ -67,6 +70,8 @@ pub struct Api {
     pub generations: Arc<GenerationService>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is traced.
+    pub traces: Traces,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
     /// The chat page.

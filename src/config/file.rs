@@ -5,9 +5,11 @@
 
 mod model;
 mod store;
+mod traces;
 
 pub(super) use model::{CommandModel, Kind, Model, RouteModel, Section, Upstream};
 pub(super) use store::{RedisSection, RedisTlsSection};
+pub(super) use traces::TracesSection;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ pub struct File {
     pub upstream: Option<Upstream>,
     pub log: LogSection,
     pub metrics: MetricsSection,
+    pub traces: TracesSection,
     pub tls: Option<TlsSection>,
     pub http: HttpSection,
     pub auth: AuthSection,
@@ -62,6 +65,7 @@ impl Default for File {
             upstream: None,
             log: LogSection::default(),
             metrics: MetricsSection::default(),
+            traces: TracesSection::default(),
             tls: None,
             http: HttpSection::default(),
             auth: AuthSection::default(),

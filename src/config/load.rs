@@ -3,6 +3,7 @@
 
 mod model;
 mod store;
+mod traces;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -123,6 +124,7 @@ impl Loader {
             }
         };
         let redis = self.redis(&file)?;
+        let traces = self.traces(&file.traces)?;
         let mut models = BTreeMap::new();
         for (name, model) in &file.models {
             models.insert(name.clone(), self.model(name, model)?);
@@ -147,6 +149,7 @@ impl Loader {
             tls,
             ticket_secret,
             redis,
+            traces,
             models,
             upstream,
         })
@@ -247,7 +250,7 @@ impl Loader {
             .map_err(|error: KeyError| self.wrong("auth.required_claims", error.to_string()))
     }
 
-    fn time(&self, key: &str, time: Duration, least: Duration) -> Result<(), ConfigError> {
+    pub(super) fn time(&self, key: &str, time: Duration, least: Duration) -> Result<(), ConfigError> {
         if time < least || time > MOST_TIME {
             let least = humantime::format_duration(least);
             return Err(self.wrong(key, format!("expected at least {least} and at most a year")));

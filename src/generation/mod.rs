@@ -38,6 +38,7 @@ use crate::generator::{InvalidPrompt, Prompt};
 use crate::limit::Permit;
 use crate::metrics::{Metrics, Reader};
 use crate::shutdown::Stopping;
+use crate::traces::Span;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
@@ -263,6 +264,7 @@ impl GenerationService {
             model: prompt.model.clone(),
             upstream: None,
             tried: Vec::new(),
+            span: Span::default(),
             error: None,
             config: self.config,
             earlier: Duration::ZERO,

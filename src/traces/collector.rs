@@ -10,7 +10,7 @@ use prost::Message as _;
 use crate::http_client::{Answer, HttpClient, HttpError};
 
 /// Where it takes them, after its base URL.
-pub(crate) const PATH: &str = "/v1/traces";
+pub const PATH: &str = "/v1/traces";
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
@@ -40,7 +40,7 @@ pub(super) enum Refusal {
     Status(u16, Option<Duration>),
     /// It took the batch, but not so many of it.
     #[error("it rejects some of them: {1:?}")]
-    Some(usize, String),
+    Partly(usize, String),
 }
 
 impl Refusal {
@@ -50,7 +50,7 @@ impl Refusal {
             Self::Broken(_) | Self::Late(_) => true,
             // Those that the specification names.
             Self::Status(status, _) => matches!(status, 429 | 502..=504),
-            Self::Some(..) => false,
+            Self::Partly(..) => false,
         }
     }
 
@@ -97,7 +97,7 @@ impl Collector {
             Some(partial) if partial.rejected_spans > 0 => {
                 let rejected = usize::try_from(partial.rejected_spans).unwrap_or(usize::MAX);
                 let words = partial.error_message.chars().take(MAX_SAID).collect();
-                Err(Refusal::Some(rejected, words))
+                Err(Refusal::Partly(rejected, words))
             }
             _ => Ok(()),
         }

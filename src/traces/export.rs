@@ -193,27 +193,24 @@ impl Worker {
         let mut tries = 0;
         let outcome = loop {
             tries += 1;
+            // Whoever waits for the end does not wait for a second time.
+            let is_last = self.flushed.is_some() || tries == TRIES;
             let taken = self.collector.take(&batch).await;
             let Err(refusal) = &taken else {
                 break taken;
             };
             self.complain(refusal);
-            if !refusal.may_pass() || tries == TRIES {
+            if is_last || !refusal.may_pass() {
                 break taken;
             }
             let wait = wait(tries, refusal);
-            if self.flushed.is_none()
-                && let Ok(Some(done)) = timeout(wait, self.flushes.recv()).await
-            {
+            if let Ok(Some(done)) = timeout(wait, self.flushes.recv()).await {
                 self.flushed = Some(done);
-            }
-            if self.flushed.is_some() && tries > 1 {
-                break taken;
             }
         };
         let lost = match &outcome {
             Ok(()) => 0,
-            Err(Refusal::Some(rejected, _)) => count.min(*rejected),
+            Err(Refusal::Partly(rejected, _)) => count.min(*rejected),
             Err(_) => count,
         };
         add(&self.figures.exported, count - lost);
