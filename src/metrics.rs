@@ -236,7 +236,11 @@ impl Metrics {
 
     /// A request was answered, so long after it came. The route is a pattern of ours.
     pub fn answered(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
-        let series = [self::method(method), route.unwrap_or(OTHER), &status.to_string()];
+        let series = [
+            self::method(method),
+            route.unwrap_or(OTHER),
+            &status.to_string(),
+        ];
         self.0.requests.of(&series).record(took);
     }
 

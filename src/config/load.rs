@@ -250,7 +250,12 @@ impl Loader {
             .map_err(|error: KeyError| self.wrong("auth.required_claims", error.to_string()))
     }
 
-    pub(super) fn time(&self, key: &str, time: Duration, least: Duration) -> Result<(), ConfigError> {
+    pub(super) fn time(
+        &self,
+        key: &str,
+        time: Duration,
+        least: Duration,
+    ) -> Result<(), ConfigError> {
         if time < least || time > MOST_TIME {
             let least = humantime::format_duration(least);
             return Err(self.wrong(key, format!("expected at least {least} and at most a year")));

@@ -38,11 +38,11 @@ use crate::generator::{InvalidPrompt, Prompt};
 use crate::limit::Permit;
 use crate::metrics::{Metrics, Reader};
 use crate::shutdown::Stopping;
-use crate::traces::Span;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
 };
+use crate::traces::Span;
 
 /// How long a request waits for its stream to be made. The making goes on, and a repetition with the same
 /// idempotency key finds the stream.

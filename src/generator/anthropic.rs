@@ -75,7 +75,12 @@ impl Generator for AnthropicGenerator {
             headers: &[VERSION],
             body,
         };
-        exchange::deltas(self.upstream.clone(), request, Events::default(), &prompt.trace)
+        exchange::deltas(
+            self.upstream.clone(),
+            request,
+            Events::default(),
+            &prompt.trace,
+        )
     }
 
     fn check(&self, prompt: &Prompt) -> Result<(), InvalidPrompt> {

@@ -82,7 +82,12 @@ impl Generator for OpenAiGenerator {
                 self.continues,
             ),
         };
-        exchange::deltas(self.upstream.clone(), request, Chunks::new(&prompt), &prompt.trace)
+        exchange::deltas(
+            self.upstream.clone(),
+            request,
+            Chunks::new(&prompt),
+            &prompt.trace,
+        )
     }
 }
 

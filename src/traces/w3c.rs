@@ -61,7 +61,9 @@ fn state<'a>(values: impl Iterator<Item = &'a [u8]>) -> TraceState {
             joined.push(',');
         }
         joined.push_str(value);
-        let is_printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+        let is_printable = value
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
         if joined.len() > STATE_BYTES || !is_printable {
             return TraceState::default();
         }

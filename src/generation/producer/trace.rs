@@ -64,7 +64,10 @@ impl Producer {
             span.set("gen_ai.response.time_to_first_chunk", seconds);
         }
         let Some(terminal) = terminal else {
-            span.set("gen_ai.usage.output_tokens", count(self.count - self.before));
+            span.set(
+                "gen_ai.usage.output_tokens",
+                count(self.count - self.before),
+            );
             span.set("tailrace.generation.left", true);
             return;
         };
