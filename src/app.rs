@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, interval};
 
 use crate::api::{self, Api};
-use crate::auth::{JwtVerifier, KeySet, TicketKey};
+use crate::auth::{JwtVerifier, KeySet, Provider, ProviderConfig, TicketKey};
 use crate::config::{Config, ModelConfig, OpenAiConfig};
 use crate::generation::{GenerationService, Models, PassedThrough};
 use crate::generator::anthropic::AnthropicGenerator;
@@ -27,7 +27,7 @@ use crate::generator::{Generator, Upstream};
 
 use crate::generator::openai::OpenAiGenerator;
 use crate::generator::route::RouteGenerator;
-use crate::http_client::system_roots;
+use crate::http_client::{HttpClient, authority_roots, system_roots};
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
@@ -92,7 +92,7 @@ impl App {
         );
         let failures = config.file.limits.failed_authentications_per_minute;
         let api = web::Data::new(Api {
-            jwt: JwtVerifier::new(config.jwt(), KeySet::load(&config.keys)?),
+            jwt: verifier(config)?,
             tickets: TicketKey::new(&config.ticket_secret, config.file.auth.ticket_lifetime),
             failures: AuthFailures::per_minute(
                 NonZeroU32::new(failures).unwrap_or(NonZeroU32::MIN),
@@ -213,6 +213,29 @@ async fn sweep(store: &Store, failures: &AuthFailures) {
             failures.sweep();
         }
     }
+}
+
+fn verifier(config: &Config) -> anyhow::Result<JwtVerifier> {
+    let keys = if config.keys.is_empty() {
+        KeySet::default()
+    } else {
+        KeySet::load(&config.keys)?
+    };
+    let providers = config.providers.iter().map(provider);
+    let providers = providers.collect::<Result<_, _>>()?;
+    Ok(JwtVerifier::with_providers(config.jwt(), keys, providers))
+}
+
+/// A provider, which is asked for its keys from now on.
+fn provider(config: &ProviderConfig) -> anyhow::Result<Arc<Provider>> {
+    let roots = match &config.authority {
+        None => system_roots()?,
+        Some(authority) => authority_roots(authority)?,
+    };
+    let client = HttpClient::new(config.server.clone(), roots);
+    let (provider, asking) = Provider::new(config.clone(), client);
+    actix_web::rt::spawn(asking);
+    Ok(Arc::new(provider))
 }
 
 fn models(config: &Config) -> anyhow::Result<Models> {

@@ -31,7 +31,7 @@ use serde::Serialize;
 use self::file::Takeover;
 use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
-use crate::auth::{JwtConfig, KeyConfig};
+use crate::auth::{JwtConfig, KeyConfig, ProviderConfig};
 use crate::generation::GenerationConfig;
 use crate::limit::{LimitConfig, Plan};
 use crate::redis::RedisConfig;
@@ -100,6 +100,8 @@ pub struct Config {
     pub file: File,
     /// The keys; in development mode, one that we made.
     pub keys: Vec<KeyConfig>,
+    /// Those who publish other keys.
+    pub providers: Vec<ProviderConfig>,
     /// Whether there is no configured key, so that anybody who can read our state directory can
     /// make tokens.
     pub development: bool,

@@ -58,7 +58,9 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
         )?
     } else {
         let mut signed = config.keys.iter().map(|key| mint(key, &request));
-        let first = signed.next().context("there is no key")?;
+        let first = signed
+            .next()
+            .context("there is no key here to sign with: those of a jwks_url are its provider's")?;
         first.or_else(|error| signed.find_map(Result::ok).ok_or(error))?
     };
     println!("{token}");

@@ -31,6 +31,8 @@ mod event;
 mod follow;
 mod http10;
 mod http_client;
+mod issuer;
+mod jwks;
 mod limits;
 mod logprobs;
 mod native_tools;

@@ -11,7 +11,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("event_stream", &[]),
     ("stream_log", &["redis", "stream"]),
     ("generator", &["event_stream", "http_client", "stream"]),
-    ("auth", &["stream"]),
+    ("auth", &["http_client", "stream"]),
     ("limit", &["auth", "redis", "stream"]),
     (
         "generation",
