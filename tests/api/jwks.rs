@@ -131,7 +131,7 @@ fn a_set_that_has_not_changed_is_not_sent_again() {
         Then::Keep
     });
     let directory = tempfile::tempdir().unwrap();
-    let auth = EAGER.replace("}", ", keep = \"300ms\" }");
+    let auth = EAGER.replace('}', ", keep = \"300ms\" }");
     let program = program(directory.path(), &publisher.url(), &auth);
     wait_for(|| (status(&program, &key.token("ann")) == 200).then_some(()));
     // For longer than it would be believed without these answers.
@@ -233,7 +233,7 @@ fn a_provider_that_is_away_is_believed_for_a_while_and_then_its_tokens_get_503()
     let key = SigningKey::new("a");
     let publisher = Publisher::of(&[&key]);
     let directory = tempfile::tempdir().unwrap();
-    let auth = EAGER.replace("}", ", keep = \"1500ms\" }");
+    let auth = EAGER.replace('}', ", keep = \"1500ms\" }");
     let program = program(directory.path(), &publisher.url(), &auth);
     let token = key.token("ann");
     wait_until(|| status(&program, &token) == 200);
