@@ -69,7 +69,8 @@ impl<D: Demand> FromRequest for Caller<D> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let admit = |api: &Api, principal: Principal| {
             demand_scope::<D>(&principal, api)?;
-            let admin = api.config.scopes.admin.as_deref();
+            let config = api.config.load();
+            let admin = config.scopes.admin.as_deref();
             Ok(Self {
                 operator: admin.is_some_and(|scope| principal.has_scope(scope)),
                 principal,
@@ -98,7 +99,7 @@ impl FromRequest for Reader {
             Ok(Self(principal.viewer()))
         };
         admission(request, admit, |api, ticket| {
-            verified(request, api, api.tickets.verify(ticket)).map(Self)
+            verified(request, api, api.tickets.load().verify(ticket)).map(Self)
         })
     }
 }
@@ -142,7 +143,7 @@ fn api(request: &HttpRequest) -> Result<&web::Data<Api>, ApiError> {
 }
 
 fn demand_scope<D: Demand>(principal: &Principal, api: &Api) -> Result<(), ApiError> {
-    match D::scope(&api.config.scopes) {
+    match D::scope(&api.config.load().scopes) {
         Some(scope) if !principal.has_scope(scope) => Err(ApiError::new(
             Code::InsufficientScope,
             format!("the token lacks the scope {scope}"),
@@ -162,7 +163,7 @@ fn verified<T>(
         if error == AuthError::KeysUnavailable {
             return error.into();
         }
-        let address = client_address(request, &api.config.trusted_proxies);
+        let address = client_address(request, &api.config.load().trusted_proxies);
         match api.failures.record(address) {
             Ok(()) => error.into(),
             Err(wait) => ApiError::new(
@@ -193,7 +194,7 @@ impl Credential {
                 _ => {}
             }
         }
-        if let Some(name) = &api.config.cookie
+        if let Some(name) = &api.config.load().cookie
             && let Some(cookie) = request.cookie(name)
         {
             check_origin(request, api)?;
@@ -239,14 +240,10 @@ fn check_origin(request: &HttpRequest, api: &Api) -> Result<(), ApiError> {
         .headers()
         .get(ORIGIN)
         .and_then(|origin| origin.to_str().ok());
+    let config = api.config.load();
     let known = origin.is_some_and(|origin| {
-        let own = api.config.public_url.as_deref();
-        own == Some(origin)
-            || api
-                .config
-                .allowed_origins
-                .iter()
-                .any(|allowed| allowed == origin)
+        let own = config.public_url.as_deref();
+        own == Some(origin) || config.allowed_origins.iter().any(|it| it == origin)
     });
     if known {
         Ok(())

@@ -148,7 +148,11 @@ pub(super) fn respond(
         .insert_header((header::CONTENT_TYPE, format.content_type()))
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .body(EventBody::new(subscription, format, api.config.heartbeat));
+        .body(EventBody::new(
+            subscription,
+            format,
+            api.config.load().heartbeat,
+        ));
     http10::adapt(request, response)
 }
 

@@ -39,6 +39,7 @@ use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::{Resource, Route, web};
 use actix_web_lab::middleware::CatchPanic;
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +53,7 @@ pub struct Api {
     /// Verifies tokens.
     pub jwt: JwtVerifier,
     /// Makes and verifies tickets.
-    pub tickets: TicketKey,
+    pub tickets: ArcSwap<TicketKey>,
     /// Counts failed authentications.
     pub failures: AuthFailures,
     /// Admits generations.
@@ -61,8 +62,8 @@ pub struct Api {
     pub generations: Arc<GenerationService>,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
-    /// The rest.
-    pub config: ApiConfig,
+    /// The rest, which may change while requests are answered.
+    pub config: ArcSwap<ApiConfig>,
 }
 
 /// The transport's own settings.

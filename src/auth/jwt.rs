@@ -76,6 +76,21 @@ impl JwtVerifier {
         }
     }
 
+    /// Accepts these from now on, and nothing else.
+    pub fn replace(&self, config: JwtConfig, keys: KeySet, providers: Vec<Arc<Provider>>) {
+        self.accepted.store(Arc::new(Accepted {
+            config,
+            keys,
+            providers,
+        }));
+    }
+
+    /// The providers of keys, which go on with what they have if they are accepted again.
+    #[must_use]
+    pub fn providers(&self) -> Vec<Arc<Provider>> {
+        self.accepted.load().providers.clone()
+    }
+
     /// Whether there is any key yet: a server that starts while its provider is away has none.
     #[must_use]
     pub fn has_keys(&self) -> bool {

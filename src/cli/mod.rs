@@ -49,7 +49,7 @@ arguments or the configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGINT or SIGTERM, then drain; a second signal stops at once
+    /// Serve until SIGINT or SIGTERM, then drain; a second signal stops at once, SIGHUP reloads
     Serve(serve::Arguments),
     /// Print a token (JWT) signed with a configured key
     Token(token::Arguments),
@@ -69,11 +69,11 @@ impl Cli {
             .unwrap_or_else(|| Command::Serve(serve::Arguments::default()));
         match command {
             Command::Serve(arguments) => {
-                serve::run(&Config::load_with(path, &arguments.overrides())?)
+                serve::run(Config::load_with(path, arguments.overrides())?)
             }
             Command::Token(arguments) => token::run(&Config::load(path)?, &arguments),
             Command::Check(arguments) => {
-                check::run(&Config::load_with(path, &arguments.overrides())?)
+                check::run(&Config::load_with(path, arguments.overrides())?)
             }
         }
     }

@@ -33,6 +33,8 @@ pub struct File {
     pub trusted_proxies: Vec<IpNet>,
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub watch_interval: Duration,
     pub default_model: Option<String>,
     pub upstream: Option<Upstream>,
     pub log: LogSection,
@@ -57,6 +59,7 @@ impl Default for File {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30),
+            watch_interval: Duration::from_secs(2),
             default_model: None,
             upstream: None,
             log: LogSection::default(),

@@ -6,12 +6,13 @@ mod model;
 mod store;
 mod upstream;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::File;
-use super::{Config, ConfigError, ModelConfig, development};
+use super::{Config, ConfigError, ModelConfig, Origin, Sources, development};
 use crate::auth::{JwtConfig, KeyError};
 use crate::generator::demo::DemoConfig;
 
@@ -25,6 +26,8 @@ pub(super) struct Loader {
     origin: String,
     /// What relative paths are relative to.
     directory: PathBuf,
+    /// The files that were read.
+    sources: RefCell<Sources>,
 }
 
 impl Loader {
@@ -38,7 +41,20 @@ impl Loader {
                 .and_then(Path::parent)
                 .map(Path::to_path_buf)
                 .unwrap_or_default(),
+            sources: RefCell::default(),
         }
+    }
+
+    /// Notes the configuration file itself, which somebody else reads. What is written into it in
+    /// between makes it another than the noted one, and is read later.
+    pub(super) fn note(&self, path: &Path) {
+        let content = std::fs::read(path).ok();
+        self.sources.borrow_mut().note(path, content.as_deref());
+    }
+
+    /// What was read.
+    pub(super) fn sources(&self) -> Sources {
+        self.sources.borrow().clone()
     }
 
     fn wrong(&self, key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
@@ -51,7 +67,10 @@ impl Loader {
 
     fn read(&self, key: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
         let path = self.directory.join(path);
-        std::fs::read(&path).map_err(|error| ConfigError::Unreadable {
+        let content = std::fs::read(&path);
+        let noted = content.as_deref().ok();
+        self.sources.borrow_mut().note(&path, noted);
+        content.map_err(|error| ConfigError::Unreadable {
             origin: self.origin.clone(),
             key: key.to_owned(),
             path,
@@ -134,6 +153,8 @@ impl Loader {
             return Err(self.wrong("default_model", format!("there is no model {default:?}")));
         }
         Ok(Config {
+            origin: Origin::default(),
+            sources: self.sources(),
             file,
             keys,
             providers,
@@ -212,6 +233,7 @@ impl Loader {
         let moment = LEAST_TIME;
         for (key, time, least) in [
             ("drain_timeout", file.drain_timeout, Duration::ZERO),
+            ("watch_interval", file.watch_interval, Duration::ZERO),
             ("http.heartbeat", file.http.heartbeat, moment),
             ("http.body_timeout", file.http.body_timeout, moment),
             ("http.head_timeout", file.http.head_timeout, moment),

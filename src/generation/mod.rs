@@ -27,6 +27,7 @@ pub use subscription::Subscription;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -99,7 +100,7 @@ pub enum Refused {
 /// Starts, follows, describes and stops generations.
 pub struct GenerationService {
     log: Arc<dyn StreamLog>,
-    models: Models,
+    models: ArcSwap<Models>,
     config: GenerationConfig,
     producers: TaskTracker,
     readers: TaskTracker,
@@ -117,12 +118,23 @@ impl GenerationService {
     ) -> Self {
         Self {
             log,
-            models,
+            models: ArcSwap::from_pointee(models),
             config,
             producers: TaskTracker::new(),
             readers: TaskTracker::new(),
             stopping,
         }
+    }
+
+    /// The models that clients may name now.
+    #[must_use]
+    pub fn current_models(&self) -> Arc<Models> {
+        self.models.load_full()
+    }
+
+    /// Other models from now on. A generation that runs keeps the generator that it has.
+    pub fn replace_models(&self, models: Models) {
+        self.models.store(Arc::new(models));
     }
 
     /// Whether generations can be logged just now, as far as is known.
@@ -154,7 +166,7 @@ impl GenerationService {
     /// # Errors
     /// There is no such model.
     pub async fn resolve(&self, wanted: Option<&str>) -> Result<String, UnknownModel> {
-        self.models.resolve(wanted).await
+        self.models.load_full().resolve(wanted).await
     }
 
     /// The public names of the models.
@@ -162,7 +174,7 @@ impl GenerationService {
     /// # Errors
     /// An upstream whose models are ours could not be asked.
     pub async fn models(&self) -> Result<Vec<String>, UnknownModel> {
-        self.models.names().await
+        self.models.load_full().names().await
     }
 
     /// Asks the model's generator whether it can serve the prompt.
@@ -170,7 +182,7 @@ impl GenerationService {
     /// # Errors
     /// There is no such model, or it cannot.
     pub fn check(&self, prompt: &Prompt) -> Result<(), Refused> {
-        Ok(self.models.generator(prompt)?.check(prompt)?)
+        Ok(self.models.load().generator(prompt)?.check(prompt)?)
     }
 
     /// Starts a generation on this thread, or finds the one that the same request started before.
@@ -189,7 +201,7 @@ impl GenerationService {
             idempotency,
             request_id,
         } = generation;
-        let generator = self.models.generator(&prompt)?;
+        let generator = self.models.load().generator(&prompt)?;
         let new = NewStream {
             id: StreamId::generate(),
             owner: principal.owner().clone(),

@@ -19,12 +19,6 @@ const CALM: &str = "jwks = { refresh_min = \"1h\", refresh_max = \"1h\", cool_do
 /// Many questions.
 const EAGER: &str = "jwks = { refresh_min = \"20ms\", refresh_max = \"20ms\", cool_down = \"10ms\", timeout = \"300ms\" }";
 
-/// How many lines of the log hold this text.
-fn lines(program: &Program, text: &str) -> usize {
-    let log = program.log.lock().unwrap();
-    log.lines().filter(|line| line.contains(text)).count()
-}
-
 /// For as long as [`CALM`] cools down: what nobody knows is asked for from then on.
 fn cool_down() {
     std::thread::sleep(Duration::from_millis(15));
@@ -80,10 +74,7 @@ fn a_key_that_turns_over_costs_no_good_token_and_no_stream() {
     let events: Vec<_> = std::iter::once(first).chain(stream.rest()).collect();
     check_whole(&events);
     assert_eq!(events.last().unwrap().kind, "done");
-    assert_eq!(
-        lines(&program, "Read the keys that a provider publishes"),
-        3
-    );
+    assert_eq!(program.lines("Read the keys that a provider publishes"), 3);
     let log = program.log.lock().unwrap();
     assert!(
         !log.contains("eyJ") && !log.contains("secret-tenant"),
@@ -239,7 +230,7 @@ fn a_provider_that_is_away_is_believed_for_a_while_and_then_its_tokens_get_503()
     wait_until(|| status(&program, &token) == 200);
     publisher.fail();
     let away = Instant::now();
-    wait_until(|| lines(&program, "going on with the last ones") == 1);
+    wait_until(|| program.lines("going on with the last ones") == 1);
     assert_eq!(status(&program, &token), 200);
     // A key that is not among them may be new; that cannot be told now.
     let stranger = SigningKey::new("b").token("ann");
@@ -264,13 +255,13 @@ fn a_provider_that_is_away_is_believed_for_a_while_and_then_its_tokens_get_503()
     }
     // It had keys once: whoever sends us traffic goes on.
     assert_eq!(readiness(&program).0, 200);
-    wait_until(|| lines(&program, "and there are none: its tokens get 503") == 1);
+    wait_until(|| program.lines("and there are none: its tokens get 503") == 1);
     wait_until_asked(&publisher, 2);
     publisher.publish(&[&key]);
     wait_until(|| status(&program, &token) == 200);
-    wait_until(|| lines(&program, "The provider publishes its keys again") == 1);
-    assert_eq!(lines(&program, "going on with the last ones"), 1);
-    assert_eq!(lines(&program, "and there are none"), 1);
+    wait_until(|| program.lines("The provider publishes its keys again") == 1);
+    assert_eq!(program.lines("going on with the last ones"), 1);
+    assert_eq!(program.lines("and there are none"), 1);
     assert!(!program.log.lock().unwrap().contains(&token));
 }
 
@@ -401,11 +392,11 @@ fn a_wrong_answer_never_replaces_a_good_set() {
         wait_until(|| status(&program, token) == 200);
         let (script, good) = (*script, set(&[key]));
         publisher.answer_by(move |_, exchange| script(exchange, &good));
-        wait_until(|| lines(&program, "going on with the last ones") == 1);
+        wait_until(|| program.lines("going on with the last ones") == 1);
         wait_until_asked(&publisher, 1);
         assert_eq!(status(&program, token), 200, "{name}");
         assert_eq!(
-            lines(&program, why),
+            program.lines(why),
             1,
             "{name}: {}",
             program.log.lock().unwrap()
@@ -496,7 +487,7 @@ fn an_authority_of_ones_own_is_trusted_and_no_other() {
     let other = tempfile::tempdir().unwrap();
     let wary = program(other.path(), &url, CALM);
     assert_eq!(ask(&wary, &key.token("ann")).code(), "keys_unavailable");
-    assert_eq!(lines(&wary, "UnknownIssuer"), 1);
+    assert_eq!(wary.lines("UnknownIssuer"), 1);
 }
 
 #[test]

@@ -52,6 +52,7 @@ mod redis_sentinel;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod redis_tls;
+mod reload;
 mod resume;
 mod route;
 mod route_breaker;

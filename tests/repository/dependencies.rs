@@ -55,16 +55,16 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
 
 /// Which files may name each crate.
 const FENCES: [(&str, &[&str]); 13] = [
-    ("actix_web", &["src/api/", "src/app.rs", "src/cli/serve.rs"]),
+    ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
     ("jsonwebtoken", &["src/auth/"]),
-    ("governor", &["src/limit/local.rs", "src/limit/failures.rs"]),
+    ("governor", &["src/limit/failures.rs"]),
     ("figment", &["src/config.rs", "src/config/"]),
     (
         "rustls",
         &[
-            "src/app.rs",
+            "src/app",
             "src/generator/upstream.rs",
             "src/http_client",
             "src/redis/tls.rs",
@@ -78,7 +78,7 @@ const FENCES: [(&str, &[&str]); 13] = [
     ),
     ("httparse", &["src/http_client/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
-    ("anyhow", &["src/main.rs", "src/cli/", "src/app.rs"]),
+    ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 
 fn sources() -> Vec<(String, String)> {
