@@ -145,9 +145,9 @@ impl Config {
     /// Reads a configuration from where it is; and what was read, also if that is wrong.
     pub fn load_from(origin: Origin) -> (Result<Self, ConfigError>, Sources) {
         let loader = Loader::new(origin.path.as_deref());
-        let loaded = Self::load_by(&loader, &origin);
+        let config = Self::load_by(&loader, &origin);
         let sources = loader.sources();
-        (loaded.map(|config| Self { origin, ..config }), sources)
+        (config.map(|config| Self { origin, ..config }), sources)
     }
 
     fn load_by(loader: &Loader, origin: &Origin) -> Result<Self, ConfigError> {
