@@ -17,6 +17,7 @@ mod shape;
 mod sources;
 mod warnings;
 
+pub use development::state_directory;
 pub use file::{File, LogFormat, LogSection};
 pub use model::{
     AnthropicConfig, KeySource, ModelConfig, NamedModel, OpenAiConfig, RouteModelConfig,
@@ -41,7 +42,7 @@ use crate::redis::RedisConfig;
 use crate::stream_log::memory::MemoryConfig;
 
 /// Variables with our prefix that are not settings of the file.
-const NOT_SETTINGS: [&str; 1] = ["config"];
+const NOT_SETTINGS: [&str; 3] = ["config", "token", "url"];
 
 /// The plan of the development token, wide enough for load tests.
 pub const DEVELOPMENT_PLAN: &str = "development";
@@ -253,6 +254,13 @@ impl Config {
         let named = self.file.default_model.as_deref();
         named.or_else(|| self.models.keys().next().map(String::as_str))
     }
+}
+
+/// The token that a client was given, which is no setting of the server.
+#[must_use]
+pub fn token_variable() -> Option<String> {
+    let token = std::env::var("TAILRACE_TOKEN").ok()?;
+    Some(token.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
 /// Our variables, without what Kubernetes sets for a service that is called `tailrace`.

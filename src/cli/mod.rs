@@ -5,14 +5,18 @@
     reason = "this is where the program speaks to a person"
 )]
 
+mod chat;
 mod check;
+mod completions;
+mod man;
+mod manual;
 mod serve;
 mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Config;
 
@@ -24,7 +28,7 @@ use crate::config::Config;
 /// Without a command it serves. Without a configuration it serves a demo model on 127.0.0.1:8080,
 /// with a development key that it makes itself.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(version, max_term_width = 100, after_long_help = manual::help("tailrace"))]
 pub struct Cli {
     /// The configuration file (TOML); see tailrace.example.toml
     #[arg(
@@ -40,21 +44,28 @@ pub struct Cli {
     command: Option<Command>,
 }
 
-const AFTER_HELP: &str = "\
-Settings also come from the environment: TAILRACE_BIND=127.0.0.1:9000, and with two underscores
-for each section, TAILRACE_HTTP__HEARTBEAT=2s. They win over the file.
-
-Exit status: 0 after a stop that drained, 1 after one that did not, 2 for a mistake in the
-arguments or the configuration.";
-
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(after_long_help = manual::help("serve"))]
     /// Serve until SIGINT or SIGTERM, then drain; a second signal stops at once, SIGHUP reloads
     Serve(serve::Arguments),
+    /// Ask a server, and stream its answer to the terminal
+    ///
+    /// The answer appears word by word, and survives the network: a connection that is lost is made
+    /// again, and the answer goes on where it was, also on another node of a cluster. Ctrl-C cancels
+    /// the generation; a second one leaves at once.
+    #[command(after_long_help = manual::help("chat"))]
+    Chat(Box<chat::Arguments>),
+    #[command(after_long_help = manual::help("token"))]
     /// Print a token (JWT) signed with a configured key
     Token(token::Arguments),
+    #[command(after_long_help = manual::help("check"))]
     /// Check the configuration without starting, and say what it means
     Check(serve::Arguments),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Arguments),
+    /// Print a manual page, or write all of them
+    Man(man::Arguments),
 }
 
 impl Cli {
@@ -71,10 +82,31 @@ impl Cli {
             Command::Serve(arguments) => {
                 serve::run(Config::load_with(path, arguments.overrides())?)
             }
+            Command::Chat(arguments) => chat::run(path, &arguments),
+            Command::Completions(arguments) => completions::run(Self::command(), &arguments),
+            Command::Man(arguments) => man::run(Self::command(), &arguments),
             Command::Token(arguments) => token::run(&Config::load(path)?, &arguments),
             Command::Check(arguments) => {
                 check::run(&Config::load_with(path, arguments.overrides())?)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_how_it_exits() {
+        for command in Cli::command().get_subcommands() {
+            let parts = manual::parts(command.get_name());
+            assert!(parts.iter().any(|part| part.title == "Exit status"));
         }
     }
 }

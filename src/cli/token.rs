@@ -33,7 +33,28 @@ pub(super) struct Arguments {
     key: Option<String>,
 }
 
+impl Default for Arguments {
+    fn default() -> Self {
+        Self {
+            sub: "developer".to_owned(),
+            scope: None,
+            ttl: Duration::from_secs(3600),
+            plan: None,
+            key: None,
+        }
+    }
+}
+
 pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    println!("{}", sign(config, arguments)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The token that the arguments ask for.
+///
+/// # Errors
+/// No key can sign it.
+pub(super) fn sign(config: &Config, arguments: &Arguments) -> anyhow::Result<String> {
     let scopes = &config.file.auth.scopes;
     let default_scope = [&scopes.write, &scopes.read].map(String::as_str).join(" ");
     let default_plan = config.development.then(|| DEVELOPMENT_PLAN.to_owned());
@@ -50,19 +71,15 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
         plan: arguments.plan.clone().or(default_plan),
         lifetime: arguments.ttl,
     };
-    let token = if let Some(id) = &arguments.key {
+    if let Some(id) = &arguments.key {
         let key = config.keys.iter().find(|key| key.id.as_ref() == Some(id));
-        mint(
-            key.with_context(|| format!("there is no key with the id {id:?}"))?,
-            &request,
-        )?
+        let key = key.with_context(|| format!("there is no key with the id {id:?}"))?;
+        Ok(mint(key, &request)?)
     } else {
         let mut signed = config.keys.iter().map(|key| mint(key, &request));
         let first = signed
             .next()
             .context("there is no key here to sign with: those of a jwks_url are its provider's")?;
-        first.or_else(|error| signed.find_map(Result::ok).ok_or(error))?
-    };
-    println!("{token}");
-    Ok(ExitCode::SUCCESS)
+        Ok(first.or_else(|error| signed.find_map(Result::ok).ok_or(error))?)
+    }
 }

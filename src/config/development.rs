@@ -40,8 +40,9 @@ pub(super) fn key() -> io::Result<KeyConfig> {
     })
 }
 
-/// `$XDG_STATE_HOME/tailrace/development.key` (XDG base directory specification).
-fn key_file() -> Option<PathBuf> {
+/// `$XDG_STATE_HOME/tailrace` (XDG base directory specification). There is none without a home.
+#[must_use]
+pub fn state_directory() -> Option<PathBuf> {
     let directory = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
@@ -49,7 +50,11 @@ fn key_file() -> Option<PathBuf> {
     };
     let state = directory("XDG_STATE_HOME")
         .or_else(|| directory("HOME").map(|home| home.join(".local/state")))?;
-    Some(state.join("tailrace/development.key"))
+    Some(state.join("tailrace"))
+}
+
+fn key_file() -> Option<PathBuf> {
+    Some(state_directory()?.join("development.key"))
 }
 
 fn create(path: &PathBuf) -> io::Result<Vec<u8>> {

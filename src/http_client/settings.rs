@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -77,17 +78,22 @@ impl BaseUrl {
     /// Whether what is asked there can be read and changed on the way: no TLS, and not this machine.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
-        let is_here = match self.host.parse::<std::net::IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            Err(_) => self.host == "localhost",
-        };
-        !self.https && !is_here
+        !self.https && !self.is_loopback()
     }
 
     /// Host and port, as they stand in the URL.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.authority.to_str().unwrap_or_default()
+    }
+
+    /// Whether it names this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
     }
 
     /// The target of a request to this path, which is one of ours.
@@ -202,6 +208,26 @@ mod tests {
                 exposed,
                 "{url}"
             );
+        }
+    }
+
+    #[test]
+    fn this_machine() {
+        let is_loopback = |url| BaseUrl::parse(url).unwrap().is_loopback();
+        for here in [
+            "http://127.0.0.1:1",
+            "http://127.1.2.3",
+            "http://[::1]:1",
+            "https://localhost",
+        ] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for there in [
+            "http://192.168.1.1",
+            "http://localhost.example.com",
+            "http://[fe80::1]",
+        ] {
+            assert!(!is_loopback(there), "{there}");
         }
     }
 

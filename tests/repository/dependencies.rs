@@ -54,7 +54,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 13] = [
+const FENCES: [(&str, &[&str]); 18] = [
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
@@ -78,6 +78,11 @@ const FENCES: [(&str, &[&str]); 13] = [
     ),
     ("httparse", &["src/http_client/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
+    ("clap_complete", &["src/cli/completions.rs"]),
+    ("clap_mangen", &["src/cli/man.rs"]),
+    ("rustyline", &["src/cli/chat/interactive.rs"]),
+    ("pulldown_cmark", &["src/cli/chat/markdown/inline.rs"]),
+    ("anstyle_query", &["src/cli/chat/look.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 

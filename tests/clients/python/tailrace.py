@@ -21,9 +21,12 @@ STOP_SECONDS = 15
 class Server:
     """A running server with its own port, home directory, key and configuration."""
 
-    def __init__(self, toml: str = "") -> None:
+    def __init__(self, toml: str = "", port: int = 0, key: bytes | None = None) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="tailrace-clients-")
-        home = Path(self._directory.name)
+        home = self.state = Path(self._directory.name)
+        if key:
+            (home / "tailrace").mkdir()
+            (home / "tailrace" / "development.key").write_bytes(key)
         self._config = home / "tailrace.toml"
         self._config.write_text(toml)
         self._log = home / "log"
@@ -36,7 +39,7 @@ class Server:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [PROGRAM, "--config", self._config],
-                env={**self._environment, "TAILRACE_BIND": "127.0.0.1:0"},
+                env={**self._environment, "TAILRACE_BIND": f"127.0.0.1:{port}"},
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
@@ -62,6 +65,21 @@ class Server:
         """Mints a token, as a person would."""
         command = [PROGRAM, "--config", self._config, "token", *options]
         return subprocess.check_output(command, env=self._environment, text=True).strip()
+
+    def kill(self) -> None:
+        """Ends the server as a crash would."""
+        self._process.kill()
+        self._process.wait()
+        self._directory.cleanup()
+
+    def pause(self, paused: bool) -> None:
+        """Has the whole process stand still, or go on."""
+        self._process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a person who may use this server as its owner does."""
+        return {**self._environment, "TAILRACE_CONFIG": str(self._config), "TAILRACE_URL": self.url}
 
     def shell(self, script: str) -> str:
         """Runs a script as a person would, with the program on the path; what it prints."""

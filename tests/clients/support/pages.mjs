@@ -1,6 +1,7 @@
 /**
  * Serves the pages that run in the browser, from an origin of their own, with the client library
- * bundled as an application would bundle it.
+ * bundled as an application would bundle it. The other scripts of `pages/` are there under their
+ * names, bundled as well: workers load them.
  */
 
 import { once } from 'node:events';
@@ -16,18 +17,17 @@ export class Pages {
 
   /** @param {string} script a file in `pages/`, whose exports become `window.client` */
   static async start(script) {
-    const bundle = await build({
-      entryPoints: [join(PAGES, script)],
-      bundle: true,
-      format: 'iife',
-      globalName: 'client',
-      write: false,
-    });
+    const bundle = await bundleOf(script);
     const pages = new Pages();
     pages.#server = createServer((request, response) => {
       if (request.url === '/client.js') {
         response.setHeader('content-type', 'text/javascript');
-        response.end(bundle.outputFiles[0].text);
+        response.end(bundle);
+      } else if (/^\/[\w-]+-worker\.js$/.test(request.url)) {
+        bundleOf(request.url.slice(1)).then((worker) => {
+          response.setHeader('content-type', 'text/javascript');
+          response.end(worker);
+        });
       } else {
         response.setHeader('content-type', 'text/html');
         response.end(
@@ -46,4 +46,15 @@ export class Pages {
     this.#server.close();
     await once(this.#server, 'close');
   }
+}
+
+async function bundleOf(script) {
+  const bundle = await build({
+    entryPoints: [join(PAGES, script)],
+    bundle: true,
+    format: 'iife',
+    globalName: 'client',
+    write: false,
+  });
+  return bundle.outputFiles[0].text;
 }

@@ -1,0 +1,120 @@
+/**
+ * Requests: where they go, whose they are, and what an answer that is none becomes. It does not
+ * retry, but for asking again once for a token that has expired.
+ *
+ * @import { Sending, TokenSource } from './options.js'
+ */
+
+import { broken, refusal, TailraceError } from './error.js';
+
+export class Http {
+  #fetch;
+  #source;
+  /** @type {Promise<string> | undefined} */
+  #token;
+
+  /**
+   * @param {string} baseUrl
+   * @param {TokenSource | undefined} source
+   * @param {typeof fetch | undefined} fetch
+   * @param {RequestCredentials | undefined} credentials
+   */
+  constructor(baseUrl, source, fetch, credentials) {
+    this.baseUrl = String(baseUrl).replace(/\/+$/, '');
+    this.#source = source;
+    // Looked up at each call, for a page may wrap it later, and called as a function of its own.
+    this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
+    /** Whether requests have a token; otherwise cookies may say who calls. */
+    this.hasToken = source !== undefined;
+    this.credentials = credentials;
+  }
+
+  /**
+   * Sends a request and answers with its response, whose status is a good one.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {Sending} [sending]
+   * @returns {Promise<Response>}
+   * @throws {TailraceError}
+   */
+  async send(method, path, sending = {}) {
+    const { signal } = sending;
+    const token = this.#token ?? this.#ask();
+    let response = await this.#request(method, path, sending, await unless(signal, token));
+    if (response.status === 401 && typeof this.#source === 'function') {
+      // Several requests may find out together: one of them asks.
+      if (this.#token === token) this.#ask();
+      const fresh = await unless(signal, this.#token ?? this.#ask());
+      if (fresh !== (await token)) {
+        void response.body?.cancel().catch(() => {});
+        response = await this.#request(method, path, sending, fresh);
+      }
+    }
+    if (!response.ok) throw await refusal(response);
+    return response;
+  }
+
+  /** Asks for a token, once for all who need one now. */
+  #ask() {
+    const source = this.#source;
+    const asking = (async () => (typeof source === 'function' ? await source() : (source ?? '')))();
+    const token = asking.catch((cause) => {
+      // What failed is not kept: the next request asks again.
+      if (this.#token === token) this.#token = undefined;
+      if (cause instanceof TailraceError) throw cause;
+      throw broken('token_failed', 'the token could not be had', cause);
+    });
+    this.#token = token;
+    return token;
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {Sending} sending
+   * @param {string} token
+   */
+  async #request(method, path, { accept, body, headers, signal }, token) {
+    /** @type {RequestInit} */
+    const init = {
+      method,
+      headers: {
+        Accept: accept ?? 'application/json',
+        ...(token && { Authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'Content-Type': 'application/json' }),
+        ...headers,
+      },
+      // Otherwise Chromium lets the second of two readers of one address wait for the first.
+      cache: 'no-store',
+    };
+    if (body !== undefined) init.body = body;
+    if (signal) init.signal = signal;
+    if (this.credentials) init.credentials = this.credentials;
+    try {
+      return await this.#fetch(this.baseUrl + path, init);
+    } catch (cause) {
+      if (signal?.aborted) throw signal.reason;
+      throw broken('network_error', 'the server could not be reached', cause);
+    }
+  }
+}
+
+/**
+ * Waits for something that cannot be aborted itself.
+ *
+ * @template T
+ * @param {AbortSignal | undefined} signal
+ * @param {Promise<T>} what
+ * @returns {Promise<T>}
+ */
+function unless(signal, what) {
+  if (!signal) return what;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    const done = () => signal.removeEventListener('abort', abort);
+    what.then(resolve, reject).finally(done);
+  });
+}

@@ -1,0 +1,12 @@
+export { TailraceError } from "./error.js";
+export { TokenStream } from "./stream.js";
+export type CreateStream = import("./shapes.js").CreateStream;
+export type Event = import("./shapes.js").Event;
+export type StreamSnapshot = import("./shapes.js").StreamSnapshot;
+export type ConnectionState = import("./options.js").ConnectionState;
+export type FollowOptions = import("./options.js").FollowOptions;
+export type RetryOptions = import("./options.js").RetryOptions;
+export type StreamOptions = import("./options.js").StreamOptions;
+export type TailraceOptions = import("./options.js").TailraceOptions;
+export type TokenSource = import("./options.js").TokenSource;
+export { Tailrace, stream } from "./client.js";

@@ -1,0 +1,83 @@
+//! Which server is asked, and with which token.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::server::{Mint, Server};
+use crate::cli::token;
+use crate::config::{Config, token_variable};
+use crate::http_client::{BaseUrl, Headers, HttpClient, HttpClientConfig, system_roots};
+
+/// How long a connection may take.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// Where the server is.
+///
+/// There is no `--token`: everybody on the machine sees the arguments of every process.
+#[derive(Debug, clap::Args)]
+pub(super) struct TargetArguments {
+    /// The server's base URL
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TAILRACE_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = BaseUrl::parse,
+        help_heading = "Server"
+    )]
+    url: BaseUrl,
+
+    /// A file that holds the token
+    ///
+    /// Without one it is $`TAILRACE_TOKEN`; without that, if the server is on this machine, one is made
+    /// with the configured key, or the development key, as `tailrace token` does. A token is no
+    /// argument because everybody on the machine could read it there.
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    token_file: Option<PathBuf>,
+
+    /// How long to try to reach or resume without any progress [default: 60s; 5s if nothing is there]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Server")]
+    pub(super) timeout: Option<Duration>,
+}
+
+impl TargetArguments {
+    /// The server, ready to be asked.
+    ///
+    /// # Errors
+    /// There is no token, or certificates cannot be read.
+    pub(super) fn server(&self, config: Option<&Path>) -> anyhow::Result<Server> {
+        let (token, mint) = self.token(config)?;
+        let client = HttpClientConfig {
+            url: self.url.clone(),
+            headers: Headers::default(),
+            connect_timeout: CONNECT_TIME,
+        };
+        let client = HttpClient::new(client, system_roots()?);
+        Server::new(client, self.url.to_string(), token, mint)
+    }
+
+    fn token(&self, config: Option<&Path>) -> anyhow::Result<(Option<String>, Option<Mint>)> {
+        if let Some(path) = &self.token_file {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+            return Ok((Some(text.trim().to_owned()), None));
+        }
+        if let Some(token) = token_variable() {
+            return Ok((Some(token), None));
+        }
+        if !self.url.is_loopback() {
+            anyhow::bail!(
+                "{} is not on this machine: it needs a token, in $TAILRACE_TOKEN or a --token-file",
+                self.url
+            );
+        }
+        let config = Config::load(config)?;
+        let mint = move || {
+            token::sign(&config, &token::Arguments::default())
+                .context("no token can be made; give one in $TAILRACE_TOKEN or a --token-file")
+        };
+        Ok((None, Some(Box::new(mint))))
+    }
+}
