@@ -65,11 +65,7 @@ impl Node {
     fn reload(&self, settings: &str) {
         let before = self.program.lines(RELOADED);
         self.write(settings);
-        self.until(|| self.program.lines(RELOADED) > before);
-    }
-
-    fn until(&self, is: impl Fn() -> bool) {
-        wait_for(|| is().then_some(()));
+        until(|| self.program.lines(RELOADED) > before);
     }
 
     fn list(&self, token: &str) -> u16 {
@@ -89,6 +85,10 @@ impl Node {
     fn log(&self) -> String {
         self.program.log.lock().unwrap().clone()
     }
+}
+
+fn until(is: impl Fn() -> bool) {
+    wait_for(|| is().then_some(()));
 }
 
 fn base(interval: &str) -> String {
@@ -160,7 +160,7 @@ fn keys_turn_over_under_load_and_no_good_token_fails() {
             assert_eq!(node.list(&other.token("bob")), 200, "{round}");
             node.reload(&settings);
             assert_eq!(node.list(&other.token("bob")), 401, "{round}");
-            node.until(|| asked.load(Ordering::Acquire) > before + 20);
+            until(|| asked.load(Ordering::Acquire) > before + 20);
         }
         stop.store(true, Ordering::Release);
     });
@@ -184,14 +184,14 @@ fn a_mounted_secret_is_read_again_when_its_link_is_swapped() {
     let node = Node::watching(&keys(&[entry]));
     assert_eq!(node.list(&token("ann")), 401);
     mount(directory.path(), "..v2", SECRET);
-    node.until(|| node.list(&token("ann")) == 200);
+    until(|| node.list(&token("ann")) == 200);
     // A secret that is wrong is not taken, and one that is gone neither; each is said once.
     mount(directory.path(), "..v3", "short");
-    node.until(|| node.program.lines(REFUSED) == 1);
+    until(|| node.program.lines(REFUSED) == 1);
     assert_eq!(node.list(&token("ann")), 200);
     assert!(node.log().contains("an HMAC secret has at least 32 bytes"));
     std::fs::remove_file(&secret).unwrap();
-    node.until(|| node.program.lines(REFUSED) == 2);
+    until(|| node.program.lines(REFUSED) == 2);
     assert!(
         node.log()
             .contains("auth.keys[0].secret_file`: cannot read")
@@ -199,7 +199,7 @@ fn a_mounted_secret_is_read_again_when_its_link_is_swapped() {
     assert_eq!(node.list(&token("ann")), 200);
     mount(directory.path(), "..v4", SECRET);
     symlink("..data/token.secret", &secret).unwrap();
-    node.until(|| node.program.lines(RELOADED) == 2);
+    until(|| node.program.lines(RELOADED) == 2);
     assert_eq!(node.list(&token("ann")), 200);
     assert_eq!(node.program.lines(REFUSED), 2, "{}", node.log());
 }
@@ -284,15 +284,17 @@ fn a_wrong_configuration_is_kept_out_and_said_as_at_a_start() {
     let is_same = |said: &str| {
         let log = node.log();
         let lines = log.lines().filter(|line| line.contains(REFUSED));
-        let errors = lines.map(|line| {
+        let mut errors = lines.map(|line| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             line["error"].as_str().unwrap().to_owned()
         });
-        errors.last().is_some_and(|error| said.contains(&error))
+        errors
+            .next_back()
+            .is_some_and(|error| said.contains(&error))
     };
     for (at, text) in wrong.iter().enumerate() {
         node.write(text);
-        node.until(|| node.program.lines(REFUSED) == at + 1);
+        until(|| node.program.lines(REFUSED) == at + 1);
         let (code, _, said) = output(
             tailrace(node.directory.path())
                 .args(["check", "--config"])
@@ -303,13 +305,13 @@ fn a_wrong_configuration_is_kept_out_and_said_as_at_a_start() {
     }
     // A running server never becomes one that lets everybody in.
     node.write(&right.replace(&format!("auth.keys = [{}]", ours()), ""));
-    node.until(|| {
+    until(|| {
         node.program
             .lines("development mode begins with a start only")
             == 1
     });
     std::fs::remove_file(&node.path).unwrap();
-    node.until(|| node.program.lines("cannot read the configuration file") == 1);
+    until(|| node.program.lines("cannot read the configuration file") == 1);
     assert_eq!(node.list(&token("ann")), 200);
     assert_eq!(node.program.lines(REFUSED), wrong.len() + 2);
     assert_eq!(node.program.lines(RELOADED), 0);
@@ -334,18 +336,18 @@ fn without_watching_only_a_signal_reloads_and_two_are_as_good() {
     for _ in 0..2 {
         node.program.hang_up();
     }
-    node.until(|| node.create(&token("ann"), "second", 1, 0).status == 200);
+    until(|| node.create(&token("ann"), "second", 1, 0).status == 200);
     for _ in 0..20 {
         node.program.hang_up();
     }
-    node.until(|| node.program.lines(RELOADED) >= 2);
+    until(|| node.program.lines(RELOADED) >= 2);
     assert_eq!(node.list(&token("ann")), 200);
     assert_eq!(node.program.lines(REFUSED), 0);
     // What is wrong is said each time that somebody asks.
     node.write_all("nonsense = 1");
     for times in 1..3 {
         node.program.hang_up();
-        node.until(|| node.program.lines(REFUSED) >= times);
+        until(|| node.program.lines(REFUSED) >= times);
     }
 }
 
@@ -369,7 +371,7 @@ fn what_needs_a_restart_is_named_and_the_rest_is_in_force() {
         "log.level = \"debug\"\nmemory.retention = \"5m\"\nhttp.keep_alive = \"9s\"\nhttp.heartbeat = \"9s\"\n{}",
         origins("\"https://a.example\"")
     ));
-    node.until(|| node.program.lines("hold only after a restart") == 1);
+    until(|| node.program.lines("hold only after a restart") == 1);
     let log = node.log();
     let line = log
         .lines()
@@ -384,7 +386,7 @@ fn what_needs_a_restart_is_named_and_the_rest_is_in_force() {
         Some("https://a.example")
     );
     assert_eq!(allowed("https://b.example"), None);
-    node.until(|| node.program.lines("Answered a request") > 0);
+    until(|| node.program.lines("Answered a request") > 0);
     node.reload(&origins("\"https://b.example\""));
     assert_eq!(allowed("https://a.example"), None);
     assert_eq!(
@@ -399,8 +401,8 @@ fn a_provider_keeps_its_keys_over_a_reload() {
     let issuer = SigningKey::new("a");
     let publisher = Publisher::of(&[&issuer]);
     let entry = format!("{{ jwks_url = \"{}\" }}", publisher.url());
-    let node = Node::watching(&keys(&[entry.clone()]));
-    node.until(|| node.list(&issuer.token("ann")) == 200);
+    let node = Node::watching(&keys(std::slice::from_ref(&entry)));
+    until(|| node.list(&issuer.token("ann")) == 200);
     publisher.fail();
     let asked = publisher.asked();
     node.reload(&keys(&[entry.clone(), ours()]));
@@ -411,7 +413,7 @@ fn a_provider_keeps_its_keys_over_a_reload() {
     assert_eq!(node.list(&issuer.token("ann")), 401);
     publisher.publish(&[&issuer]);
     node.reload(&keys(&[entry]));
-    node.until(|| node.list(&issuer.token("ann")) == 200);
+    until(|| node.list(&issuer.token("ann")) == 200);
     assert!(publisher.asked() > asked);
 }
 
@@ -457,14 +459,14 @@ fn a_new_certificate_is_shown_and_open_connections_stay() {
     let stream = ask(&first, create).unwrap().events();
     // Half of it: a certificate without its key.
     put(&second, false);
-    node.until(|| {
+    until(|| {
         node.program
             .lines("the private key does not belong to the certificate")
             == 1
     });
     assert_eq!(ask(&first, list()).unwrap().status, 200);
     put(&second, true);
-    node.until(|| ask(&second, list()).is_ok_and(|response| response.status == 200));
+    until(|| ask(&second, list()).is_ok_and(|response| response.status == 200));
     assert!(ask(&first, list()).is_err());
     whole(stream, 800);
 }
