@@ -3,6 +3,7 @@
 mod certificate;
 mod parts;
 mod reload;
+mod watched;
 
 pub use reload::Reloader;
 
@@ -21,7 +22,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, interval};
 
 use self::certificate::Certificate;
-use crate::api::{self, Api};
+use crate::api::{self, Api, Playground};
 use crate::auth::JwtVerifier;
 use crate::config::Config;
 use crate::generation::GenerationService;
@@ -29,6 +30,7 @@ use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
 use crate::limit::redis::RedisLimiter;
+use crate::metrics::Metrics;
 use crate::redis::Redis;
 use crate::shutdown::{self, Phases};
 use crate::stream_log::StreamLog;
@@ -38,6 +40,9 @@ use crate::telemetry::{self, LogLevel};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
+
+/// How long the playground's token is good for in development mode. It asks for another by itself.
+const PLAYGROUND_TOKEN: Duration = Duration::from_secs(3600);
 
 /// How long connections may take to close once their streams have ended, in seconds.
 const CLOSE_SECONDS: u64 = 2;
@@ -51,18 +56,24 @@ pub struct App {
     store: Store,
     phases: Phases,
     drain_timeout: Duration,
+    /// The page of metrics, and where it is.
+    metrics: Option<(Server, SocketAddr)>,
 }
 
 /// Where streams are kept and limits are counted, for what is to be done beside the requests.
+#[derive(Clone)]
 enum Store {
     /// In this process, to be swept.
     Embedded(MemoryLog, Arc<LocalLimiter>),
     /// In Redis, which is told at the end what was used.
-    Shared(Arc<RedisLog>, Arc<RedisLimiter>),
+    Shared(Arc<Redis>, Arc<RedisLog>, Arc<RedisLimiter>),
 }
 
 /// How long Redis may take at the end to be told what was used.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// What says where the page of metrics is.
+const METRICS_BIND: &str = "metrics.bind";
 
 /// How a server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,14 +90,29 @@ impl App {
     /// # Errors
     /// A key, a certificate or the address cannot be used.
     pub fn build(config: &Config) -> anyhow::Result<Self> {
+        Self::build_with(config, |_| {})
+    }
+
+    /// Does the same with more routes beside the product's, for a program that embeds the server. Their
+    /// handlers find [`Api`] as `web::Data`.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub fn build_with(
+        config: &Config,
+        more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let address = listen_address(config)?;
         let phases = Phases::default();
         let store = Store::open(config)?;
+        let workers = workers(config);
+        let metrics = Metrics::new(watched::scope(config, workers));
         let generations = GenerationService::new(
             store.log(),
             parts::models(config, None)?,
             config.generation(),
             phases.stopping.clone(),
+            metrics.clone(),
         );
         let failures = config.file.limits.failed_authentications_per_minute;
         let api = web::Data::new(Api {
@@ -101,7 +127,12 @@ impl App {
             ),
             limiter: store.limiter(),
             generations: Arc::new(generations),
+            metrics,
             draining: phases.draining.clone(),
+            playground: Playground {
+                enabled: config.file.playground.enabled,
+                development: config.development_tokens(PLAYGROUND_TOKEN),
+            },
             config: ArcSwap::from_pointee(config.api()),
         });
         let listener = listen(address, config.file.http.peer_timeout)
@@ -111,7 +142,25 @@ impl App {
             None => None,
             Some((chain, key)) => Some(Arc::new(Certificate::new(chain, key)?)),
         };
-        let server = serve(config, listener, api.clone(), certificate.clone())?;
+        let server = serve(
+            config,
+            workers,
+            listener,
+            api.clone(),
+            certificate.clone(),
+            more,
+        )?;
+        let metrics = match &config.file.metrics.bind {
+            None => None,
+            Some(bind) => {
+                let address = resolve(METRICS_BIND, bind)?;
+                let listener = listen(address, config.file.http.peer_timeout)
+                    .with_context(|| format!("cannot listen on {address} for metrics"))?;
+                let address = listener.local_addr()?;
+                let page = watched::page(config, workers, api.clone(), store.clone());
+                Some((api::metrics::serve(listener, page)?, address))
+            }
+        };
         Ok(Self {
             server,
             address,
@@ -120,6 +169,7 @@ impl App {
             store,
             phases,
             drain_timeout: config.file.drain_timeout,
+            metrics,
         })
     }
 
@@ -129,10 +179,23 @@ impl App {
         self.address
     }
 
+    /// Where the page of metrics is, if there is one.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        Some(self.metrics.as_ref()?.1)
+    }
+
     /// What gives the running server another configuration than this, with which it was built.
     #[must_use]
     pub fn reloader(&self, config: Config, level: LogLevel) -> Reloader {
-        Reloader::new(self.api.clone(), self.certificate.clone(), level, config)
+        let workers = workers(&config);
+        Reloader::new(
+            self.api.clone(),
+            self.certificate.clone(),
+            workers,
+            level,
+            config,
+        )
     }
 
     /// Serves until `stop_asked` returns, then drains. Asked again meanwhile, it stops at once.
@@ -142,6 +205,11 @@ impl App {
     pub async fn run(self, mut stop_asked: impl AsyncFnMut()) -> anyhow::Result<Stopped> {
         let handle = self.server.handle();
         let mut server = actix_web::rt::spawn(self.server);
+        let metrics = self.metrics.map(|(server, _)| {
+            let handle = server.handle();
+            actix_web::rt::spawn(server);
+            handle
+        });
         let (api, draining) = (self.api.clone(), self.phases.draining.clone());
         actix_web::rt::spawn(async move {
             api.generations.take_over(&*api.limiter, &draining).await;
@@ -170,11 +238,15 @@ impl App {
                 bail!("the server stopped by itself");
             }
         };
-        if let Store::Shared(_, limiter) = &self.store {
+        if let Store::Shared(.., limiter) = &self.store {
             limiter.finish(SETTLE).await;
         }
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
+        if let Some(metrics) = metrics {
+            // Last, so that a drain is seen to its end.
+            metrics.stop(false).await;
+        }
         tracing::info!(at_once = stopped == Stopped::AtOnce, "Stopped");
         Ok(stopped)
     }
@@ -189,21 +261,21 @@ impl Store {
         let redis = Redis::new(redis)?;
         let limits = config.redis_limits();
         let limiter = RedisLimiter::new(Arc::clone(&redis), config.limits(), limits);
-        let log = RedisLog::new(redis, config.redis_log());
-        Ok(Self::Shared(Arc::new(log), Arc::new(limiter)))
+        let log = RedisLog::new(Arc::clone(&redis), config.redis_log());
+        Ok(Self::Shared(redis, Arc::new(log), Arc::new(limiter)))
     }
 
     fn log(&self) -> Arc<dyn StreamLog> {
         match self {
             Self::Embedded(log, _) => Arc::new(log.clone()),
-            Self::Shared(log, _) => Arc::clone(log) as Arc<dyn StreamLog>,
+            Self::Shared(_, log, _) => Arc::clone(log) as Arc<dyn StreamLog>,
         }
     }
 
     fn limiter(&self) -> Arc<dyn RateLimiter> {
         match self {
             Self::Embedded(_, limiter) => Arc::clone(limiter) as Arc<dyn RateLimiter>,
-            Self::Shared(_, limiter) => Arc::clone(limiter) as Arc<dyn RateLimiter>,
+            Self::Shared(.., limiter) => Arc::clone(limiter) as Arc<dyn RateLimiter>,
         }
     }
 }
@@ -233,13 +305,7 @@ async fn sweep(store: &Store, failures: &AuthFailures) {
 /// # Errors
 /// It is no address, or not one for the development key.
 fn listen_address(config: &Config) -> anyhow::Result<SocketAddr> {
-    let bind = &config.file.bind;
-    let resolved = bind.to_socket_addrs().ok();
-    let address = resolved
-        .and_then(|mut addresses| addresses.next())
-        .with_context(|| {
-            format!("`bind`: expected host:port such as 127.0.0.1:8080, found {bind:?}")
-        })?;
+    let address = resolve("bind", &config.file.bind)?;
     if config.development && !address.ip().is_loopback() {
         bail!(
             "refusing to listen on {address} with the development key: anybody on the network \
@@ -249,12 +315,23 @@ fn listen_address(config: &Config) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
+fn resolve(key: &str, bind: &str) -> anyhow::Result<SocketAddr> {
+    let resolved = bind.to_socket_addrs().ok();
+    let first = resolved.and_then(|mut addresses| addresses.next());
+    first.with_context(|| {
+        format!("`{key}`: expected host:port such as 127.0.0.1:8080, found {bind:?}")
+    })
+}
+
 /// Checks what [`App::build`] would refuse, without building anything.
 ///
 /// # Errors
 /// Says what it would refuse.
 pub fn check(config: &Config) -> anyhow::Result<()> {
     listen_address(config)?;
+    if let Some(bind) = &config.file.metrics.bind {
+        resolve(METRICS_BIND, bind)?;
+    }
     if let Some((chain, key)) = &config.tls {
         Certificate::new(chain, key)?;
     }
@@ -278,17 +355,22 @@ fn listen(address: SocketAddr, peer_timeout: Duration) -> io::Result<TcpListener
     Ok(socket.into())
 }
 
+fn workers(config: &Config) -> usize {
+    match config.file.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}
+
 fn serve(
     config: &Config,
+    workers: usize,
     listener: TcpListener,
     api: web::Data<Api>,
     certificate: Option<Arc<Certificate>>,
+    more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> anyhow::Result<Server> {
     let http = &config.file.http;
-    let workers = match config.file.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
     let server = HttpServer::new(move || {
         // The last that wraps runs first.
         actix_web::App::new()
@@ -296,6 +378,7 @@ fn serve(
             .wrap(api::cors(&api))
             .wrap(from_fn(api::request_id))
             .configure(api::routes)
+            .configure(&more)
     })
     .on_connect(api::keep_socket)
     .workers(workers)

@@ -8,6 +8,8 @@
     reason = "this module is the only reader of the environment"
 )]
 
+#[cfg(any(test, fuzzing))]
+pub mod any_text;
 mod changes;
 mod development;
 mod file;
@@ -27,15 +29,16 @@ pub use warnings::Warning;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::Serialize;
 
-use self::file::Takeover;
+use self::file::{AuthSection, Takeover};
 use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
-use crate::auth::{JwtConfig, KeyConfig, ProviderConfig};
+use crate::auth::{JwtConfig, KeyConfig, Minter, ProviderConfig, TokenRequest};
 use crate::generation::GenerationConfig;
 use crate::limit::{LimitConfig, Plan};
 use crate::redis::RedisConfig;
@@ -232,6 +235,7 @@ impl Config {
         let named = |scope: &String| Some(scope.clone()).filter(|scope| !scope.is_empty());
         ApiConfig {
             heartbeat: file.http.heartbeat,
+            peer_timeout: file.http.peer_timeout,
             body: BodyConfig {
                 limit: usize::try_from(file.http.body_limit.as_u64()).unwrap_or(usize::MAX),
                 timeout: file.http.body_timeout,
@@ -246,6 +250,30 @@ impl Config {
             public_url: file.public_url.clone(),
             trusted_proxies: file.trusted_proxies.clone(),
         }
+    }
+
+    /// What makes the tokens of the development mode, which are good for `lifetime`. There are none
+    /// in any other mode.
+    #[must_use]
+    pub fn development_tokens(&self, lifetime: Duration) -> Option<Minter> {
+        let key = self.keys.first().filter(|_| self.development)?;
+        let AuthSection {
+            issuers,
+            audiences,
+            scopes,
+            ..
+        } = &self.file.auth;
+        let request = TokenRequest {
+            subject: "developer".to_owned(),
+            issuer: issuers.first().cloned(),
+            audience: audiences.first().cloned(),
+            scope: [&scopes.write, &scopes.read, &scopes.admin]
+                .map(String::as_str)
+                .join(" "),
+            plan: Some(DEVELOPMENT_PLAN.to_owned()),
+            lifetime,
+        };
+        Some(Minter::new(key.clone(), request))
     }
 
     /// The model of a request that names none.

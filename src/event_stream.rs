@@ -300,6 +300,15 @@ mod tests {
         assert_eq!(parse(&[b": \xff\n\ndata: a\n\n"]).unwrap().len(), 1);
     }
 
+    #[test]
+    fn nor_in_the_seeds() {
+        for seed in crate::seeds::of("event_stream") {
+            let (bound, input) = seed.split_first().unwrap();
+            let (sizes, body) = crate::seeds::cuts::read(input);
+            any_cut::changes_nothing(body, &sizes, usize::from(*bound) * 4);
+        }
+    }
+
     proptest! {
         #[test]
         fn cuts_change_nothing(

@@ -23,7 +23,10 @@ pub mod generation;
 pub mod generator;
 pub mod http_client;
 pub mod limit;
+pub mod metrics;
 pub mod redis;
+#[cfg(test)]
+mod seeds;
 pub mod shutdown;
 pub mod stream;
 pub mod stream_log;

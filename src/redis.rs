@@ -11,6 +11,7 @@ mod digest;
 mod fault;
 mod greeting;
 mod health;
+mod meter;
 mod node;
 mod script;
 mod sentinel;
@@ -35,6 +36,7 @@ use self::sentinel::Sentinels;
 pub use self::address::Address;
 pub use self::config::{Login, Place, RedisConfig, RedisSetupError, SentinelConfig};
 pub(crate) use self::digest::digest;
+pub use self::meter::Meter;
 pub(crate) use self::script::{Script, ScriptInvocation};
 pub use self::tls::TlsConfig;
 
@@ -122,6 +124,7 @@ enum Servers {
 /// The connections, and their thread. Connects when it must, and again.
 pub struct Redis {
     servers: Servers,
+    meter: Meter,
     runtime: tokio::runtime::Handle,
     /// Ends the thread.
     _stop: DropGuard,
@@ -138,7 +141,8 @@ impl Redis {
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();
-        let one = |at, name| Arc::new(Node::new(at, name, Expected::Master, &handle));
+        let meter = Meter::default();
+        let one = |at, name| Arc::new(Node::new(at, name, Expected::Master, &handle, &meter));
         let servers = match config.place.clone() {
             Place::Url(url) => {
                 let client = config.client_of(&url).map_err(|_| RedisSetupError::Url)?;
@@ -149,7 +153,7 @@ impl Redis {
                 Servers::One(one(Where::Master(sentinels), config.address()))
             }
             Place::Cluster(seeds) => {
-                let cluster = Cluster::new(config.clone(), seeds, &handle);
+                let cluster = Cluster::new(config.clone(), seeds, &handle, &meter);
                 Servers::Many(Arc::new(cluster.map_err(|_| RedisSetupError::Url)?))
             }
         };
@@ -160,9 +164,16 @@ impl Redis {
             .spawn(move || runtime.block_on(stopped.cancelled()))?;
         Ok(Arc::new(Self {
             servers,
+            meter,
             runtime: handle,
             _stop: stop.drop_guard(),
         }))
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Whether it is many servers.

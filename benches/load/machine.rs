@@ -28,6 +28,17 @@ impl Cores {
         Ok(Self { server, load })
     }
 
+    /// The same, or the only core for both: enough to run, and nothing to measure on.
+    pub(crate) fn any() -> anyhow::Result<Self> {
+        let allowed = sched_getaffinity(None)?;
+        let only = (0..CpuSet::MAX_CPU).find(|core| allowed.is_set(*core));
+        let only = only.context("there is no core")?;
+        Ok(Self::choose().unwrap_or(Self {
+            server: only,
+            load: only,
+        }))
+    }
+
     /// The two of them.
     pub(crate) const fn both(self) -> [usize; 2] {
         [self.server, self.load]

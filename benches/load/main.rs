@@ -3,7 +3,8 @@
 //! `cargo bench --bench load` runs every scenario; `-- paced idle` only those, `-- --quick` all of
 //! them for a shorter time, `-- --json FILE` keeps the figures. `-- proxied` compares it with other
 //! servers before the same upstream (see [`proxied`]), `-- cluster` the log in Redis with the embedded
-//! one and with another program's (see [`cluster`]). The server under test is a process of its own on
+//! one and with another program's (see [`cluster`]), `-- transports` SSE with WebSocket and long polling
+//! (see [`transports`]). The server under test is a process of its own on
 //! one core, and this program loads it from another. Figures of two machines cannot
 //! be compared; the ratio to the bare handler of the same run can.
 
@@ -22,14 +23,17 @@ mod bare;
 mod cluster;
 mod fleet;
 mod machine;
+mod median;
 mod proxied;
 mod report;
 mod request;
 mod response;
 mod scenario;
+mod scrape;
 mod server;
 mod stamp;
 mod tied;
+mod transports;
 mod upstream;
 mod usage;
 
@@ -69,13 +73,15 @@ fn main() -> anyhow::Result<()> {
         Some(tied::ARGUMENT) => return tied::run(),
         Some(proxied::ARGUMENT) => return proxied::run(),
         Some(cluster::ARGUMENT) => return cluster::run(),
+        Some(transports::ARGUMENT) => return transports::run(),
+        Some(transports::embedded::ARGUMENT) => return transports::embedded::serve(),
         Some(upstream::ARGUMENT) => return upstream::serve(),
         _ => {}
     }
     let arguments = Arguments::parse();
     if !arguments.bench {
-        println!("Nothing is measured here but by `cargo bench --bench load`.");
-        return Ok(());
+        println!("A rehearsal. `cargo bench --bench load` measures.");
+        return transports::rehearse();
     }
     machine::raise_file_limit()?;
     let cores = Cores::choose()?;

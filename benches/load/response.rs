@@ -1,7 +1,9 @@
-//! One answer as it arrives: HTTP/1.1 with chunks, of which only the events are counted.
+//! One answer as it arrives: HTTP/1.1 with chunks or a length, of which only the events are counted.
 //!
 //! A whole parser would cost more than the server under test. This one trusts the server to frame
 //! its answer right and fails on what it does not expect.
+
+use std::borrow::Cow;
 
 use anyhow::{Context as _, bail};
 use memchr::memmem;
@@ -21,6 +23,8 @@ enum Place {
     ChunkEnd,
     /// In the empty line after the last chunk.
     LastLine,
+    /// In a body without chunks, with so many bytes to come.
+    Whole(usize),
     Ended,
 }
 
@@ -65,6 +69,11 @@ impl Response {
     /// How many bytes of the body have arrived, without the framing of the chunks.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// How long its head is, once that has arrived whole.
+    pub(crate) const fn head_bytes(&self) -> usize {
+        self.head.len()
     }
 
     /// Whether it has arrived whole.
@@ -121,6 +130,13 @@ impl Response {
                     }
                     1
                 }
+                Place::Whole(left) => {
+                    let taken = left.min(input.len());
+                    body(&input[..taken]);
+                    self.bytes += taken as u64;
+                    self.place = Self::whole(left - taken);
+                    taken
+                }
                 Place::Ended => bail!("the server sent more than one answer"),
             };
             input = &input[taken..];
@@ -141,16 +157,29 @@ impl Response {
             return Ok(input.len());
         };
         let end = from + at + END.len();
-        let chunked = |response: &Self| response.header("transfer-encoding") == Some("chunked");
-        if !self.head.starts_with(b"HTTP/1.1 200 ") || !chunked(self) {
-            bail!(
-                "an unexpected answer:\n{}",
-                String::from_utf8_lossy(&self.head)
-            );
-        }
         self.head.truncate(end);
-        self.place = Place::Size(0);
+        let length = self.header("content-length").map(str::parse).transpose()?;
+        self.place = match length {
+            Some(length) => Self::whole(length),
+            None if self.header("transfer-encoding") == Some("chunked") => Place::Size(0),
+            None => bail!("an answer without end:\n{}", self.said()),
+        };
+        if !self.head.starts_with(b"HTTP/1.1 200 ") && !self.head.starts_with(b"HTTP/1.1 202 ") {
+            bail!("an unexpected answer:\n{}", self.said());
+        }
         Ok(end - before)
+    }
+
+    /// Where a body without chunks stands that lacks so many bytes.
+    const fn whole(left: usize) -> Place {
+        match left {
+            0 => Place::Ended,
+            left => Place::Whole(left),
+        }
+    }
+
+    fn said(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.head)
     }
 
     /// Counts the blank lines, each of which ends an event.

@@ -11,7 +11,11 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::machine::{self, Cores};
+use crate::scrape::Scraper;
 use crate::{bare, tied};
+
+/// This package's own.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tailrace");
 
 /// How long a server may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,11 +45,16 @@ idle_timeout = "1h"
 generator = "demo"
 "#;
 
+/// What [`Kind::Watched`] has beside that.
+const METRICS: &str = "\n[metrics]\nbind = \"127.0.0.1:0\"\n";
+
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The release build of this package.
     Tailrace,
+    /// The same, with metrics that are read each second.
+    Watched,
     /// The handler of [`bare`].
     Bare,
 }
@@ -55,6 +64,7 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tailrace => "tailrace",
+            Self::Watched => "tailrace with metrics",
             Self::Bare => "bare handler",
         }
     }
@@ -67,32 +77,53 @@ pub(crate) struct Server {
     address: SocketAddr,
     token: String,
     home: TempDir,
+    scraper: Option<Scraper>,
 }
 
 impl Server {
     /// Starts a server on its core.
     pub(crate) fn start(kind: Kind, cores: Cores) -> anyhow::Result<Self> {
-        let home = tempfile::tempdir()?;
-        let (command, token) = match kind {
-            Kind::Tailrace => (tailrace(home.path(), CONFIG)?, token(home.path(), CONFIG)?),
-            Kind::Bare => {
-                let mut command = tied::command(std::env::current_exe()?)?;
-                command.arg(bare::ARGUMENT);
-                (command, String::from("none"))
-            }
+        let started = match kind {
+            Kind::Tailrace => Self::tailrace(CONFIG, cores),
+            Kind::Watched => Self::watched(cores),
+            Kind::Bare => Self::bare(cores),
         };
-        let mut server = Self::spawn(command, home, cores, cores.server)
-            .with_context(|| format!("cannot start the {}", kind.name()))?;
-        server.token = token;
+        started.with_context(|| format!("cannot start the {}", kind.name()))
+    }
+
+    fn bare(cores: Cores) -> anyhow::Result<Self> {
+        let mut command = tied::command(std::env::current_exe()?)?;
+        command.arg(bare::ARGUMENT);
+        let mut server = Self::spawn(command, tempfile::tempdir()?, cores, cores.server)?;
         server.wait_until_it_listens()?;
+        Ok(server)
+    }
+
+    /// Tailrace with metrics, and somebody who reads them.
+    fn watched(cores: Cores) -> anyhow::Result<Self> {
+        let mut server = Self::tailrace(&format!("{CONFIG}{METRICS}"), cores)?;
+        let address = server.address_in("Metrics are at /metrics");
+        let address = address.context("it does not say where its metrics are")?;
+        server.scraper = Some(Scraper::start(address));
         Ok(server)
     }
 
     /// Starts Tailrace on its core with these settings.
     pub(crate) fn tailrace(settings: &str, cores: Cores) -> anyhow::Result<Self> {
+        Self::configured(tied::command(PROGRAM)?, settings, cores)
+    }
+
+    /// Starts on its core this program in a role that embeds Tailrace, with these settings.
+    pub(crate) fn embedding(role: &str, settings: &str, cores: Cores) -> anyhow::Result<Self> {
+        let mut command = tied::command(std::env::current_exe()?)?;
+        command.arg(role);
+        Self::configured(command, settings, cores)
+    }
+
+    fn configured(mut command: Command, settings: &str, cores: Cores) -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
         let token = token(home.path(), settings)?;
-        let command = tailrace(home.path(), settings)?;
+        configure(&mut command, home.path(), settings)?;
         let mut server = Self::spawn(command, home, cores, cores.server)?;
         server.token = token;
         server.wait_until_it_listens()?;
@@ -122,27 +153,33 @@ impl Server {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             token: String::from("none"),
             home,
+            scraper: None,
         })
     }
 
     /// Waits until it says where it listens, in the words of Tailrace.
     pub(crate) fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
+        self.wait(START_TIMEOUT, |server| {
+            let Some(address) = server.address_in("Listening") else {
+                return false;
+            };
+            server.address = address;
+            true
+        })
+    }
+
+    /// The address in its line with this message.
+    fn address_in(&self, message: &str) -> Option<SocketAddr> {
         #[derive(Deserialize)]
         struct Line {
             message: String,
             address: SocketAddr,
         }
-        self.wait(START_TIMEOUT, |server| {
-            let text = server.said();
-            let mut lines = text
-                .lines()
-                .filter_map(|line| serde_json::from_str(line).ok());
-            let Some(line) = lines.find(|line: &Line| line.message == "Listening") else {
-                return false;
-            };
-            server.address = line.address;
-            true
-        })
+        let text = self.said();
+        let lines = text.lines();
+        let mut lines = lines.filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let line = lines.find(|line| line.message == message);
+        line.map(|line| line.address)
     }
 
     /// Waits until `ready` says that it is.
@@ -198,17 +235,17 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        drop(self.scraper.take());
         // It may be gone already; then there is nothing to stop.
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-/// The program with our configuration and nobody's environment.
-fn tailrace(home: &Path, settings: &str) -> anyhow::Result<Command> {
+/// Gives a program our configuration and nobody's environment.
+fn configure(command: &mut Command, home: &Path, settings: &str) -> anyhow::Result<()> {
     let config = home.join("tailrace.toml");
     fs::write(&config, settings)?;
-    let mut command = tied::command(env!("CARGO_BIN_EXE_tailrace"))?;
     command
         .env_clear()
         .env("HOME", home)
@@ -216,12 +253,14 @@ fn tailrace(home: &Path, settings: &str) -> anyhow::Result<Command> {
         .env("TAILRACE_CONFIG", config)
         .env("TAILRACE_BIND", "127.0.0.1:0")
         .env("TAILRACE_WORKERS", "1");
-    Ok(command)
+    Ok(())
 }
 
 /// A token that the server will accept, made by its own command.
 fn token(home: &Path, settings: &str) -> anyhow::Result<String> {
-    let output = tailrace(home, settings)?.arg("token").output()?;
+    let mut command = tied::command(PROGRAM)?;
+    configure(&mut command, home, settings)?;
+    let output = command.arg("token").output()?;
     if !output.status.success() {
         bail!(
             "`tailrace token` failed: {}",

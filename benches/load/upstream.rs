@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use crate::machine::Cores;
-use crate::server::Server;
+use crate::server::{CONFIG, Server};
 use crate::{stamp, tied};
 
 /// The argument that makes this program the upstream.
@@ -20,12 +21,18 @@ pub(crate) const ARGUMENT: &str = "paced-upstream";
 /// The model that it has.
 pub(crate) const MODEL: &str = "paced";
 
+/// What Tailrace is told to stand before the upstream that listens here, and before nothing else.
+pub(crate) fn settings(address: SocketAddr) -> String {
+    format!("{CONFIG}\n[upstream]\nbase_url = \"http://{address}/v1\"\n")
+}
+
 /// How fast each stream goes.
 pub(crate) const TOKENS_PER_SECOND: u32 = 50;
 
 const LISTENER: Token = Token(usize::MAX);
 
-const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / TOKENS_PER_SECOND as u64);
+/// From one token of a stream to the next.
+pub(crate) const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / TOKENS_PER_SECOND as u64);
 
 const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
 

@@ -1,7 +1,7 @@
 //! Where an input is to be cut: its first byte says how many sizes of pieces follow.
 
 /// The sizes, and what is to be cut.
-pub fn read(input: &[u8]) -> (Vec<usize>, &[u8]) {
+pub(crate) fn read(input: &[u8]) -> (Vec<usize>, &[u8]) {
     let Some((&number, input)) = input.split_first() else {
         return (Vec::new(), input);
     };

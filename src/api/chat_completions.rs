@@ -25,8 +25,8 @@ use super::problem::{ApiError, Errors};
 use super::sse::Format;
 use super::{Api, events, middleware, quota, streams};
 use crate::generation::{Generation, Subscription};
+use crate::metrics;
 use crate::stream::{Batch, Start, Terminal};
-use crate::stream_log::Presence;
 
 /// How much is read of the log in one step, in bytes.
 const STEP_BYTES: usize = 16 * 1024;
@@ -86,7 +86,7 @@ pub(super) async fn create(
     let viewer = caller.principal.viewer();
     let subscribe = || {
         api.generations
-            .subscribe(&viewer, id, None, Presence::Connected)
+            .subscribe(&viewer, id, None, metrics::Reader::OpenAi)
     };
     let mut subscription = subscribe().await?;
     let mut response = HttpResponse::Ok();
@@ -95,6 +95,7 @@ pub(super) async fn create(
         quota::write_headers(quota, &mut response);
     }
     if !stream {
+        let _reading = api.metrics.reading(metrics::Reader::OpenAi);
         let completion = whole(&mut subscription).await?;
         return Ok(response
             .insert_header(("Cache-Control", "no-store"))

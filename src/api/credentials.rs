@@ -164,14 +164,16 @@ fn verified<T>(
             return error.into();
         }
         let address = client_address(request, &api.config.load().trusted_proxies);
-        match api.failures.record(address) {
+        let error = match api.failures.record(address) {
             Ok(()) => error.into(),
             Err(wait) => ApiError::new(
                 Code::TooManyFailures,
                 "too many failed authentications from your address",
             )
             .retry_after(wait),
-        }
+        };
+        api.metrics.auth_failure(error.code().name());
+        error
     })
 }
 

@@ -1,12 +1,15 @@
 //! The OpenAPI document, made from the code, and the page that renders it.
 
+mod examples;
+mod page;
+
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa_swagger_ui::SwaggerUi;
 
+pub(super) use self::page::serve as page;
 use super::problem::{Problem, ProblemError};
 use super::{chat_completions, health, models, streams, tickets, wire};
 
@@ -17,8 +20,10 @@ use super::{chat_completions, health, models, streams, tickets, wire};
         title = "Tailrace",
         description = "Token streams of language models over Server-Sent Events, which survive the \
                        network and the tab. Every stream can be resumed from any event \
-                       and ends with exactly one `done` or `error`.\n\nErrors are \
-                       `application/problem+json`; `/errors` lists their codes.",
+                       and ends with exactly one `done` or `error`.\n\nCalls need a token: \
+                       `tailrace token` prints one, and in development mode the page `/docs/` \
+                       has one already.\n\nErrors are `application/problem+json`; `/errors` lists \
+                       their codes.",
     ),
     servers((url = "/", description = "This server")),
     paths(
@@ -32,7 +37,9 @@ use super::{chat_completions, health, models, streams, tickets, wire};
         (name = "openai", description = "For clients that speak OpenAI's API"),
         (name = "operations", description = "For whoever runs the server"),
     ),
-    security(("bearer" = []), ("access_token" = [])),
+    // Generated clients send a token in every carrier that stands here, which is refused: so the
+    // others stand only where a URL has to be enough.
+    security(("bearer" = [])),
 )]
 struct Document;
 
@@ -45,7 +52,10 @@ pub fn document() -> OpenApi {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A JSON Web Token"))
+        .description(Some(
+            "Use this one, here and wherever you can: a JSON Web Token, which `tailrace token` \
+             prints. A request has one credential, so leave the others empty.",
+        ))
         .build();
     let query = |name, description| {
         SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description(
@@ -58,16 +68,19 @@ pub fn document() -> OpenApi {
         "access_token",
         query(
             "access_token",
-            "The same token, for clients that cannot set headers (RFC 6750)",
+            "Not beside `bearer`: the same token in the URL, for clients that cannot set headers \
+             (RFC 6750). URLs end up in histories and logs.",
         ),
     );
     components.add_security_scheme(
         "ticket",
         query(
             "ticket",
-            "A credential for one stream, from `POST /v1/streams/{id}/tickets`",
+            "Not beside `bearer`: reads one stream, for an `EventSource`. `POST \
+             /v1/streams/{id}/tickets` makes it.",
         ),
     );
+    examples::add(&mut document);
     document
 }
 
@@ -89,15 +102,21 @@ fn describe_items(value: &mut Value) {
                 match key.as_str() {
                     "text/event-stream" => {
                         let schema = inner["schema"].take();
+                        // Chat completions: JSON, but for the last, which is `[DONE]`.
+                        let data = if schema["type"] == "string" {
+                            schema
+                        } else {
+                            json!({
+                                "type": "string",
+                                "contentMediaType": "application/json",
+                                "contentSchema": schema,
+                            })
+                        };
                         *inner = json!({"itemSchema": {
                             "type": "object",
                             "required": ["data"],
                             "properties": {
-                                "data": {
-                                    "type": "string",
-                                    "contentMediaType": "application/json",
-                                    "contentSchema": schema,
-                                },
+                                "data": data,
                                 "event": {"type": "string", "description": "The same as the data's `type`"},
                                 "id": {"type": "string", "description": "The cursor after this event"},
                                 "retry": {"type": "integer", "minimum": 0},
@@ -136,14 +155,7 @@ pub async fn json_3_2() -> HttpResponse {
     HttpResponse::Ok().json(document_3_2())
 }
 
-/// The page at `/docs/`, its assets in the binary.
-#[must_use]
-pub fn page() -> SwaggerUi {
-    let config = utoipa_swagger_ui::Config::new(["/openapi.json"]).try_it_out_enabled(true);
-    SwaggerUi::new("/docs/{_:.*}").config(config)
-}
-
-/// `/` and `/docs` lead to the page.
+/// `/docs` leads to the page, and so does `/` when there is no playground.
 pub async fn index() -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((actix_web::http::header::LOCATION, "/docs/"))

@@ -11,12 +11,12 @@ use super::credentials::Reader;
 use super::encode;
 use super::path::StreamPath;
 use super::problem::{ApiError, Code, Errors};
-use super::sse::{EventBody, Format};
+use super::sse::{EventBody, Format, Watch};
 use super::wire::{Event, EventPage};
 use super::{Api, cursor, http10};
 use crate::generation::Subscription;
+use crate::metrics;
 use crate::stream::{Batch, Cursor};
-use crate::stream_log::Presence;
 
 /// The longest that a poll may wait. Proxies cut silent requests at 60 s.
 const MAX_WAIT: Duration = Duration::from_secs(55);
@@ -112,15 +112,17 @@ pub(super) async fn follow(
     {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let presence = match following {
-        Following::Poll => Presence::Polling,
-        Following::Sse | Following::Ndjson => Presence::Connected,
+    let kind = match following {
+        Following::Poll => metrics::Reader::Poll,
+        Following::Ndjson => metrics::Reader::Ndjson,
+        Following::Sse => metrics::Reader::Sse,
     };
     let subscription = api
         .generations
-        .subscribe(&viewer, path.0, after, presence)
+        .subscribe(&viewer, path.0, after, kind)
         .await?;
     if following == Following::Poll {
+        let _reading = api.metrics.reading(kind);
         return page(subscription, cursor, wait).await;
     }
     let format = match following {
@@ -144,6 +146,8 @@ pub(super) fn respond(
     subscription: Subscription,
     api: &Api,
 ) -> HttpResponse {
+    let config = api.config.load();
+    let watch = Watch::new(&api.metrics, format.reader(), config.peer_timeout);
     let response = response
         .insert_header((header::CONTENT_TYPE, format.content_type()))
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
@@ -151,7 +155,8 @@ pub(super) fn respond(
         .body(EventBody::new(
             subscription,
             format,
-            api.config.load().heartbeat,
+            config.heartbeat,
+            watch,
         ));
     http10::adapt(request, response)
 }

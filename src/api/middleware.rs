@@ -59,13 +59,20 @@ pub async fn request_id<B: MessageBody>(
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
+    let took = started.elapsed();
+    if let Some(api) = response.request().app_data::<web::Data<Api>>() {
+        let request = response.request();
+        let (method, route) = (request.method().as_str(), request.match_pattern());
+        let status = response.status().as_u16();
+        api.metrics.answered(method, route.as_deref(), status, took);
+    }
     // The path and never the query, which may hold a credential.
     tracing::debug!(
         request.id = %id,
         request.method = %response.request().method(),
         request.path = response.request().path(),
         response.status = response.status().as_u16(),
-        response.headers_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        response.headers_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "Answered a request"
     );
     Ok(response)
@@ -105,6 +112,9 @@ pub(super) async fn render_problems<B: MessageBody>(
         };
         if problem.code() == Code::InternalError {
             tracing::error!(request.id = %id, problem.code = problem.code().name(), cause = %error, "Failed to answer a request");
+        }
+        if let Some(api) = http_request.app_data::<web::Data<Api>>() {
+            api.metrics.problem(problem.code().name());
         }
         problem.render(&id)
     };

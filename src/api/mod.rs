@@ -2,6 +2,8 @@
 //!
 //! The whole route table is [`routes`]; the order of the middleware is said in [`crate::app`].
 
+#[cfg(any(test, fuzzing))]
+pub mod any_cursor;
 mod body;
 mod chat_completions;
 mod client_address;
@@ -13,9 +15,11 @@ mod errors;
 mod events;
 mod health;
 mod http10;
+pub mod metrics;
 mod middleware;
 mod models;
 mod path;
+mod playground;
 mod problem;
 mod quota;
 mod snapshot;
@@ -29,6 +33,7 @@ pub use body::BodyConfig;
 pub use credentials::ScopeConfig;
 pub use http10::keep_socket;
 pub use middleware::{cors, request_id};
+pub use playground::Playground;
 pub use problem::{ApiError, Code};
 pub use wire::Event;
 
@@ -47,6 +52,7 @@ use crate::auth::{JwtVerifier, TicketKey};
 use crate::generation::GenerationService;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
+use crate::metrics::Metrics;
 
 /// What the handlers need; one for the whole server.
 pub struct Api {
@@ -60,8 +66,12 @@ pub struct Api {
     pub limiter: Arc<dyn RateLimiter>,
     /// Starts and follows generations.
     pub generations: Arc<GenerationService>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
+    /// The chat page.
+    pub playground: Playground,
     /// The rest, which may change while requests are answered.
     pub config: ArcSwap<ApiConfig>,
 }
@@ -73,6 +83,8 @@ pub struct ApiConfig {
     pub heartbeat: Duration,
     /// The bounds of request bodies.
     pub body: BodyConfig,
+    /// After how long a connection that takes nothing is given up.
+    pub peer_timeout: Duration,
     /// The names of the scopes.
     pub scopes: ScopeConfig,
     /// The cookie that may hold a token, if any.
@@ -174,12 +186,32 @@ pub fn routes(config: &mut web::ServiceConfig) {
             "/openapi-3.2.json",
             [(Method::GET, web::get().to(docs::json_3_2))],
         ))
-        .service(resource("/", [(Method::GET, web::get().to(docs::index))]))
+        .service(resource(
+            "/",
+            [
+                (Method::GET, web::get().to(playground::index)),
+                (Method::HEAD, web::head().to(playground::index)),
+            ],
+        ))
+        .service(resource(
+            "/assets/{path:.+}",
+            [
+                (Method::GET, web::get().to(playground::asset)),
+                (Method::HEAD, web::head().to(playground::asset)),
+            ],
+        ))
+        .service(resource(
+            "/playground/token",
+            [(Method::POST, web::post().to(playground::token))],
+        ))
         .service(resource(
             "/docs",
             [(Method::GET, web::get().to(docs::index))],
         ))
-        .service(docs::page())
+        .service(resource(
+            "/docs/{path:.*}",
+            [(Method::GET, web::get().to(docs::page))],
+        ))
         .default_service(guarded(web::to(not_found)));
 }
 

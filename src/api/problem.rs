@@ -119,11 +119,17 @@ impl ApiError {
         let meaning = self.code.meaning();
         let mut response = HttpResponse::build(meaning.status);
         self.write_headers(&meaning, &mut response);
+        response.json(self.problem(request_id))
+    }
+
+    /// The body of the answer for the request with this id.
+    pub(super) fn problem(&self, request_id: &str) -> Problem {
+        let meaning = self.code.meaning();
         let message = match &self.param {
             Some(param) => format!("{param}: {}", self.detail),
             None => self.detail.clone(),
         };
-        response.json(Problem {
+        Problem {
             kind: format!("{EXPLAINED_AT}{}", meaning.name),
             title: meaning.title.to_owned(),
             status: meaning.status.as_u16(),
@@ -136,7 +142,7 @@ impl ApiError {
                 param: self.param.clone(),
             },
             message,
-        })
+        }
     }
 
     fn write_headers(&self, meaning: &Meaning, response: &mut HttpResponseBuilder) {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::chat_completions::ChunkEncoder;
 use super::encode::{self, Encoder};
 use crate::generation::Subscription;
+use crate::metrics::{Counting, Cut, Metrics, Reader};
 use crate::stream::Batch;
 use crate::stream_log::LogError;
 
@@ -54,6 +55,15 @@ impl Format {
         }
     }
 
+    /// As metrics call its readers.
+    pub(super) const fn reader(&self) -> Reader {
+        match self {
+            Self::Sse => Reader::Sse,
+            Self::Ndjson => Reader::Ndjson,
+            Self::Chunks(_) => Reader::OpenAi,
+        }
+    }
+
     /// What the answer's header calls it.
     pub(super) const fn content_type(&self) -> &'static str {
         match self {
@@ -69,8 +79,10 @@ pub(super) struct EventBody {
     format: Format,
     first: bool,
     last_sent: Instant,
-    /// Whether something was sent since the clock was last read.
+    /// Whether the connection has not come back yet for what comes after the last that it took.
     has_sent: bool,
+    /// Whether there is nothing more to send.
+    has_ended: bool,
     /// When the timer will wake us, once it knows whom.
     armed: Option<Instant>,
     heartbeat: Box<Heartbeat>,
@@ -80,12 +92,36 @@ pub(super) struct EventBody {
 struct Heartbeat {
     every: Duration,
     timer: Pin<Box<Sleep>>,
+    watch: Watch,
+}
+
+/// Counts a reader for as long as its body lives, and sees why that ends.
+pub(super) struct Watch {
+    metrics: Metrics,
+    _reading: Counting,
+    /// For how long the kernel lets a connection take nothing.
+    patience: Duration,
+}
+
+impl Watch {
+    pub(super) fn new(metrics: &Metrics, reader: Reader, patience: Duration) -> Self {
+        Self {
+            _reading: metrics.reading(reader),
+            metrics: metrics.clone(),
+            patience,
+        }
+    }
 }
 
 impl EventBody {
     /// A body with a heartbeat after each such time of silence.
     #[must_use]
-    pub(super) fn new(subscription: Subscription, format: Format, every: Duration) -> Self {
+    pub(super) fn new(
+        subscription: Subscription,
+        format: Format,
+        every: Duration,
+        watch: Watch,
+    ) -> Self {
         let now = Instant::now();
         Self {
             subscription,
@@ -93,10 +129,12 @@ impl EventBody {
             first: true,
             last_sent: now,
             has_sent: false,
+            has_ended: false,
             armed: None,
             heartbeat: Box::new(Heartbeat {
                 every,
                 timer: Box::pin(sleep_until(now + every)),
+                watch,
             }),
         }
     }
@@ -132,7 +170,7 @@ impl EventBody {
         if self.armed.is_some_and(|armed| now < armed) {
             return Poll::Pending;
         }
-        let Heartbeat { every, timer } = &mut *self.heartbeat;
+        let Heartbeat { every, timer, .. } = &mut *self.heartbeat;
         loop {
             self.armed = Some(timer.deadline());
             ready!(timer.poll_unpin(context));
@@ -168,14 +206,40 @@ impl MessageBody for EventBody {
                 .poll_read(context, &mut scratch.batch, READ_BYTES)
             {
                 Poll::Ready(Ok(true)) => {
-                    this.has_sent = true;
+                    // Nearly always it comes back once more, in vain, and the clock is read then.
+                    if std::mem::replace(&mut this.has_sent, true) {
+                        this.last_sent = Instant::now();
+                    }
                     Poll::Ready(Some(Ok(this.encode(scratch))))
                 }
-                Poll::Ready(Ok(false)) => Poll::Ready(None),
-                Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
+                Poll::Ready(Ok(false)) => {
+                    this.has_ended = true;
+                    Poll::Ready(None)
+                }
+                Poll::Ready(Err(error)) => {
+                    this.has_ended = true;
+                    this.heartbeat.watch.metrics.cut(match error {
+                        LogError::Expired => Cut::Evicted,
+                        _ => Cut::Unavailable,
+                    });
+                    Poll::Ready(Some(Err(error)))
+                }
                 Poll::Pending => this.poll_heartbeat(context).map(|beat| Some(Ok(beat))),
             }
         })
+    }
+}
+
+impl Drop for EventBody {
+    /// Nobody tells a body why its connection is gone. One that had taken nothing for half the time after
+    /// which the kernel gives it up was not merely left. What the kernel still buffers is not seen from here.
+    fn drop(&mut self) {
+        let Watch {
+            metrics, patience, ..
+        } = &self.heartbeat.watch;
+        if !self.has_ended && self.has_sent && self.last_sent.elapsed() >= *patience / 2 {
+            metrics.cut(Cut::Stalled);
+        }
     }
 }
 
@@ -191,7 +255,7 @@ mod tests {
     use crate::shutdown::Stopping;
     use crate::stream::StreamId;
     use crate::stream_log::memory::{MemoryConfig, MemoryLog};
-    use crate::stream_log::{Created, NewStream, Presence, StreamLog, Writer};
+    use crate::stream_log::{Created, NewStream, StreamLog, Writer};
 
     async fn stream(every: Duration) -> (Writer, EventBody) {
         let log = Arc::new(MemoryLog::new(MemoryConfig {
@@ -214,6 +278,7 @@ mod tests {
             panic!("expected a new stream");
         };
         let never = Duration::from_secs(600);
+        let metrics = Metrics::default();
         let config = GenerationConfig {
             takes_over: false,
             first_token_timeout: never,
@@ -221,11 +286,19 @@ mod tests {
             total_timeout: never,
             abandon_after: never,
         };
-        let service = GenerationService::new(log, Models::default(), config, Stopping::default());
+        let service = GenerationService::new(
+            log,
+            Models::default(),
+            config,
+            Stopping::default(),
+            metrics.clone(),
+        );
         let viewer = ann.viewer();
-        let following = service.subscribe(&viewer, id, None, Presence::Connected);
+        let following = service.subscribe(&viewer, id, None, Reader::Sse);
         let subscription = following.await.unwrap();
-        (writer, EventBody::new(subscription, Format::Sse, every))
+        let watch = Watch::new(&metrics, Reader::Sse, never);
+        let body = EventBody::new(subscription, Format::Sse, every, watch);
+        (writer, body)
     }
 
     /// One poll, with the task's own waker.

@@ -16,8 +16,9 @@ use super::{Api, cursor, middleware, quota, snapshot};
 use crate::auth::Principal;
 use crate::generation::Generation;
 use crate::limit::Quota;
+use crate::metrics;
 use crate::stream::{Cursor, StreamId};
-use crate::stream_log::{Access, IdempotencyKey, Presence};
+use crate::stream_log::{Access, IdempotencyKey};
 
 /// Start a generation and stream it
 ///
@@ -25,6 +26,19 @@ use crate::stream_log::{Access, IdempotencyKey, Presence};
 /// generates nothing; with an `Idempotency-Key` that was used before, it follows the stream of
 /// that request, unless that failed before its first token with a `retryable` error: such a stream
 /// gives its key up.
+///
+/// On the wire each event is its JSON object, its name and its id:
+///
+/// ```text
+/// data: {"type":"start","seq":0,"stream":"01a1fb215cf474538c6442ebd4a9f1c3","model":"demo","created":1795214630}
+/// retry: 1000
+/// event: start
+/// id: 01a1fb215cf474538c6442ebd4a9f1c3.0
+///
+/// data: {"type":"token","seq":1,"text":"You"}
+/// event: token
+/// id: 01a1fb215cf474538c6442ebd4a9f1c3.1
+/// ```
 #[utoipa::path(
     post, path = "/v1/streams", tag = "streams", operation_id = "createStream",
     request_body = CreateStream,
@@ -68,10 +82,11 @@ pub(super) async fn begin(
         return Ok((id, None));
     }
     api.refuse_while_draining()?;
-    let permit = api
-        .limiter
-        .admit(principal, generation.prompt.max_tokens)
-        .await?;
+    let admitted = api.limiter.admit(principal, generation.prompt.max_tokens);
+    let permit = admitted.await.inspect_err(|rejection| {
+        let plan = principal.plan.as_deref();
+        api.metrics.rejected(rejection.limit.name(), plan);
+    })?;
     let quota = permit.quota();
     let id = api.generations.start(principal, permit, generation).await?;
     Ok((id, quota))
@@ -113,7 +128,7 @@ async fn resume(
     };
     let subscription = api
         .generations
-        .subscribe(&viewer, cursor.stream, after, Presence::Connected)
+        .subscribe(&viewer, cursor.stream, after, metrics::Reader::Sse)
         .await?;
     let mut response = HttpResponse::Ok();
     name_stream(&mut response, cursor.stream);
@@ -152,7 +167,7 @@ async fn attach(
     }
     let subscription = api
         .generations
-        .subscribe(&viewer, id, None, Presence::Connected)
+        .subscribe(&viewer, id, None, metrics::Reader::Sse)
         .await?;
     Ok(events::respond(
         response,

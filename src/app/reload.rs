@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::certificate::Certificate;
-use super::{check, parts};
+use super::{check, parts, watched};
 use crate::api::{Api, ApiConfig};
 use crate::config::{Config, File, Sources};
 use crate::telemetry::{self, LogLevel};
@@ -24,6 +24,7 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 pub struct Reloader {
     api: web::Data<Api>,
     certificate: Option<Arc<Certificate>>,
+    workers: usize,
     level: LogLevel,
     /// What is in force.
     config: Config,
@@ -37,12 +38,14 @@ impl Reloader {
     pub(super) fn new(
         api: web::Data<Api>,
         certificate: Option<Arc<Certificate>>,
+        workers: usize,
         level: LogLevel,
         config: Config,
     ) -> Self {
         Self {
             api,
             certificate,
+            workers,
             level,
             started: config.file.clone(),
             sources: config.sources.clone(),
@@ -140,12 +143,17 @@ impl Reloader {
         };
         let providers = parts::providers(&config, &self.api.jwt.providers())?;
 
+        // The page of metrics is where it was from the start, or nowhere.
+        let mut scope = watched::scope(&config, self.workers);
+        scope.gaps = self.started.metrics.bind.is_some();
+        self.api.metrics.replace_scope(scope);
         self.api.jwt.replace(config.jwt(), keys, providers);
         self.api.limiter.replace(config.limits());
         self.api.generations.replace_models(models);
         self.api.config.store(Arc::new(ApiConfig {
-            // The middleware knows it from the start.
+            // The middleware and the sockets know these from the start.
             cookie: self.started.auth.cookie.clone(),
+            peer_timeout: self.started.http.peer_timeout,
             ..config.api()
         }));
         // A secret that nobody has configured lives as long as the process.

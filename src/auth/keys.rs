@@ -13,9 +13,6 @@ use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use spki::der::{Decode as _, Document, asn1::ObjectIdentifier};
 
-/// The shortest HMAC secret, in bytes (RFC 7518, section 3.2).
-const MIN_SECRET_BYTES: usize = 32;
-
 /// The shortest RSA modulus, in bits (RFC 7518, section 3.3).
 const MIN_RSA_BITS: usize = 2048;
 
@@ -68,6 +65,15 @@ impl Algorithm {
             Self::ES256 => jsonwebtoken::Algorithm::ES256,
             Self::ES384 => jsonwebtoken::Algorithm::ES384,
             Self::EdDSA => jsonwebtoken::Algorithm::EdDSA,
+        }
+    }
+
+    /// The shortest secret, in bytes: as long as the hash (RFC 7518, section 3.2).
+    const fn secret_bytes(self) -> usize {
+        match self {
+            Self::HS512 => 64,
+            Self::HS384 => 48,
+            _ => 32,
         }
     }
 
@@ -150,8 +156,13 @@ pub enum KeyError {
         expected: &'static str,
     },
     /// The secret can be guessed.
-    #[error("key {0}: an HMAC secret has at least 32 bytes")]
-    ShortSecret(String),
+    #[error("key {key}: a secret for {algorithm} has at least {} bytes", algorithm.secret_bytes())]
+    ShortSecret {
+        /// Which key.
+        key: String,
+        /// Its algorithm.
+        algorithm: Algorithm,
+    },
     /// The modulus can be factored.
     #[error("key {key}: an RSA key has at least 2048 bits, this one has {bits}")]
     ShortRsa {
@@ -175,7 +186,15 @@ pub enum KeyError {
 pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    pub(super) decoding: DecodingKey,
+    decoding: DecodingKey,
+}
+
+impl Key {
+    /// Whether this is a signature of the text, in base64url, under this key and its one algorithm.
+    pub(super) fn has_signed(&self, text: &[u8], signature: &str) -> bool {
+        let algorithm = self.algorithm.library();
+        jsonwebtoken::crypto::verify(signature, text, &self.decoding, algorithm).unwrap_or(false)
+    }
 }
 
 impl Key {
@@ -284,8 +303,11 @@ fn secret_key(name: &str, algorithm: Algorithm, secret: &[u8]) -> Result<Decodin
     if algorithm.family() != Family::Secret {
         return Err(mismatch(name, algorithm));
     }
-    if secret.len() < MIN_SECRET_BYTES {
-        return Err(KeyError::ShortSecret(name.to_owned()));
+    if secret.len() < algorithm.secret_bytes() {
+        return Err(KeyError::ShortSecret {
+            key: name.to_owned(),
+            algorithm,
+        });
     }
     Ok(DecodingKey::from_secret(secret))
 }
@@ -348,3 +370,5 @@ fn check_modulus(name: &str, modulus: &[u8]) -> Result<(), KeyError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

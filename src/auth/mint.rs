@@ -1,4 +1,4 @@
-//! Makes tokens: for `tailrace token`, and for the development mode's first `curl`.
+//! Makes tokens: for `tailrace token`, and in development mode for the first `curl` and the playground.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -53,6 +53,34 @@ struct Claims<'a> {
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<&'a str>,
+}
+
+/// Makes tokens that all say the same.
+pub struct Minter {
+    key: KeyConfig,
+    request: TokenRequest,
+}
+
+impl Minter {
+    /// Signs such tokens with this key.
+    #[must_use]
+    pub const fn new(key: KeyConfig, request: TokenRequest) -> Self {
+        Self { key, request }
+    }
+
+    /// How long a token is valid.
+    #[must_use]
+    pub const fn lifetime(&self) -> Duration {
+        self.request.lifetime
+    }
+
+    /// Signs one that is valid from now.
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn mint(&self) -> Result<String, MintError> {
+        mint(&self.key, &self.request)
+    }
 }
 
 /// Signs a token.

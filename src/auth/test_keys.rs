@@ -2,7 +2,9 @@
 
 use super::{Algorithm, KeyConfig, KeyMaterial};
 
-pub(super) const SECRET: &[u8] = b"a secret of at least thirty-two bytes, for tests";
+/// Long enough for every algorithm.
+pub(super) const SECRET: &[u8] =
+    b"a secret of at least sixty-four bytes, as HS512 wants it, for the unit tests";
 pub(super) const RSA_PRIVATE: &str = include_str!("test_keys/rsa.pem");
 pub(super) const RSA_PUBLIC: &str = include_str!("test_keys/rsa.pub.pem");
 pub(super) const RSA_1024_PUBLIC: &str = include_str!("test_keys/rsa1024.pub.pem");

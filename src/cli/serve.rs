@@ -9,8 +9,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Stopped};
-use crate::auth::{TokenRequest, mint};
-use crate::config::{Config, DEVELOPMENT_PLAN, Overrides, UpstreamOverride};
+use crate::config::{Config, Overrides, UpstreamOverride};
 use crate::shutdown::StopSignals;
 use crate::telemetry;
 
@@ -58,6 +57,9 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
             let url = &server.upstream.server.url;
             tracing::info!(upstream.url = %url, "All models of an upstream are served by their names");
         }
+        if let Some(address) = app.metrics_address() {
+            tracing::info!(%address, "Metrics are at /metrics");
+        }
         tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
         actix_web::rt::spawn(app.reloader(config, level).run(hangups));
         app.run(async || signals.next().await).await
@@ -79,29 +81,21 @@ fn raise_file_limit() {
 
 /// What a person needs for a first stream, and what they should know.
 fn greet(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
-    let key = config.keys.first().context("development mode has a key")?;
-    let scopes = &config.file.auth.scopes;
-    let token = mint(
-        key,
-        &TokenRequest {
-            subject: "developer".to_owned(),
-            issuer: config.file.auth.issuers.first().cloned(),
-            audience: config.file.auth.audiences.first().cloned(),
-            scope: [&scopes.write, &scopes.read, &scopes.admin]
-                .map(String::as_str)
-                .join(" "),
-            plan: Some(DEVELOPMENT_PLAN.to_owned()),
-            lifetime: Duration::from_secs(24 * 3600),
-        },
-    )?;
+    let tokens = config.development_tokens(Duration::from_secs(24 * 3600));
+    let token = tokens.context("not in development mode")?.mint()?;
     let scheme = if config.tls.is_some() {
         "https"
     } else {
         "http"
     };
+    let page = if config.file.playground.enabled {
+        "a playground is there, for a browser; "
+    } else {
+        ""
+    };
     println!(
         "
-Tailrace listens on {scheme}://{address} (API documentation at /docs/).
+Tailrace listens on {scheme}://{address} ({page}API documentation at /docs/).
 
 Watch a stream:
 
@@ -113,6 +107,7 @@ Watch a stream:
 Development mode, because no key is configured. What is insecure about it:
   - the signing key lies in this user's state directory: who reads it can be anybody;
   - the token above is valid for 24 hours, may do everything, and is on your screen now;
+  - the playground at / gets such a token by itself, in any browser of this machine;
   - its plan has limits meant for load tests. So this mode only listens on loopback.
 For production, configure [[auth.keys]]; see tailrace.example.toml.
 "

@@ -18,6 +18,7 @@ impl File {
             default_model: _,
             upstream: _,
             log: LogSection { format, level: _ },
+            metrics,
             tls,
             http,
             auth,
@@ -26,6 +27,7 @@ impl File {
             store,
             memory,
             redis,
+            playground,
             models: _,
         } = self;
         let mut changed = vec![
@@ -41,6 +43,8 @@ impl File {
             ("store", *store != new.store),
             ("memory", *memory != new.memory),
             ("redis", *redis != new.redis),
+            ("metrics", *metrics != new.metrics),
+            ("playground", *playground != new.playground),
         ];
         changed.extend(http.fixed(&new.http));
         changed.extend(auth.fixed(&new.auth));

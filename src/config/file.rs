@@ -38,6 +38,7 @@ pub struct File {
     pub default_model: Option<String>,
     pub upstream: Option<Upstream>,
     pub log: LogSection,
+    pub metrics: MetricsSection,
     pub tls: Option<TlsSection>,
     pub http: HttpSection,
     pub auth: AuthSection,
@@ -46,6 +47,7 @@ pub struct File {
     pub store: Store,
     pub memory: MemorySection,
     pub redis: RedisSection,
+    pub playground: PlaygroundSection,
     pub models: BTreeMap<String, Section>,
 }
 
@@ -63,6 +65,7 @@ impl Default for File {
             default_model: None,
             upstream: None,
             log: LogSection::default(),
+            metrics: MetricsSection::default(),
             tls: None,
             http: HttpSection::default(),
             auth: AuthSection::default(),
@@ -71,6 +74,7 @@ impl Default for File {
             store: Store::Memory,
             memory: MemorySection::default(),
             redis: RedisSection::default(),
+            playground: PlaygroundSection::default(),
             models: BTreeMap::new(),
         }
     }
@@ -91,6 +95,13 @@ impl Default for LogSection {
             level: "info".to_owned(),
         }
     }
+}
+
+/// Where the metrics are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSection {
+    pub bind: Option<String>,
 }
 
 /// For whom the log is written.
@@ -228,6 +239,19 @@ impl Default for MemorySection {
             max_bytes: ByteSize::mib(512),
             max_stream_bytes: ByteSize::mib(16),
         }
+    }
+}
+
+/// The chat page.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlaygroundSection {
+    pub enabled: bool,
+}
+
+impl Default for PlaygroundSection {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

@@ -25,7 +25,7 @@ pub use snapshot::Snapshot;
 pub use subscription::Subscription;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,7 @@ use self::producer::Producer;
 use crate::auth::{Principal, Viewer};
 use crate::generator::{InvalidPrompt, Prompt};
 use crate::limit::Permit;
+use crate::metrics::{Metrics, Reader};
 use crate::shutdown::Stopping;
 use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
@@ -105,6 +106,7 @@ pub struct GenerationService {
     producers: TaskTracker,
     readers: TaskTracker,
     stopping: Stopping,
+    metrics: Metrics,
 }
 
 impl GenerationService {
@@ -115,6 +117,7 @@ impl GenerationService {
         models: Models,
         config: GenerationConfig,
         stopping: Stopping,
+        metrics: Metrics,
     ) -> Self {
         Self {
             log,
@@ -123,6 +126,7 @@ impl GenerationService {
             producers: TaskTracker::new(),
             readers: TaskTracker::new(),
             stopping,
+            metrics,
         }
     }
 
@@ -159,6 +163,17 @@ impl GenerationService {
     #[must_use]
     pub const fn takes_over(&self) -> bool {
         self.config.takes_over
+    }
+
+    /// Which upstreams of which models are left alone now, of those that have several.
+    #[must_use]
+    pub fn rests(&self) -> Vec<(String, Arc<str>, bool)> {
+        let models = self.models.load();
+        let rests = models.by_name.iter().flat_map(|(model, generator)| {
+            let rests = generator.rests().into_iter();
+            rests.map(|(upstream, rests)| (model.clone(), upstream, rests))
+        });
+        rests.collect()
     }
 
     /// The public name of the model that a request means.
@@ -271,6 +286,7 @@ impl GenerationService {
                 OnDisconnect::Cancel => Some(Duration::ZERO),
             },
             stopping: self.stopping.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -295,10 +311,20 @@ impl GenerationService {
         viewer: &Viewer,
         id: StreamId,
         after: Option<u64>,
-        presence: Presence,
+        reader: Reader,
     ) -> Result<Subscription, LogError> {
         let access = access(viewer, id)?;
+        let presence = match reader {
+            Reader::Poll => Presence::Polling,
+            Reader::Sse | Reader::Ndjson | Reader::OpenAi => Presence::Connected,
+        };
+        let asked = Instant::now();
         let follower = self.log.follow(access, id, after, presence).await?;
+        self.metrics.followed(asked.elapsed());
+        // Whoever polls comes back with each page.
+        if after.is_some() && presence == Presence::Connected {
+            self.metrics.resumed(reader, follower.backlog());
+        }
         Ok(Subscription::new(id, follower, self.readers.token()))
     }
 

@@ -6,6 +6,7 @@
 mod close;
 mod deadlines;
 mod end;
+mod publish;
 mod report;
 
 use std::cell::RefCell;
@@ -25,6 +26,7 @@ use self::end::{End, generator_failed, log_failed};
 use super::GenerationConfig;
 use crate::generator::{Attempt, Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt};
 use crate::limit::Permit;
+use crate::metrics::{Counting, GapMeter, Metrics};
 use crate::shutdown::{StopWatch, Stopping};
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId};
 use crate::stream_log::{Control, Presence, Writer};
@@ -59,6 +61,7 @@ pub(super) struct Job {
     /// How long to go on after the last reader has left; absent, to the end.
     pub(super) abandon_after: Option<Duration>,
     pub(super) stopping: Stopping,
+    pub(super) metrics: Metrics,
 }
 
 thread_local! {
@@ -70,6 +73,8 @@ thread_local! {
 /// A generation under way. What every token touches lies here; the rest is behind boxes.
 pub(super) struct Producer {
     job: Box<Job>,
+    /// Counts it among those that run.
+    _running: Counting,
     /// The most deltas that are taken of a generator that does not limit itself.
     most: u64,
     deltas: Option<Deltas>,
@@ -92,6 +97,8 @@ pub(super) struct Producer {
     /// The digest of the answer's text.
     text: Sha256,
     deadlines: Deadlines,
+    /// Measures the time between arrivals, unless nobody wants to know.
+    gaps: Option<GapMeter>,
     stop: StopWatch,
 }
 
@@ -121,6 +128,8 @@ impl Producer {
             Err(panic) => stream::once(async { resume_unwind(panic) }).boxed_local(),
         };
         Self {
+            _running: job.metrics.generating(&job.model),
+            gaps: job.metrics.gap_meter(&job.model),
             prompt_tokens,
             before,
             movable: job.config.takes_over && generator.continues(),
@@ -181,7 +190,10 @@ impl Producer {
         let end = self.poll_deltas(context, pending, &mut more);
         let now = Instant::now();
         if self.count > before {
-            self.deadlines.delta_came(now);
+            let gap = self.deadlines.delta_came(now);
+            if let (Some(gap), Some(meter)) = (gap, &self.gaps) {
+                meter.record(gap);
+            }
         }
         // What was generated before the end is logged before the end.
         match self.writer.poll_flush(context, pending) {

@@ -15,6 +15,7 @@ use super::{GenerationService, OnDisconnect};
 use crate::auth::Principal;
 use crate::generator::{Answered, MaxTokensField, Prompt};
 use crate::limit::RateLimiter;
+use crate::metrics::Takeover;
 use crate::stream::{Batch, Kind, Owner};
 use crate::stream_log::Orphan;
 
@@ -85,7 +86,12 @@ impl GenerationService {
     async fn try_to_go_on(&self, orphan: Orphan, limiter: &dyn RateLimiter) {
         let id = orphan.id;
         // A writer that is dropped ends its stream, so that nobody waits.
-        if let Err(reason) = self.go_on(orphan, limiter).await {
+        let went = self.go_on(orphan, limiter).await;
+        self.metrics.takeover(match went {
+            Ok(()) => Takeover::Taken,
+            Err(_) => Takeover::Failed,
+        });
+        if let Err(reason) = went {
             tracing::warn!(stream.id = %id, reason, "A stream whose producer is gone cannot be gone on with");
         }
     }

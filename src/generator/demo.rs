@@ -4,6 +4,7 @@
 //! configuration; a request may set them too, as `metadata` entries `demo.<knob>`, unless the
 //! configuration says otherwise.
 
+mod markdown;
 mod prose;
 
 use std::sync::Arc;
@@ -66,6 +67,8 @@ impl Default for DemoConfig {
 pub enum Text {
     /// A few paragraphs on the prompt.
     Prose,
+    /// The same with headings, a list, code, a table and a quotation.
+    Markdown,
     /// Every character that breaks a careless client.
     Awkward,
     /// One token of 200 KiB.
@@ -155,9 +158,10 @@ impl DemoConfig {
             "text" => {
                 self.text = match value {
                     "prose" => Text::Prose,
+                    "markdown" => Text::Markdown,
                     "awkward" => Text::Awkward,
                     "huge" => Text::Huge,
-                    _ => return Err("expected prose, awkward or huge"),
+                    _ => return Err("expected prose, markdown, awkward or huge"),
                 };
             }
             _ => {

@@ -56,6 +56,11 @@ pub trait Generator: Send + Sync {
         None
     }
 
+    /// Which of its upstreams are left alone now, if it has several.
+    fn rests(&self) -> Vec<(Arc<str>, bool)> {
+        Vec::new()
+    }
+
     /// Says what this generator cannot do with the prompt, before anything is admitted or counted.
     ///
     /// # Errors

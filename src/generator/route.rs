@@ -90,6 +90,13 @@ impl Generator for RouteGenerator {
         upstreams.any(|upstream| upstream.generator.continues())
     }
 
+    fn rests(&self) -> Vec<(Arc<str>, bool)> {
+        let now = Instant::now();
+        let upstreams = self.upstreams.iter();
+        let rests = upstreams.map(|it| (Arc::clone(&it.name), !it.breaker().rest(now).is_zero()));
+        rests.collect()
+    }
+
     fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas {
         let choosing = choose(Arc::clone(&self.upstreams), self.config, prompt, cancel);
         Box::pin(Routed {

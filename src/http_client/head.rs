@@ -241,6 +241,14 @@ mod tests {
         );
     }
 
+    #[test]
+    fn nor_in_the_seeds() {
+        for seed in crate::seeds::of("http_answer") {
+            let (sizes, answer) = crate::seeds::cuts::read(&seed);
+            any_cut::changes_nothing(answer, &sizes);
+        }
+    }
+
     proptest! {
         #[test]
         fn cuts_change_nothing(

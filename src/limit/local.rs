@@ -106,8 +106,8 @@ impl LocalLimiter {
     }
 
     /// How many generations hold a permit now.
-    #[cfg(test)]
-    fn active(&self) -> u32 {
+    #[must_use]
+    pub fn active(&self) -> u32 {
         self.accounts.table().streams
     }
 

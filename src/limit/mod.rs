@@ -181,6 +181,20 @@ pub enum Limit {
     Server,
 }
 
+impl Limit {
+    /// As metrics call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::TokensEver => "tokens_ever",
+            Self::Streams => "streams",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// A generation that may not start now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit}")]

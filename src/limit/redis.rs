@@ -104,6 +104,12 @@ impl RedisLimiter {
         }
     }
 
+    /// How many generations hold a place on this node now.
+    #[must_use]
+    pub fn active(&self) -> u32 {
+        self.inner.permits.taken()
+    }
+
     /// Waits until what has ended is settled, at most for so long; and takes this node from the list.
     pub async fn finish(&self, most: Duration) {
         if timeout(most, self.inner.permits.settled()).await.is_err() {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::address::Address;
 use super::config::RedisConfig;
 use super::fault::{Fault, Kind};
+use super::meter::Meter;
 use super::node::Node;
 
 /// How many slots there are.
@@ -36,6 +37,7 @@ pub(super) struct Cluster {
     config: RedisConfig,
     seeds: Vec<Address>,
     runtime: Handle,
+    meter: Meter,
     table: SyncMutex<Table>,
     /// When the slots were last asked for.
     asked: Mutex<Option<Instant>>,
@@ -56,11 +58,13 @@ impl Cluster {
         config: RedisConfig,
         seeds: Vec<Address>,
         runtime: &Handle,
+        meter: &Meter,
     ) -> Result<Self, RedisError> {
         let cluster = Self {
             config,
             seeds,
             runtime: runtime.clone(),
+            meter: meter.clone(),
             table: SyncMutex::default(),
             asked: Mutex::new(None),
         };
@@ -79,7 +83,8 @@ impl Cluster {
         if let Some(node) = self.table().nodes.get(address) {
             return Ok(Arc::clone(node));
         }
-        let node = Arc::new(Node::of_cluster(&self.config, address, &self.runtime)?);
+        let node = Node::of_cluster(&self.config, address, &self.runtime, &self.meter);
+        let node = Arc::new(node?);
         let mut table = self.table();
         let node = table.nodes.entry(address.clone()).or_insert(node);
         Ok(Arc::clone(node))

@@ -44,6 +44,25 @@ pub(super) enum Kind {
     Other,
 }
 
+impl Kind {
+    /// As metrics call it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::Untrusted => "untrusted",
+            Self::Starting => "starting",
+            Self::ReadOnly => "read_only",
+            Self::Full => "full",
+            Self::Login => "login",
+            Self::Permission => "permission",
+            Self::WrongType => "wrong_type",
+            Self::Unsuitable => "unsuitable",
+            Self::NoMaster => "no_master",
+            Self::NoScript | Self::Moved(_) | Self::Ask(_) | Self::Other => "other",
+        }
+    }
+}
+
 impl Fault {
     pub(super) fn new(kind: Kind, text: impl Into<String>) -> Self {
         Self {

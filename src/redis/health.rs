@@ -7,13 +7,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fault::{Fault, Kind};
+use super::meter::Meter;
 
 /// For how long what some commands meet and others do not is believed to go on.
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// How one server is.
-#[derive(Default)]
-pub(super) struct Health(Mutex<State>);
+pub(super) struct Health {
+    state: Mutex<State>,
+    /// Counts what goes wrong, of all servers together.
+    meter: Meter,
+}
 
 #[derive(Default)]
 struct State {
@@ -56,8 +60,15 @@ impl Trouble {
 }
 
 impl Health {
+    pub(super) fn new(meter: Meter) -> Self {
+        Self {
+            state: Mutex::default(),
+            meter,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For how long it has answered; nothing if it does not, or cannot be used.
@@ -100,6 +111,7 @@ impl Health {
 
     /// Notes that it did not do what it was asked then.
     pub(super) fn failed(&self, address: &str, fault: &Fault, asked: Instant) {
+        self.meter.faults.add(fault.kind.name());
         let mut state = self.state();
         // It has come back since; this is what it was asked before.
         if state.up_since.is_some_and(|since| asked < since) {

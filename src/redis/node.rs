@@ -16,6 +16,7 @@ use super::config::{RedisConfig, address_of};
 use super::fault::{Fault, Kind};
 use super::greeting::{Expected, greet};
 use super::health::Health;
+use super::meter::Meter;
 use super::sentinel::Sentinels;
 use super::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
 
@@ -54,6 +55,7 @@ pub(super) struct Node {
     /// The number of the newest connection.
     newest: AtomicU64,
     health: Arc<Health>,
+    meter: Meter,
     runtime: Handle,
 }
 
@@ -65,7 +67,13 @@ struct Slot {
 }
 
 impl Node {
-    pub(super) fn new(at: Where, name: String, expected: Expected, runtime: &Handle) -> Self {
+    pub(super) fn new(
+        at: Where,
+        name: String,
+        expected: Expected,
+        runtime: &Handle,
+        meter: &Meter,
+    ) -> Self {
         Self {
             at: Arc::new(at),
             name,
@@ -73,7 +81,8 @@ impl Node {
             slots: Default::default(),
             next: AtomicUsize::new(0),
             newest: AtomicU64::new(0),
-            health: Arc::default(),
+            health: Arc::new(Health::new(meter.clone())),
+            meter: meter.clone(),
             runtime: runtime.clone(),
         }
     }
@@ -83,10 +92,11 @@ impl Node {
         config: &RedisConfig,
         address: &Address,
         runtime: &Handle,
+        meter: &Meter,
     ) -> Result<Self, RedisError> {
         let at = Where::At(config.client_at(address)?);
-        let expected = Expected::ClusterNode;
-        Ok(Self::new(at, address.to_string(), expected, runtime))
+        let (name, expected) = (address.to_string(), Expected::ClusterNode);
+        Ok(Self::new(at, name, expected, runtime, meter))
     }
 
     /// For how long it has answered; nothing if it does not.
@@ -124,7 +134,7 @@ impl Node {
         let answer = self.try_ask(command, asking).await;
         match &answer {
             Err(fault) if !is_answer(fault) => self.health.failed(&self.name, fault, asked),
-            _ => self.health.answered(&self.name),
+            _ => self.answered(asked),
         }
         answer
     }
@@ -156,9 +166,16 @@ impl Node {
         let answers = asking.await;
         match &answers {
             Err(fault) => self.health.failed(&self.name, fault, asked),
-            Ok(_) => self.health.answered(&self.name),
+            // Nothing was asked.
+            Ok(answers) if answers.is_empty() => self.health.answered(&self.name),
+            Ok(_) => self.answered(asked),
         }
         answers
+    }
+
+    fn answered(&self, asked: Instant) {
+        self.health.answered(&self.name);
+        self.meter.round_trips.record(asked.elapsed());
     }
 
     async fn try_ask(&self, command: &Cmd, asking: bool) -> Result<Value, Fault> {

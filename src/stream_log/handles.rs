@@ -131,6 +131,8 @@ pub struct Place {
     pub slot: usize,
     /// What its absence will mean.
     pub presence: Presence,
+    /// How many entries after its place were there when it came; no more are counted than fit.
+    pub backlog: u32,
     /// The task that the stream will wake for the next entry.
     pub waits: Option<Waker>,
 }
@@ -145,9 +147,23 @@ impl Follower {
                 next,
                 slot,
                 presence,
+                backlog: 0,
                 waits: None,
             },
         }
+    }
+
+    /// The same, when so many entries after its place are there already.
+    #[must_use]
+    pub fn behind(mut self, entries: u64) -> Self {
+        self.place.backlog = u32::try_from(entries).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// How many entries after its place were there when it came.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        self.place.backlog.into()
     }
 
     /// Waits for entries and replaces what is in `batch` with up to `max_bytes` of them.

@@ -11,7 +11,7 @@ mod cell;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use super::{
     Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Presence, Status,
     StreamLog, Writer,
 };
+use crate::metrics::Timing;
 use crate::stream::{Batch, Owner, StreamId};
 
 /// How many expired streams are remembered, so that their owners get 410 and not 404.
@@ -50,6 +51,23 @@ struct Shared {
     config: MemoryConfig,
     bytes: AtomicUsize,
     index: Mutex<Index>,
+    /// Streams that were forgotten for want of memory.
+    evicted: AtomicU64,
+    /// How long it took to append the ends of streams.
+    appends: Timing,
+}
+
+/// What a log holds now, for metrics.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Streams in it.
+    pub streams: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Streams that were forgotten for want of memory, so far.
+    pub evicted: u64,
+    /// How long appending took.
+    pub appends: Timing,
 }
 
 #[derive(Default)]
@@ -75,6 +93,8 @@ impl MemoryLog {
                 config,
                 bytes: AtomicUsize::new(0),
                 index: Mutex::default(),
+                evicted: AtomicU64::new(0),
+                appends: Timing::default(),
             }),
         }
     }
@@ -83,6 +103,17 @@ impl MemoryLog {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What it holds now.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            streams: self.shared.index().streams.len() as u64,
+            bytes: self.bytes() as u64,
+            evicted: self.shared.evicted.load(Ordering::Relaxed),
+            appends: self.shared.appends.clone(),
+        }
     }
 
     /// Drops the streams whose retention has passed at `now`. To be called about once a second.
@@ -111,7 +142,8 @@ impl MemoryLog {
         cell.check_cursor(after)?;
         let slot = cell.join();
         let next = after.map_or(0, |seq| seq + 1);
-        Ok(Follower::new(cell, slot, next, presence))
+        let backlog = cell.backlog(next);
+        Ok(Follower::new(cell, slot, next, presence).behind(backlog))
     }
 }
 
@@ -143,6 +175,7 @@ impl Shared {
                 },
             };
             if let Some(cell) = next {
+                self.evicted.fetch_add(1, Ordering::Relaxed);
                 cell.evict();
             }
         }

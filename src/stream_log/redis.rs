@@ -44,6 +44,7 @@ use super::{
     Access, Created, Description, Follower, IdempotencyKey, LogError, NewStream, Orphan, Presence,
     Status, StreamLog,
 };
+use crate::metrics::Timing;
 use crate::redis::{Ask, Redis, Refusal, Script, ScriptInvocation};
 use crate::stream::{Batch, Owner, StreamId};
 
@@ -109,6 +110,8 @@ struct Inner {
     redis: Arc<Redis>,
     hub: mpsc::Sender<hub::Request>,
     appending: Arc<Appending>,
+    /// How long Redis took to append.
+    appends: Timing,
     mirrors: Mutex<HashMap<StreamId, Weak<Mirror>>>,
     tasks: TaskTracker,
     stopped: CancellationToken,
@@ -126,6 +129,7 @@ impl RedisLog {
             node: uuid::Uuid::new_v4().simple().to_string(),
             scripts: Scripts::new(),
             appending: Arc::new(Appending::new(redis.is_cluster())),
+            appends: Timing::default(),
             redis,
             hub,
             mirrors: Mutex::default(),
@@ -140,6 +144,35 @@ impl RedisLog {
             _stop: stopped.drop_guard(),
         }
     }
+}
+
+impl RedisLog {
+    /// What this node holds now.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let mirrors: Vec<_> = self.inner.mirrors().values().cloned().collect();
+        let (mut streams, mut bytes) = (0, 0);
+        for mirror in mirrors.iter().filter_map(Weak::upgrade) {
+            streams += 1;
+            bytes += mirror.open.state().bytes as u64;
+        }
+        Figures {
+            streams,
+            bytes,
+            appends: self.inner.appends.clone(),
+        }
+    }
+}
+
+/// What a node holds of streams that are in Redis, for metrics.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Streams that are read or written here.
+    pub streams: u64,
+    /// Bytes that they take here.
+    pub bytes: u64,
+    /// How long appending took.
+    pub appends: Timing,
 }
 
 impl Inner {

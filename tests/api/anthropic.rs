@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::process::{Program, tailrace};
+use crate::program::{Program, tailrace};
 use crate::server::{SECRET, Server, token, wait_for};
 use crate::sse::{Event, check_whole, text};
 use crate::upstream::{EVENTS, Exchange, Seen, Then, Upstream};

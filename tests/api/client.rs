@@ -57,7 +57,11 @@ impl Request {
 
     /// The bytes as they go over the wire.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nHost: test\r\n", self.method, self.path);
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
+        let named = self.headers.iter().any(|(name, _)| name == "Host");
+        if !named {
+            head.push_str("Host: test\r\n");
+        }
         for (name, value) in &self.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::client::Request;
 use crate::nginx::Nginx;
 use crate::nodes::Redis;
-use crate::process::Program;
+use crate::program::Program;
 use crate::server::{prompt, token, wait_for};
 use crate::sse::{Events, check_whole, text};
 
@@ -301,10 +301,20 @@ fn a_body_may_be_as_large_here_as_there() {
 #[test]
 fn only_what_clients_have_is_seen_from_outside() {
     let cluster = Cluster::start("");
-    for path in ["/livez", "/readyz", "/metrics", "/admin", "/.env"] {
+    for path in [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/admin",
+        "/.env",
+        "/playground/token",
+    ] {
         assert_eq!(cluster.edge.get(path).status, 404, "{path}");
     }
     for path in [
+        "/",
+        "/assets/src/main.js",
+        "/assets/client/index.js",
         "/docs/",
         "/errors/rate_limited",
         "/openapi.yaml",

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tailrace::auth::{Algorithm, KeyConfig, KeyMaterial, TokenRequest, mint};
 
 use crate::client::{Request, Response};
-use crate::process::{Program, tailrace};
+use crate::program::{Program, tailrace};
 use crate::upstream::{Exchange, Seen, Then, Upstream};
 
 /// A key pair on P-256.

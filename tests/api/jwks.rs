@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::Request;
 use crate::issuer::{Publisher, SigningKey, ask, config, program, set, status};
-use crate::process::{Program, output, tailrace};
+use crate::program::{Program, output, tailrace};
 use crate::server::{prompt, wait_for};
 use crate::sse::check_whole;
 use crate::upstream::{EVENTS, Exchange, Then};

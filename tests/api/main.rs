@@ -29,18 +29,27 @@ mod endings;
 #[path = "../support/event.rs"]
 mod event;
 mod follow;
+mod forgeries;
+mod forgery;
 mod http10;
 mod http_client;
 mod issuer;
 mod jwks;
 mod limits;
 mod logprobs;
+mod metrics;
+mod metrics_bounds;
+mod metrics_page;
+mod metrics_redis;
 mod native_tools;
 mod nginx;
 mod nodes;
 mod openai;
 mod openai_quirks;
+mod playground;
 mod process;
+#[path = "../support/program.rs"]
+mod program;
 mod redis;
 mod redis_cluster;
 mod redis_config;

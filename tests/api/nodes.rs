@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::client::Request;
-use crate::process::{Program, tailrace};
+use crate::program::{Program, tailrace};
 use crate::redis_server::RedisServer;
 use crate::server::{BASE, Server, wait_for};
 

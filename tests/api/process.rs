@@ -1,118 +1,15 @@
 //! The program itself: its first words, its mistakes, its signals, and what its log never says.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::client::Request;
+use crate::program::{Program, output, tailrace};
 use crate::server::{SECRET, token, wait_for};
-
-/// The program with a state directory of its own and nothing from our environment but the path.
-pub fn tailrace(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace"));
-    command
-        .env_clear()
-        .env("XDG_STATE_HOME", directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// A running program, with what it has logged so far.
-pub struct Program {
-    child: Child,
-    pub address: SocketAddr,
-    pub log: Arc<Mutex<String>>,
-}
-
-impl Program {
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.env("TAILRACE_BIND", "127.0.0.1:0").spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let lines = BufReader::new(child.stderr.take().unwrap());
-        let writer = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let mut log = writer.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let address = wait_for(|| {
-            let log = log.lock().unwrap();
-            let line: Value =
-                serde_json::from_str(log.lines().find(|line| line.contains("Listening"))?).ok()?;
-            line["address"].as_str()?.parse().ok()
-        });
-        Self {
-            child,
-            address,
-            log,
-        }
-    }
-
-    /// Ends it at once, as a power cut does.
-    pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Asks it to drain and stop, as a deploy does.
-    pub fn signal(&self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).unwrap();
-    }
-
-    /// Asks it to load its configuration again.
-    pub fn hang_up(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
-    }
-
-    /// How many lines of the log hold this text.
-    pub fn lines(&self, text: &str) -> usize {
-        let log = self.log.lock().unwrap();
-        log.lines().filter(|line| line.contains(text)).count()
-    }
-
-    /// Waits until it has ended.
-    pub fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
-    }
-
-    fn stdout(&mut self) -> String {
-        let mut text = String::new();
-        self.child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
-        text
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-pub fn output(command: &mut Command) -> (i32, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
-}
 
 #[test]
 fn without_configuration_it_serves_and_its_first_words_work() {

@@ -1,7 +1,7 @@
 //! The configuration of Redis: what `tailrace check` says of it, without asking it and without its
 //! secrets.
 
-use crate::process::{output, tailrace};
+use crate::program::{output, tailrace};
 
 /// What `check` prints of a configuration, and whether it is right.
 fn check(settings: &str) -> (bool, String) {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::Request;
 use crate::nodes::process;
-use crate::process::Program;
+use crate::program::Program;
 use crate::redis_server::RedisServer;
 use crate::server::{Server, prompt, token, wait_for};
 use crate::sse::{Events, check_whole, text};

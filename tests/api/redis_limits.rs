@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Request, Response, connect};
 use crate::nodes::Redis;
-use crate::process::Program;
+use crate::program::Program;
 use crate::server::{prompt, token_with, wait_for};
 
 fn plan(requests: u32, burst: u32, streams: u32) -> String {

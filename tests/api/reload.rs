@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::client::{Request, Response, connect};
 use crate::issuer::{Publisher, SigningKey};
-use crate::process::{Program, output, tailrace};
+use crate::program::{Program, output, tailrace};
 use crate::server::{SECRET, prompt, token, wait_for};
 use crate::sse::{Events, check_whole};
 use crate::token::token_with;
@@ -239,7 +239,12 @@ fn a_plan_changes_and_what_was_used_stays_used() {
 
 #[test]
 fn models_come_and_go_and_their_streams_go_on() {
-    let with = |models: &str| format!("{models}{}", keys(&[ours()]));
+    let with = |models: &str| {
+        format!(
+            "metrics.bind = \"127.0.0.1:0\"\n{models}{}",
+            keys(&[ours()])
+        )
+    };
     let second = "models.second = { generator = \"demo\", first_token_delay_ms = 0 }\n";
     let node = Node::watching(&with(""));
     let ann = token("ann");
@@ -261,6 +266,20 @@ fn models_come_and_go_and_their_streams_go_on() {
     assert_eq!(models(), ["demo"]);
     assert_eq!(node.create(&ann, "second", 5, 0).code(), "model_not_found");
     whole(stream, 600);
+    // It is counted by its name, from when it came to the end of what it left.
+    let log = node.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("Metrics are at"))
+        .unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let address = line["address"].as_str().unwrap().parse().unwrap();
+    let series = "tailrace_generations_total{gen_ai_request_model=\"second\"";
+    until(|| {
+        let page = Request::new(address, "GET", "/metrics").send().text();
+        page.lines()
+            .any(|line| line.starts_with(series) && line.ends_with(" 1"))
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{Program, tailrace};
+use crate::program::{Program, tailrace};
 use crate::route::{Script, anthropic, config, only_for_openai, openai, says, upstream};
 use crate::server::{SECRET, token, wait_for};
 use crate::upstream::{EVENTS, Exchange};

@@ -29,6 +29,8 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct Server {
     pub address: SocketAddr,
+    /// Where its page of metrics is, if it has one.
+    pub metrics: Option<SocketAddr>,
     stop: mpsc::Sender<()>,
     thread: Option<JoinHandle<Stopped>>,
     /// Where its configuration lies, and where its programs run.
@@ -54,11 +56,13 @@ impl Server {
         std::fs::write(&path, format!("default_model = \"demo\"\n{base}{settings}")).unwrap();
         let config = Config::load(Some(&path)).unwrap_or_else(|error| panic!("{error}"));
         let (stop, mut stopping) = mpsc::channel(4);
-        let (started, address) = std::sync::mpsc::channel();
+        let (started, addresses) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async {
                 let app = App::build(&config).unwrap();
-                started.send(app.address()).unwrap();
+                started
+                    .send((app.address(), app.metrics_address()))
+                    .unwrap();
                 let asked = async || {
                     if stopping.recv().await.is_none() {
                         std::future::pending::<()>().await;
@@ -67,8 +71,10 @@ impl Server {
                 app.run(asked).await.unwrap()
             })
         });
+        let (address, metrics) = addresses.recv().unwrap();
         Self {
-            address: address.recv().unwrap(),
+            address,
+            metrics,
             stop,
             thread: Some(thread),
             _directory: directory,

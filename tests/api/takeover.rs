@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::client::Request;
 use crate::nodes::Redis;
-use crate::process::Program;
+use crate::program::Program;
 use crate::server::{Server, prompt, token, wait_for};
 use crate::sse::{Events, check_whole, text};
 use crate::upstream::{EVENTS, Exchange, Seen, Then, Upstream};

@@ -9,7 +9,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::client::Request;
-use crate::process::{Program, tailrace};
+use crate::program::{Program, tailrace};
 use crate::server::{SECRET, token, wait_for};
 use crate::sse::{Event, check_whole, text};
 use crate::upstream::{EVENTS, Exchange, Seen, Then, Upstream};

@@ -4,9 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { after, before, beforeEach, suite, test } from 'node:test';
-import { promisify } from 'node:util';
 
 import { build } from 'esbuild';
 
@@ -40,17 +38,6 @@ suite("the README's JavaScript", () => {
     assert.ok(snapshot.text.length > 100);
     return snapshot;
   }
-
-  test("with OpenAI's SDK", async () => {
-    const code = await snippet("With OpenAI's SDKs", 'js', stage.server.url);
-    const given = 'const token = process.env.TOKEN;';
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ['--input-type=module', '--eval', `${given}\n${code}`],
-      { cwd: import.meta.dirname, env: { ...process.env, TOKEN: stage.token } },
-    );
-    assert.equal(stdout, (await ended()).text);
-  });
 
   suite('in a browser', () => {
     beforeEach(async () => {
@@ -93,10 +80,6 @@ suite("the README's JavaScript", () => {
       await page.close();
     }
 
-    test('with fetch-event-source', () => run('In a browser, with fetch-event-source', CUTS));
-
-    // The POST that creates the stream has an answer too, which comes whole.
-    test('with EventSource', () =>
-      run('In a browser, with EventSource', [{ bytes: Infinity }, ...CUTS]));
+    test('with our own client', () => run('In a browser', CUTS));
   });
 });

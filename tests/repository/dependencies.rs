@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("stream", &[]),
-    ("redis", &[]),
+    ("metrics", &[]),
+    ("redis", &["metrics"]),
     ("http_client", &[]),
     ("event_stream", &[]),
-    ("stream_log", &["redis", "stream"]),
+    ("stream_log", &["metrics", "redis", "stream"]),
     ("generator", &["event_stream", "http_client", "stream"]),
     ("auth", &["http_client", "stream"]),
     ("limit", &["auth", "redis", "stream"]),
@@ -19,6 +20,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
             "auth",
             "generator",
             "limit",
+            "metrics",
             "shutdown",
             "stream",
             "stream_log",
@@ -32,6 +34,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
             "generation",
             "generator",
             "limit",
+            "metrics",
             "stream",
             "stream_log",
         ],
@@ -54,7 +57,8 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 18] = [
+const FENCES: [(&str, &[&str]); 21] = [
+    ("rust_embed", &["src/api/playground.rs"]),
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
@@ -83,6 +87,8 @@ const FENCES: [(&str, &[&str]); 18] = [
     ("rustyline", &["src/cli/chat/interactive.rs"]),
     ("pulldown_cmark", &["src/cli/chat/markdown/inline.rs"]),
     ("anstyle_query", &["src/cli/chat/look.rs"]),
+    ("prometheus_client", &["src/metrics"]),
+    ("procfs", &["src/metrics/process.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 

@@ -6,14 +6,11 @@ use serde::Serialize;
 
 use super::cases::{Case, Kind};
 use super::measure::Figures;
+use crate::median::median;
 
 impl Figures {
     fn median(all: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = all.iter().map(figure).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-        };
+        let of = |figure: fn(&Self) -> f64| median(all.iter().map(figure));
         Self {
             age_p50_ms: of(|it| it.age_p50_ms),
             age_p99_ms: of(|it| it.age_p99_ms),

@@ -34,6 +34,10 @@ pub(crate) const ARGUMENT: &str = "proxied";
 const STREAMS: [usize; 2] = [500, 1_500];
 const FEW_STREAMS: usize = 20;
 
+/// Over how long they start: not a multiple of the interval of their tokens, or many would have theirs in
+/// the same moment.
+const START: Duration = Duration::from_millis(2020);
+
 /// Compares Tailrace with other servers before the same upstream.
 #[derive(Debug, Parser)]
 #[command(name = "load proxied")]
@@ -155,7 +159,7 @@ fn measure(peer: &Peer, streams: usize, window: Duration, cores: Cores) -> anyho
     let mut fleet = Fleet::new(server.address())?;
     let mut ages = Ages::new(streams)?;
     let before = Memory::of(server.pid())?;
-    fleet.open_evenly(&vec![endless; streams], Duration::from_secs(2), &mut ages)?;
+    fleet.open_evenly(&vec![endless; streams], START, &mut ages)?;
     fleet.run(Duration::from_secs(1), &mut ages)?;
     let meter = Meter::start(server)?;
     ages.begin()?;

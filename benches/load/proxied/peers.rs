@@ -12,8 +12,8 @@ use anyhow::{Context as _, bail};
 
 use super::request;
 use crate::machine::Cores;
-use crate::server::{CONFIG, Server};
-use crate::tied;
+use crate::server::Server;
+use crate::{tied, upstream};
 
 /// How long a peer may take until it answers. Python ones need a while.
 const READY: Duration = Duration::from_secs(120);
@@ -69,7 +69,7 @@ impl Peer {
     pub(super) fn start(&self, upstream: SocketAddr, cores: Cores) -> anyhow::Result<Server> {
         let mut server = match self.kind {
             Kind::Direct => bail!("there is nothing to start"),
-            Kind::Tailrace => Server::tailrace(&before(upstream), cores)?,
+            Kind::Tailrace => Server::tailrace(&upstream::settings(upstream), cores)?,
             Kind::Nginx | Kind::Smg | Kind::Litellm => {
                 let home = tempfile::tempdir()?;
                 let address = free_address()?;
@@ -141,11 +141,6 @@ impl FromStr for Peer {
             program: program.into(),
         })
     }
-}
-
-/// Tailrace with this upstream and nothing else.
-fn before(upstream: SocketAddr) -> String {
-    format!("{CONFIG}\n[upstream]\nbase_url = \"http://{upstream}/v1\"\n")
 }
 
 /// One worker that passes on what it reads at once.

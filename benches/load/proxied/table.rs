@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::peers::Kind;
+use crate::median::median;
 
 /// What one measurement found, or the medians of several.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -22,11 +23,7 @@ pub(super) struct Figures {
 
 impl Figures {
     fn median(all: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = all.iter().map(figure).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-        };
+        let of = |figure: fn(&Self) -> f64| median(all.iter().map(figure));
         Self {
             cpu_us_per_token: of(|it| it.cpu_us_per_token),
             kernel_us_per_token: of(|it| it.kernel_us_per_token),

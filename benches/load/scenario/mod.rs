@@ -2,6 +2,7 @@
 
 mod first_token;
 mod idle;
+mod metrics;
 mod paced;
 mod replay;
 mod unpaced;
@@ -33,10 +34,12 @@ pub(crate) enum Scenario {
     FirstToken,
     /// A finished stream of 10,000 tokens, read again and again
     Replay,
+    /// What metrics cost: 1,000 streams at 50 tokens/s each, with them and without. Only if it is named
+    Metrics,
 }
 
 impl Scenario {
-    /// All of them, in the order in which they run.
+    /// All that are run unless some are named, in the order in which they run.
     pub(crate) const ALL: [Self; 5] = [
         Self::Unpaced,
         Self::Paced,
@@ -48,7 +51,7 @@ impl Scenario {
     /// How many times a server is measured.
     pub(crate) const fn steps(self, quick: bool) -> usize {
         match self {
-            Self::Paced => 2 * paced::rounds(quick),
+            Self::Paced | Self::Metrics => 2 * paced::rounds(quick),
             Self::Unpaced | Self::Idle | Self::FirstToken => 2,
             Self::Replay => 4,
         }
@@ -62,6 +65,7 @@ impl Scenario {
             Self::Idle => idle::run(bench, report),
             Self::FirstToken => first_token::run(bench, report),
             Self::Replay => replay::run(bench, report),
+            Self::Metrics => metrics::run(bench, report),
         }
     }
 }
@@ -85,18 +89,25 @@ impl Bench {
         what: &str,
         measure: impl Fn(&Server) -> anyhow::Result<T>,
     ) -> anyhow::Result<Pair<T>> {
-        let one = |kind: Kind| {
-            self.progress
-                .set_message(format!("{what}: {}", kind.name()));
-            let server = Server::start(kind, self.cores)?;
-            warm_up(&server)?;
-            let measured = measure(&server)?;
-            self.progress.inc(1);
-            anyhow::Ok(measured)
-        };
-        let bare = one(Kind::Bare)?;
-        let tailrace = one(Kind::Tailrace)?;
+        let bare = self.one(what, Kind::Bare, &measure)?;
+        let tailrace = self.one(what, Kind::Tailrace, &measure)?;
         Ok(Pair { tailrace, bare })
+    }
+
+    /// Measures one server, freshly started and warm.
+    fn one<T>(
+        &self,
+        what: &str,
+        kind: Kind,
+        measure: impl Fn(&Server) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let message = format!("{what}: {}", kind.name());
+        self.progress.set_message(message);
+        let server = Server::start(kind, self.cores)?;
+        warm_up(&server)?;
+        let measured = measure(&server)?;
+        self.progress.inc(1);
+        Ok(measured)
     }
 }
 

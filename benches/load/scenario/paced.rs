@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::Bench;
 use crate::fleet::{Audience, Connection, Fleet};
+use crate::median::median;
 use crate::report::{Bar, Pair, Report};
 use crate::request::{self, Wanted};
 use crate::server::Server;
@@ -18,21 +19,21 @@ const STREAMS: usize = 1_000;
 
 const TOKENS_PER_SECOND: u32 = 50;
 
-/// Over how long the streams start.
-const START: Duration = Duration::from_secs(2);
+/// Over how long the streams start: not a multiple of the interval of their tokens, or many would have
+/// theirs in the same moment.
+const START: Duration = Duration::from_millis(2020);
 
 /// What we may spend on a token, in times of what the bare handler spends.
 const BAR: Bar = Bar::RatioAtMost(1.25);
 
-struct Measured {
-    used: Used,
-    tokens: f64,
-    lateness: Histogram<u64>,
-    memory: Memory,
+pub(super) struct Measured {
+    pub(super) used: Used,
+    pub(super) tokens: f64,
+    pub(super) lateness: Histogram<u64>,
+    pub(super) memory: Memory,
 }
 
-/// How often both servers are measured in turns. A single window is moved by whatever else the
-/// machine does; the median of several is not.
+/// How often both servers are measured in turns.
 pub(super) const fn rounds(quick: bool) -> usize {
     if quick { 1 } else { 5 }
 }
@@ -59,10 +60,14 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         let due = STREAMS as f64 * f64::from(TOKENS_PER_SECOND) * it.used.seconds;
         100.0 * it.tokens / due
     };
-    let cpu = found.each(|rounds| median(rounds, per_token));
+    let cpu = found.each(|rounds| median(rounds.iter().map(per_token)));
     report.barred(NAME, "CPU per token, us", cpu, BAR);
     let mut figure = |name: &str, of: &dyn Fn(&Measured) -> f64| {
-        report.figure(NAME, name, found.each(|rounds| median(rounds, of)));
+        report.figure(
+            NAME,
+            name,
+            found.each(|rounds| median(rounds.iter().map(of))),
+        );
     };
     figure("of it in the kernel, us", &kernel);
     figure("of it outside the kernel, us", &own);
@@ -84,13 +89,7 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn median(rounds: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
-    let mut values: Vec<f64> = rounds.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn measure(server: &Server, window: Duration) -> anyhow::Result<Measured> {
+pub(super) fn measure(server: &Server, window: Duration) -> anyhow::Result<Measured> {
     let wanted = Wanted {
         tokens: 1_000_000,
         tokens_per_second: TOKENS_PER_SECOND,

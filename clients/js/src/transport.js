@@ -13,6 +13,9 @@ import { EventStreamParser } from './parser.js';
 /** A connection that says nothing for so long has said what was there. */
 const PAUSE_MS = 10;
 
+/** The same before it has said anything. */
+const FIRST_PAUSE_MS = 250;
+
 /** The slowest upload that is waited for: a long conversation may hold images. */
 const UPLOAD_BYTES_PER_MS = 16;
 
@@ -75,6 +78,8 @@ class EventConnection {
   #silenceMs;
   /** @type {ReturnType<ReadableStreamDefaultReader<Uint8Array>['read']> | undefined} */
   #reading;
+  /** It has said something. */
+  #spoke = false;
 
   /**
    * @param {Response} response
@@ -111,16 +116,18 @@ class EventConnection {
       throw broken('connection_lost', 'the connection broke', cause);
     }
     this.#reading = undefined;
+    this.#spoke = true;
     return result.done ? undefined : this.#parser.push(result.value);
   }
 
   /** Whether nothing more has come just now. */
   async pauses() {
+    const pauseMs = this.#spoke ? PAUSE_MS : FIRST_PAUSE_MS;
     const asked = Date.now();
     const reading = this.#read();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, PAUSE_MS, true)));
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, pauseMs, true)));
     // If it failed, that is seen by who reads on.
     const came = reading.then(
       () => false,
@@ -129,7 +136,7 @@ class EventConnection {
     const paused = await Promise.race([came, late]);
     clearTimeout(timer);
     // In a hidden tab timers are later than what they wait for.
-    return Boolean(paused) || Date.now() - asked >= PAUSE_MS;
+    return Boolean(paused) || Date.now() - asked >= pauseMs;
   }
 
   #read() {

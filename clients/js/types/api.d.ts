@@ -111,6 +111,19 @@ export interface paths {
          *     generates nothing; with an `Idempotency-Key` that was used before, it follows the stream of
          *     that request, unless that failed before its first token with a `retryable` error: such a stream
          *     gives its key up.
+         *
+         *     On the wire each event is its JSON object, its name and its id:
+         *
+         *     ```text
+         *     data: {"type":"start","seq":0,"stream":"01a1fb215cf474538c6442ebd4a9f1c3","model":"demo","created":1795214630}
+         *     retry: 1000
+         *     event: start
+         *     id: 01a1fb215cf474538c6442ebd4a9f1c3.0
+         *
+         *     data: {"type":"token","seq":1,"text":"You"}
+         *     event: token
+         *     id: 01a1fb215cf474538c6442ebd4a9f1c3.1
+         *     ```
          */
         post: operations["createStream"];
         delete?: never;
@@ -828,7 +841,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The model's public name */
+                /**
+                 * @description The model's public name
+                 * @example demo
+                 */
                 id: string;
             };
             cookie?: never;
@@ -976,7 +992,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The stream's id */
+                /**
+                 * @description The stream's id
+                 * @example 01a1fb215cf474538c6442ebd4a9f1c3
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1017,7 +1036,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The stream's id */
+                /**
+                 * @description The stream's id
+                 * @example 01a1fb215cf474538c6442ebd4a9f1c3
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1056,7 +1078,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The stream's id */
+                /**
+                 * @description The stream's id
+                 * @example 01a1fb215cf474538c6442ebd4a9f1c3
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1105,7 +1130,10 @@ export interface operations {
                 "Last-Event-ID"?: string | null;
             };
             path: {
-                /** @description The stream's id */
+                /**
+                 * @description The stream's id
+                 * @example 01a1fb215cf474538c6442ebd4a9f1c3
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1155,7 +1183,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The stream's id */
+                /**
+                 * @description The stream's id
+                 * @example 01a1fb215cf474538c6442ebd4a9f1c3
+                 */
                 id: string;
             };
             cookie?: never;

@@ -154,7 +154,7 @@ impl Code {
             Self::OriginNotAllowed => (
                 "origin_not_allowed",
                 403,
-                "This origin may not use cookies here",
+                "This origin may not do that here",
                 false,
             ),
             Self::RouteNotFound => (

@@ -12,13 +12,33 @@ fn weak_and_mismatched_keys_do_not_load() {
     let short = KeyMaterial::Secret(b"too short".to_vec());
     assert_eq!(
         load(key(None, Algorithm::HS256, short)),
-        KeyError::ShortSecret("#1".into())
+        KeyError::ShortSecret {
+            key: "#1".into(),
+            algorithm: Algorithm::HS256
+        }
     );
     let empty = KeyMaterial::Secret(Vec::new());
     assert_eq!(
         load(key(Some("e"), Algorithm::HS256, empty)),
-        KeyError::ShortSecret("e".into())
+        KeyError::ShortSecret {
+            key: "e".into(),
+            algorithm: Algorithm::HS256
+        }
     );
+    // A secret is as long as the hash (RFC 7518, section 3.2).
+    for (algorithm, least) in [
+        (Algorithm::HS256, 32),
+        (Algorithm::HS384, 48),
+        (Algorithm::HS512, 64),
+    ] {
+        let of = |bytes| key(Some("s"), algorithm, KeyMaterial::Secret(vec![7; bytes]));
+        assert!(KeySet::load(&[of(least)]).is_ok());
+        let short = KeyError::ShortSecret {
+            key: "s".into(),
+            algorithm,
+        };
+        assert_eq!(load(of(least - 1)), short);
+    }
     let weak = key(None, Algorithm::RS256, public(pem::RSA_1024_PUBLIC));
     assert_eq!(
         load(weak),

@@ -29,6 +29,7 @@ impl Producer {
             let terminal = this.terminal(end);
             let tokens = terminal.usage().completion_tokens;
             this.permit.settle_at(tokens.saturating_sub(this.before));
+            this.publish(Some(&terminal));
             let mut pending = this.unlogged.take().unwrap_or_default();
             pending.push_terminal(&terminal);
             let flush = poll_fn(|context| this.writer.poll_flush(context, &mut pending));
@@ -51,6 +52,7 @@ impl Producer {
             return false;
         }
         self.permit.settle_at(self.count - self.before);
+        self.publish(None);
         tracing::info!(
             request.id = %self.job.request_id,
             stream.id = %self.job.id,

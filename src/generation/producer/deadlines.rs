@@ -61,13 +61,16 @@ impl Deadlines {
         self.seldom.started.elapsed()
     }
 
-    pub(super) fn delta_came(&mut self, now: Instant) {
-        self.last = now;
-        if !self.has_begun {
-            self.has_begun = true;
-            self.seldom.first_delta = Some(now);
-            self.armed = None;
+    /// Answers how long it took since those before it, if it is not the first.
+    pub(super) fn delta_came(&mut self, now: Instant) -> Option<Duration> {
+        let before = std::mem::replace(&mut self.last, now);
+        if self.has_begun {
+            return Some(now - before);
         }
+        self.has_begun = true;
+        self.seldom.first_delta = Some(now);
+        self.armed = None;
+        None
     }
 
     /// The stream will count as abandoned by then, or not at all.

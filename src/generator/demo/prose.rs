@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Text;
+use super::{Text, markdown};
 use crate::generator::{Message, Prompt, Role};
 
 /// Sentences about the topic, which stands at `{}`.
@@ -121,7 +121,7 @@ impl Prose {
             pieces: Pieces::default(),
             thoughts: Pieces::default(),
         };
-        if style == Text::Prose && tokens.is_none() {
+        if matches!(style, Text::Prose | Text::Markdown) && tokens.is_none() {
             // The text is short, and a stop sequence may lie across sentences, so it is made whole.
             prose.pieces = Pieces::of(prose.compose(&prompt.stop));
         }
@@ -139,9 +139,13 @@ impl Prose {
         let at = self.taken;
         self.taken += 1;
         match self.style {
-            Text::Prose => self.pieces.next().or_else(|| {
+            Text::Prose | Text::Markdown => self.pieces.next().or_else(|| {
                 if endless {
-                    self.pieces = Pieces::of(self.sentence());
+                    let more = match self.style {
+                        Text::Markdown => self.document() + "\n\n",
+                        _ => self.sentence(),
+                    };
+                    self.pieces = Pieces::of(more);
                 }
                 self.pieces.next()
             }),
@@ -163,6 +167,19 @@ impl Prose {
 
     /// Makes the whole answer and cuts it at the first stop sequence.
     fn compose(&mut self, stop: &[String]) -> String {
+        let mut text = match self.style {
+            Text::Markdown => self.document(),
+            _ => self.paragraphs(),
+        };
+        let stop = stop.iter().filter_map(|stop| text.find(stop.as_str()));
+        if let Some(end) = stop.min() {
+            text.truncate(end);
+        }
+        text
+    }
+
+    /// Three paragraphs on the topic.
+    fn paragraphs(&mut self) -> String {
         let mut text = format!("You asked about {}. ", self.topic);
         let mut pool: Vec<&str> = ON_TOPIC.to_vec();
         for paragraph in 0..3 {
@@ -177,11 +194,17 @@ impl Prose {
             }
         }
         text.push_str(&self.random.choose(&ENDINGS).replace("{}", &self.topic));
-        let stop = stop.iter().filter_map(|stop| text.find(stop.as_str()));
-        if let Some(end) = stop.min() {
-            text.truncate(end);
-        }
         text
+    }
+
+    /// The same in Markdown.
+    fn document(&mut self) -> String {
+        let mut pool: Vec<&str> = ON_TOPIC.to_vec();
+        let Self { topic, random, .. } = self;
+        markdown::document(topic, || {
+            let sentence = pool.swap_remove(random.below(pool.len()));
+            sentence.replace("{}", topic)
+        })
     }
 
     /// Makes one more sentence of an answer whose length was asked for.
@@ -203,7 +226,8 @@ impl Prose {
 
 /// The words that a question is about: without its polite beginning and its punctuation.
 fn topic(question: &str) -> String {
-    const OPENINGS: [&str; 16] = [
+    const OPENINGS: [&str; 17] = [
+        "and ",
         "please ",
         "tell me about ",
         "what is ",

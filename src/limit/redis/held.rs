@@ -173,6 +173,11 @@ impl Permits {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many places are taken.
+    pub(super) fn taken(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// A place for another generation on this node, if there is one.
     pub(super) fn place(&self) -> Option<Place> {
         let place = self

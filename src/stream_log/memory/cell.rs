@@ -84,6 +84,11 @@ impl Cell {
         }
     }
 
+    /// How many entries there are from this one on.
+    pub(super) fn backlog(&self, next: u64) -> u64 {
+        self.open.next_seq().saturating_sub(next)
+    }
+
     /// A place for one more follower.
     pub(super) fn join(&self) -> usize {
         self.open.join()
@@ -122,6 +127,8 @@ impl Cell {
             .entries()
             .next_back()
             .and_then(|last| Entry::terminal(&last));
+        // Of all that is appended, the end alone is measured: looking at a clock costs as much as a token.
+        let began = terminal.is_some().then(Instant::now);
         let bytes = batch.bytes();
         let shared = &self.open.backend;
         // Outside of the stream's lock, since it may evict other streams. An end always has room.
@@ -135,8 +142,9 @@ impl Cell {
         }
         added?;
         batch.reset(0);
-        if terminal.is_some() {
+        if let Some(began) = began {
             shared.ended(self.about.id, &self.this, Instant::now());
+            shared.appends.record(began.elapsed());
         }
         Ok(())
     }

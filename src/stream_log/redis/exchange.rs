@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use redis::{Value, pipe};
+use tokio::time::Instant;
 
 use super::mirror::Mirror;
 use super::{Inner, encoding, keys};
@@ -63,7 +64,11 @@ impl Exchange {
                 .arg("b")
                 .arg(&append.entry);
         }
+        let asked = Instant::now();
         let answers = self.lane.ask_all(self.epoch, &appends).await;
+        if answers.as_ref().is_ok_and(|answers| !answers.is_empty()) {
+            log.appends.record(asked.elapsed());
+        }
         // If there are no answers, nobody knows what became of it.
         let mut answers = answers.unwrap_or_default().into_iter();
         let mut news = pipe();

@@ -18,23 +18,24 @@ impl Inner {
     ) -> Result<Follower, LogError> {
         let started = Instant::now();
         let mirror = self.mirror_or_new(id);
-        loop {
+        let known = loop {
             let record = self.find_record(access, id).await?;
             let known = record.last().max(mirror.open.next_seq().saturating_sub(1));
             if after.is_none_or(|after| after <= known) {
-                break;
+                break known;
             }
             // It has lost entries and gets them again.
             if record.has_ended() || started.elapsed() > HEALING {
                 return Err(LogError::BeyondEnd);
             }
             sleep(HEALING / 40).await;
-        }
+        };
         let slot = mirror.open.join();
         mirror.fetch(self);
         mirror.wake.notify_one();
         let next = after.map_or(0, |seq| seq + 1);
-        Ok(Follower::new(mirror, slot, next, presence))
+        let backlog = (known + 1).saturating_sub(next);
+        Ok(Follower::new(mirror, slot, next, presence).behind(backlog))
     }
 
     pub(super) async fn read(

@@ -240,8 +240,10 @@ async fn append(
         .arg(millis(log.config.remembered()))
         .arg(log.keys.growth(mirror.id))
         .arg(appends);
+    let asked = Instant::now();
     let (answer, last, cancel): (String, i64, u8) =
         log.ask(log.config.patience, Ask::Script(&script)).await?;
+    log.appends.record(asked.elapsed());
     if cancel == 1 {
         mirror.open.cancel();
     }

@@ -32,22 +32,6 @@ def quick() -> Iterator[Server]:
     server.stop()
 
 
-def only_stream(server: Server) -> dict:
-    """The snapshot of the one stream that there is."""
-    streams = httpx.get(f"{server.url}/v1/streams", headers=server.headers).json()["streams"]
-    assert len(streams) == 1
-    return server.snapshot(streams[0]["id"])
-
-
-def test_with_openais_sdk(quick: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = snippets("With OpenAI's SDKs", "python")
-    assert ADDRESS in code
-    exec(code.replace(ADDRESS, quick.url), {"TOKEN": quick.token})
-    snapshot = only_stream(quick)
-    assert snapshot["status"] == "done" and len(snapshot["text"]) > 100
-    assert capsys.readouterr().out == snapshot["text"]
-
-
 def test_a_first_stream_with_curl(quick: Server) -> None:
     first, again = snippets("A first stream", "sh")
     assert ADDRESS in first and ADDRESS in again and STREAM in again

@@ -116,9 +116,10 @@ export class Server {
    * @param {...string} options e.g. '--ttl', '1s'
    */
   async token(...options) {
+    const lifetime = options.includes('--ttl') ? [] : ['--ttl', '15m'];
     const { stdout } = await promisify(execFile)(
       PROGRAM,
-      ['--config', this.#config, 'token', '--ttl', '15m', ...options],
+      ['--config', this.#config, 'token', ...lifetime, ...options],
       { env: this.#environment },
     );
     return stdout.trim();

@@ -1,0 +1,52 @@
+//! What metrics cost: the paced scenario with a listener for them that is read each second, beside the same
+//! server without.
+
+use std::time::Duration;
+
+use super::Bench;
+use super::paced::{self, Measured};
+use crate::median::median;
+use crate::report::{Pair, Report};
+use crate::server::Kind;
+
+const NAME: &str = "metrics";
+
+pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    let window = bench.time(Duration::from_secs(10), Duration::from_secs(3));
+    let mut found = Pair {
+        tailrace: Vec::new(),
+        bare: Vec::new(),
+    };
+    let rounds = paced::rounds(bench.quick);
+    for round in 1..=rounds {
+        let what = format!("metrics on and off, round {round} of {rounds}");
+        let of = |kind| bench.one(&what, kind, |server| paced::measure(server, window));
+        let off = of(Kind::Tailrace)?;
+        found.tailrace.push(of(Kind::Watched)?);
+        found.bare.push(off);
+    }
+    let per_token = |it: &Measured| it.used.server_seconds * 1e6 / it.tokens;
+    let kernel = |it: &Measured| it.used.kernel_seconds * 1e6 / it.tokens;
+    let mut figure = |name: &str, of: &dyn Fn(&Measured) -> f64| {
+        report.figure(
+            NAME,
+            name,
+            found.each(|rounds| median(rounds.iter().map(of))),
+        );
+    };
+    figure("CPU per token, us", &per_token);
+    figure("of it outside the kernel, us", &|it| {
+        per_token(it) - kernel(it)
+    });
+    figure("lateness p99, ms", &|it| {
+        it.lateness.value_at_quantile(0.99) as f64 / 1e3
+    });
+    figure("memory per stream, KiB RSS", &|it| it.memory.rss);
+    figure("(CPU of the load, %)", &|it| it.used.load_percent);
+    figure("(CPU of other programs, %)", &|it| it.used.others_percent);
+    report.note(
+        "Of the metrics scenario, Tailrace has a listener for metrics that is read each second, and what \
+         stands for the bare handler is Tailrace without one; each figure is the median of its rounds.",
+    );
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! What is counted of Redis, of all its servers together, for metrics.
+
+use crate::metrics::{CountBy, Timing};
+
+/// A clone is another handle on the same counts.
+#[derive(Debug, Clone, Default)]
+pub struct Meter {
+    /// How long answers took.
+    pub round_trips: Timing,
+    /// What was not done, by what was wrong.
+    pub faults: CountBy,
+}
