@@ -155,9 +155,13 @@ fn a_flood_of_unknown_keys_does_not_reach_the_provider_nor_slow_good_tokens() {
     let forger = SigningKey::new("forger");
     std::thread::scope(|scope| {
         for thread in 0..8 {
-            let (program, forger, key) = (&program, &forger, &key);
+            let (program, forger, key, publisher) = (&program, &forger, &key, &publisher);
             scope.spawn(move || {
-                for at in 0..60 {
+                // For longer than several times the cool-down, on however fast a machine.
+                for at in 0.. {
+                    if at >= 60 && publisher.asked() >= before + 3 {
+                        return;
+                    }
                     let id = format!("{thread}-{at}");
                     let token = forger.token_named(Some(&id), "ann");
                     let refused = ask(program, &token);
@@ -174,7 +178,6 @@ fn a_flood_of_unknown_keys_does_not_reach_the_provider_nor_slow_good_tokens() {
     let most = elapsed.as_millis() / COOL_DOWN.as_millis() + 1;
     let asked = publisher.asked() - before;
     assert!(asked as u128 <= most, "asked {asked} times in {elapsed:?}");
-    assert!(asked > 0);
 }
 
 #[test]

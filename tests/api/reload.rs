@@ -189,7 +189,10 @@ fn a_mounted_secret_is_read_again_when_its_link_is_swapped() {
     mount(directory.path(), "..v3", "short");
     until(|| node.program.lines(REFUSED) == 1);
     assert_eq!(node.list(&token("ann")), 200);
-    assert!(node.log().contains("an HMAC secret has at least 32 bytes"));
+    assert!(
+        node.log()
+            .contains("a secret for HS256 has at least 32 bytes")
+    );
     std::fs::remove_file(&secret).unwrap();
     until(|| node.program.lines(REFUSED) == 2);
     assert!(
