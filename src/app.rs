@@ -131,7 +131,13 @@ impl App {
             draining: phases.draining.clone(),
             playground: Playground {
                 enabled: config.file.playground.enabled,
-                development: config.development_tokens(PLAYGROUND_TOKEN),
+                development: config.development_tokens(
+                    &[
+                        &config.file.auth.scopes.write,
+                        &config.file.auth.scopes.read,
+                    ],
+                    PLAYGROUND_TOKEN,
+                ),
             },
             config: ArcSwap::from_pointee(config.api()),
         });

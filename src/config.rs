@@ -252,24 +252,19 @@ impl Config {
         }
     }
 
-    /// What makes the tokens of the development mode, which are good for `lifetime`. There are none
-    /// in any other mode.
+    /// What makes the tokens of the development mode, which have these scopes and are good for
+    /// `lifetime`. There are none in any other mode.
     #[must_use]
-    pub fn development_tokens(&self, lifetime: Duration) -> Option<Minter> {
+    pub fn development_tokens(&self, scopes: &[&str], lifetime: Duration) -> Option<Minter> {
         let key = self.keys.first().filter(|_| self.development)?;
         let AuthSection {
-            issuers,
-            audiences,
-            scopes,
-            ..
+            issuers, audiences, ..
         } = &self.file.auth;
         let request = TokenRequest {
             subject: "developer".to_owned(),
             issuer: issuers.first().cloned(),
             audience: audiences.first().cloned(),
-            scope: [&scopes.write, &scopes.read, &scopes.admin]
-                .map(String::as_str)
-                .join(" "),
+            scope: scopes.join(" "),
             plan: Some(DEVELOPMENT_PLAN.to_owned()),
             lifetime,
         };

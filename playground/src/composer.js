@@ -4,7 +4,7 @@ import { part } from './dom.js';
 
 /**
  * @typedef {object} ComposerActions
- * @property {(text: string) => void} send
+ * @property {(text: string) => boolean} send gives whether it was sent
  * @property {() => void} stop
  * @property {() => void} cut
  * @property {() => void} leaveEditing
@@ -49,9 +49,10 @@ export class Composer {
   #submit() {
     const text = this.#text.value.trim();
     if (text === '' || this.#busy) return;
+    // What was not sent stays, for it is nowhere else.
+    if (!this.#actions.send(text)) return;
     this.#text.value = '';
     this.#fit();
-    this.#actions.send(text);
   }
 
   /** As high as its text, where the style sheet alone cannot do it. */

@@ -4,6 +4,7 @@ import { Tailrace } from '../client/index.js';
 import { Composer } from './composer.js';
 import { askForToken, openDialog, showShortcuts } from './dialogs.js';
 import { part, setText } from './dom.js';
+import { drawer } from './drawing.js';
 import { showExamples } from './examples.js';
 import { listenForKeys } from './keys.js';
 import { ModelPicker } from './models.js';
@@ -21,6 +22,9 @@ const TICK_MS = 250;
 
 startTheme();
 const store = await Store.open();
+const unkept = part('unkept', HTMLElement);
+unkept.hidden = !store.failed;
+store.onfailure = () => (unkept.hidden = false);
 const tokens = new TokenSource(askForToken);
 const client = new Tailrace({ token: () => tokens.next(), share: true });
 const settings = new Settings();
@@ -44,8 +48,8 @@ const session = new Session(client, store, parameters, {
 });
 
 const thread = new Thread({
-  regenerate: (answer) => void session.regenerate(answer),
-  retry: (answer) => void session.retry(answer),
+  regenerate: (answer) => session.regenerate(answer),
+  retry: (answer) => session.retry(answer),
   edit: (prompt) => {
     editing = prompt;
     composer.edit(prompt.text);
@@ -69,7 +73,7 @@ const sidebar = new Sidebar(store, {
 
 /** @type {Set<import('./model.js').Answer>} */
 const changed = new Set();
-let frame = 0;
+const drawAll = drawer(draw);
 
 /**
  * Draws an answer with the next picture, however many of its tokens come until then.
@@ -78,13 +82,13 @@ let frame = 0;
  */
 function drawSoon(answer) {
   changed.add(answer);
-  frame ||= requestAnimationFrame(draw);
+  drawAll();
 }
 
 function draw() {
-  frame = 0;
-  for (const answer of changed) thread.update(answer, session.runs.get(answer.id));
+  const answers = [...changed];
   changed.clear();
+  for (const answer of answers) thread.update(answer, session.runs.get(answer.id));
   showControls();
   end.settle();
 }
@@ -112,11 +116,10 @@ function showConversation() {
  * @param {Record<string, string>} knobs
  */
 function send(text, knobs) {
-  const instead = editing;
-  editing = null;
-  composer.leaveEditing();
   void picker.load();
-  void session.send(text, { knobs, instead });
+  if (!session.send(text, { knobs, instead: editing })) return false;
+  leaveEditing();
+  return true;
 }
 
 function leaveEditing() {
@@ -136,7 +139,7 @@ async function open(id) {
 
 function answerAgain() {
   const last = session.messages.at(-1);
-  if (last?.role === 'assistant') void session.regenerate(last);
+  if (last?.role === 'assistant') session.regenerate(last);
 }
 
 picker.onchange = () => {
@@ -162,5 +165,6 @@ setInterval(() => {
 }, TICK_MS);
 
 showExamples(true, send);
-await open(location.hash.slice(1) || null);
+// A conversation that cannot be shown must not keep the rest of the page from starting.
+await open(location.hash.slice(1) || null).catch(reportError);
 await picker.load();

@@ -39,13 +39,34 @@ export const marked = new Marked({ gfm: true, breaks: false }).use({
 
 /** @typedef {Record<string, Pick<Tokens.Link | Tokens.Image, 'href' | 'title'>>} Links */
 
+/** Who quotes deeper than this means no quotes, and the parser would go as deep for them. */
+const TOO_DEEP = /^[ \t]*(?:>[ \t]?){100}/m;
+
 /**
- * Markdown's blocks of a text.
+ * Markdown's blocks of a text. What nests so deep that the parser's stack does not suffice is one block
+ * of plain text: a few kilobytes of a model's output must not make its conversation unopenable.
  *
  * @param {string} text
  * @param {Links} links those that were named before
+ * @returns {Token[]}
  */
 export function blocksOf(text, links) {
+  try {
+    if (!TOO_DEEP.test(text)) return lex(text, links);
+  } catch {
+    // It is looked for in smaller parts, so that the others keep their form.
+  }
+  const parts = text.split(/(?<=\n\n)/);
+  if (parts.length > 1) return parts.flatMap((part) => blocksOf(part, links));
+  return [{ type: 'plain', raw: text, text }];
+}
+
+/**
+ * @param {string} text
+ * @param {Links} links
+ * @returns {Token[]}
+ */
+function lex(text, links) {
   const lexer = new marked.Lexer(marked.defaults);
   // A name may be any word, also one that objects have by themselves.
   lexer.tokens.links = Object.assign(Object.create(null), links);
@@ -53,12 +74,27 @@ export function blocksOf(text, links) {
 }
 
 /**
- * The nodes of one block.
+ * The nodes of one block; its text as it is, if they cannot be made of it.
  *
  * @param {Token} block
  * @returns {DocumentFragment}
  */
 export function nodesOf(block) {
+  try {
+    if (block.type !== 'plain') return made(block);
+  } catch {
+    // It may have been read, but nest too deep for what comes after.
+  }
+  const fragment = document.createDocumentFragment();
+  fragment.append(h('p', {}, block.raw));
+  return fragment;
+}
+
+/**
+ * @param {Token} block
+ * @returns {DocumentFragment}
+ */
+function made(block) {
   const fragment = sanitise(marked.parser([block]));
   for (const pre of fragment.querySelectorAll('pre')) {
     const code = pre.firstElementChild;

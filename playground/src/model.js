@@ -26,6 +26,7 @@
 
 /**
  * @typedef {object} ToolCall
+ * @property {number} [index] what the server calls it by
  * @property {string} name
  * @property {string} arguments the JSON text as far as it has come
  */

@@ -18,6 +18,9 @@ const SAVE_MS = 250;
 /** A pause of this length ends a burst. */
 const BURST_MS = 15;
 
+/** How long the end of an answer waits for having been written down. */
+const SAVE_LIMIT_MS = 1000;
+
 /** How long a connection stays cut when its reader asks for that. */
 const CUT_MS = 1800;
 
@@ -61,7 +64,12 @@ export class Run {
     const { answer } = this;
     try {
       this.#stream = this.#open();
-      for await (const event of this.#stream) this.#take(event);
+      for await (const event of this.#stream) {
+        if (event.type === 'done' && !(await isWhole(answer.text, event.text_sha256))) {
+          throw new TailraceError('the text is not the one that was sent', { code: 'text_mismatch' });
+        }
+        this.#take(event);
+      }
       if (answer.status === 'running') {
         answer.status = 'done';
         answer.finish = 'cancelled';
@@ -71,7 +79,8 @@ export class Run {
       this.#fail(error);
     }
     this.link = { state: 'closed' };
-    await this.#save();
+    const limit = new Promise((resolve) => setTimeout(resolve, SAVE_LIMIT_MS));
+    await Promise.race([this.#save(), limit]);
     this.onchange();
   }
 
@@ -116,7 +125,7 @@ export class Run {
       case 'tool_call': {
         this.#endThought(now);
         this.#count(event, now);
-        const call = (answer.tools[event.index] ??= { name: '', arguments: '' });
+        const call = callOf(answer, event.index);
         if (event.name) call.name = event.name;
         call.arguments += event.arguments;
         break;
@@ -195,11 +204,13 @@ export class Run {
     answer.status = 'failed';
     if (!(error instanceof TailraceError)) throw error;
     const { code, message, retryable, retryAfterMs, status } = error;
+    // Whatever a proxy said meanwhile, the generation goes on at the server as long as it knows it.
+    const gone = ['stream_not_found', 'stream_expired'].includes(code);
     answer.trouble = {
       code: status === undefined && retryable ? 'unreachable' : code,
       message,
       retryable,
-      resumable: status === undefined || [401, 403, 429, 503].includes(status),
+      resumable: answer.stream === null ? beforeIt(status) : !gone,
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     };
   }
@@ -226,6 +237,7 @@ export class Run {
 
   /** Reads no more; the generation goes on, and so can a later run. */
   leave() {
+    clearTimeout(this.#saving);
     this.#leave.abort();
   }
 
@@ -244,4 +256,41 @@ export class Run {
   keep() {
     if (this.answer.status === 'running') void this.#save();
   }
+}
+
+/**
+ * Whether a request that failed with this status, before there was a stream, can be sent as it was.
+ *
+ * @param {number | undefined} status
+ */
+function beforeIt(status) {
+  return status === undefined || [401, 403, 429, 503].includes(status);
+}
+
+/**
+ * The call of a tool with this index, which a model chooses as it likes: calls stand in the order in
+ * which they came.
+ *
+ * @param {Answer} answer
+ * @param {number} index
+ */
+function callOf({ tools }, index) {
+  // Answers that were kept before calls had an index have their place for it.
+  let call = tools.find((call, at) => (call?.index ?? at) === index);
+  if (!call) tools.push((call = { index, name: '', arguments: '' }));
+  return call;
+}
+
+/**
+ * Whether this text has the digest that the server says. The client has compared what it has read
+ * itself, but after a reload the beginning came out of the storage. Pages of plain http origins cannot
+ * tell.
+ *
+ * @param {string} text
+ * @param {string} sha256 in hexadecimal
+ */
+async function isWhole(text, sha256) {
+  if (!globalThis.crypto.subtle) return true;
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') === sha256;
 }

@@ -3,12 +3,14 @@
  * reader asks for.
  *
  * @import { Tailrace } from '../client/index.js'
+ * @import { Parameters } from './asking.js'
  * @import { Answer, Conversation, Message, Prompt } from './model.js'
  * @import { Store } from './store.js'
  */
 
 import { announce } from './announce.js';
-import { count, newFigures } from './figures.js';
+import { newAnswer, readAnew } from './asking.js';
+import { count } from './figures.js';
 import { Run } from './run.js';
 import { newId } from './store.js';
 import { noticeOf, waitingFor } from './words.js';
@@ -24,14 +26,6 @@ const LONGEST_TITLE = 80;
  * @property {() => void} sent the reader has asked for something, and wants to see it
  */
 
-/**
- * @typedef {object} Parameters
- * @property {string | undefined} model
- * @property {boolean} isDemo
- * @property {string} system
- * @property {(more: Record<string, string>) => Partial<import('../client/shapes.js').CreateStream>} fields
- */
-
 export class Session {
   #client;
   #store;
@@ -44,6 +38,12 @@ export class Session {
   /** @type {Message[]} */
   messages = [];
   title = '';
+  /** The one that is shown. @type {Conversation | undefined} */
+  #conversation;
+  /** The id of the one that is to be shown, which may still be read. @type {string | null} */
+  #wanted = null;
+  /** How often the reader has done something: what was read before that is old. */
+  #turn = 0;
 
   /**
    * @param {Tailrace} client
@@ -78,18 +78,35 @@ export class Session {
    * @param {string | null} id
    */
   async open(id) {
-    const conversation = id === null ? undefined : await this.#store.conversation(id);
-    this.current = conversation?.id ?? null;
-    this.title = conversation?.title ?? '';
-    await this.#load();
+    this.#wanted = id;
+    this.#turn += 1;
+    await this.#load(id);
   }
 
-  async #load() {
-    const { current } = this;
-    const kept = current === null ? [] : await this.#store.messages(current);
-    // Another one was opened meanwhile.
-    if (current !== this.current) return;
-    this.messages = kept.map((message) => this.runs.get(message.id)?.answer ?? message);
+  /** @param {string | null} id */
+  async #load(id) {
+    for (;;) {
+      const turn = this.#turn;
+      const [conversation, kept] =
+        id === null ? [] : await Promise.all([this.#store.conversation(id), this.#store.messages(id)]);
+      // The reader has chosen another one meanwhile.
+      if (this.#wanted !== id) return;
+      // Something was asked here meanwhile, which is not in what was read.
+      if (turn !== this.#turn) continue;
+      this.#show(conversation, kept ?? []);
+      return;
+    }
+  }
+
+  /**
+   * @param {Conversation | undefined} conversation
+   * @param {Message[]} kept
+   */
+  #show(conversation, kept) {
+    this.#conversation = conversation;
+    this.#wanted = this.current = conversation?.id ?? null;
+    this.title = conversation?.title ?? '';
+    this.messages = conversation ? kept.map((message) => this.runs.get(message.id)?.answer ?? message) : [];
     for (const message of this.messages) {
       if (message.role === 'assistant' && message.status === 'running') this.#run(message);
     }
@@ -98,30 +115,35 @@ export class Session {
 
   /** @param {string} id */
   async #changedElsewhere(id) {
-    if (id === this.current) await this.open(id);
+    if (id === this.#wanted) await this.#load(id);
     else this.#screen.conversation();
   }
 
   /**
-   * Asks, in the conversation that is shown or in a new one.
+   * Asks, in the conversation that is shown or in a new one. Everything is there at once and the request
+   * is on its way when this returns, so that a second click finds an answer running; writing it down
+   * takes its own time.
    *
    * @param {string} text
    * @param {{ knobs?: Record<string, string>, instead?: Prompt | null }} [options] `instead` of a prompt
    *   that is there, and of everything after it
+   * @returns {boolean} whether it was asked
    */
-  async send(text, { knobs = {}, instead } = {}) {
-    if (this.running) return;
+  send(text, { knobs = {}, instead } = {}) {
+    if (this.running) return false;
     const now = Date.now();
     const line = text.split('\n', 1)[0] ?? '';
     /** @type {Conversation} */
-    const conversation = (this.current && (await this.#store.conversation(this.current))) || {
+    const conversation = this.#conversation ?? {
       id: newId(),
       title: line.length > LONGEST_TITLE ? `${line.slice(0, LONGEST_TITLE - 1)}…` : line,
       created: now,
       updated: now,
     };
-    if (instead) await this.#truncate(instead.at);
-    this.current = conversation.id;
+    if (instead) this.#truncate(instead.at);
+    this.#conversation = { ...conversation, updated: now };
+    this.#wanted = this.current = conversation.id;
+    this.#turn += 1;
     this.title = conversation.title;
     /** @type {Prompt} */
     const prompt = {
@@ -132,9 +154,10 @@ export class Session {
       text,
     };
     this.messages.push(prompt);
-    await this.#store.putConversation({ ...conversation, updated: now });
-    await this.#store.putMessage(prompt);
-    await this.#begin(knobs);
+    void this.#store.putConversation(this.#conversation);
+    void this.#store.putMessage(prompt);
+    this.#begin(conversation.id, this.messages, knobs);
+    return true;
   }
 
   /**
@@ -142,13 +165,14 @@ export class Session {
    *
    * @param {Answer} answer
    */
-  async regenerate(answer) {
-    if (this.running) return;
-    await this.#truncate(answer.at);
+  regenerate(answer) {
+    if (this.running || !this.messages.includes(answer)) return;
+    this.#truncate(answer.at);
+    this.#turn += 1;
     // The demonstration says the same to the same question, unless the seed is another.
     const { seed, metadata } = answer.request;
     const again = this.#parameters().isDemo ? { seed: (seed ?? 0) + 1 } : {};
-    await this.#begin(metadata ?? {}, again);
+    this.#begin(answer.conversation, this.messages, metadata ?? {}, again);
   }
 
   /**
@@ -156,14 +180,19 @@ export class Session {
    *
    * @param {Answer} answer
    */
-  async retry(answer) {
-    const waiting = this.runs.get(answer.id);
-    if (!waiting && !answer.trouble?.resumable) return this.regenerate(answer);
-    waiting?.leave();
+  retry(answer) {
+    const run = this.runs.get(answer.id);
+    // A second click finds it being tried already.
+    if (run ? run.link.state !== 'waiting' : !answer.trouble) return;
+    if (!run && (this.running || !answer.trouble?.resumable)) return this.regenerate(answer);
+    run?.leave();
     this.runs.delete(answer.id);
+    this.#turn += 1;
+    // What is wrong is somewhere before the end: going on after it would not mend it.
+    if (answer.trouble?.code === 'text_mismatch') readAnew(answer);
     answer.status = 'running';
     answer.trouble = null;
-    await this.#store.putMessage(answer);
+    void this.#store.putMessage(answer);
     this.#run(answer);
     this.#screen.conversation();
   }
@@ -171,59 +200,29 @@ export class Session {
   /**
    * Asks for an answer to what there is.
    *
+   * @param {string} conversation
+   * @param {Message[]} messages its messages so far, which the answer joins
    * @param {Record<string, string>} knobs
    * @param {{ seed?: number }} [over] over the parameters
    */
-  async #begin(knobs, over = {}) {
-    const { model, system, fields } = this.#parameters();
-    const last = /** @type {Message} */ (this.messages.at(-1));
-    /** @type {Answer} */
-    const answer = {
-      role: 'assistant',
-      id: newId(),
-      conversation: last.conversation,
-      at: last.at + 1,
-      status: 'running',
-      request: {
-        ...(model !== undefined && { model }),
-        messages: [
-          ...(system ? [{ role: /** @type {const} */ ('system'), content: system }] : []),
-          ...this.messages
-            .filter(({ text }) => text !== '')
-            .map(({ role, text }) => ({ role, content: text })),
-        ],
-        ...fields(knobs),
-        ...over,
-        on_disconnect: 'continue',
-      },
-      key: newId(),
-      model: model ?? 'model',
-      stream: null,
-      seq: -1,
-      reasoning: '',
-      reasoningMs: 0,
-      text: '',
-      refusal: '',
-      tools: [],
-      finish: null,
-      trouble: null,
-      figures: newFigures(performance.timeOrigin + performance.now()),
-    };
-    this.messages.push(answer);
-    await this.#store.putMessage(answer);
+  #begin(conversation, messages, knobs, over = {}) {
+    const answer = newAnswer(conversation, messages, this.#parameters(), knobs, over);
+    messages.push(answer);
+    void this.#store.putMessage(answer);
     this.#run(answer);
     this.#screen.conversation();
     this.#screen.sent();
   }
 
   /** @param {number} from the place of the first message that goes */
-  async #truncate(from) {
-    for (const message of this.messages.filter(({ at }) => at >= from)) {
-      this.runs.get(message.id)?.leave();
-      this.runs.delete(message.id);
+  #truncate(from) {
+    const late = this.messages.filter(({ at }) => at >= from);
+    for (const { id } of late) {
+      this.runs.get(id)?.leave();
+      this.runs.delete(id);
     }
     this.messages = this.messages.filter(({ at }) => at < from);
-    if (this.current !== null) await this.#store.deleteMessages(this.current, from);
+    void this.#store.deleteMessages(late);
   }
 
   /** @param {Answer} answer */

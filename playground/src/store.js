@@ -9,6 +9,17 @@ const NAME = 'tailrace';
 const VERSION = 1;
 
 /**
+ * @param {IDBTransaction} transaction
+ * @returns {Promise<void>}
+ */
+function committed(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+  });
+}
+
+/**
  * @template T
  * @param {IDBRequest<T>} request
  * @returns {Promise<T>}
@@ -20,6 +31,9 @@ function settled(request) {
   });
 }
 
+/** Whoever has not opened its storage by then is not waited for. */
+const OPEN_MS = 3000;
+
 /** @returns {Promise<IDBDatabase>} */
 function open() {
   const request = indexedDB.open(NAME, VERSION);
@@ -29,58 +43,125 @@ function open() {
     const messages = database.createObjectStore('messages', { keyPath: 'id' });
     messages.createIndex('conversation', 'conversation');
   };
-  return settled(request);
+  return new Promise((resolve, reject) => {
+    settled(request).then(resolve, reject);
+    setTimeout(() => reject(new Error('the storage does not open')), OPEN_MS);
+  });
 }
 
 export class Store {
+  /** Absent where the browser keeps nothing. @type {IDBDatabase | undefined} */
   #database;
   #channel = new BroadcastChannel('tailrace-playground');
+  /**
+   * What is not written yet, or cannot be: it counts as written, and null as deleted. So nobody has to
+   * wait for the storage, and nothing is lost from the page where there is none.
+   *
+   * @type {Map<string, Conversation | null>}
+   */
+  #conversations = new Map();
+  /** @type {Map<string, Message | null>} */
+  #messages = new Map();
+  /** Whether something could not be kept. */
+  failed = false;
   /** What to do when another tab has changed a conversation. @type {(id: string) => void} */
   onchange = () => {};
+  /** What to do when something cannot be kept, the first time. */
+  onfailure = () => {};
 
-  /** @param {IDBDatabase} database */
+  /** @param {IDBDatabase | undefined} database */
   constructor(database) {
     this.#database = database;
+    this.failed = database === undefined;
     this.#channel.onmessage = ({ data }) => this.onchange(data);
   }
 
+  /** Opens what is kept; where that is not possible, a store that only lasts as long as the page. */
   static async open() {
-    return new Store(await open());
+    try {
+      return new Store(await open());
+    } catch {
+      return new Store(undefined);
+    }
+  }
+
+  #fail() {
+    if (this.failed) return;
+    this.failed = true;
+    this.onfailure();
   }
 
   /**
+   * What a request finds.
+   *
+   * @template T
    * @param {'conversations' | 'messages'} name
-   * @param {IDBTransactionMode} [mode]
+   * @param {(store: IDBObjectStore) => IDBRequest<T>} ask
+   * @returns {Promise<T | undefined>} undefined if it cannot be read
    */
-  #store(name, mode = 'readonly') {
-    return this.#database.transaction(name, mode).objectStore(name);
+  async #read(name, ask) {
+    if (!this.#database) return undefined;
+    try {
+      return await settled(ask(this.#database.transaction(name).objectStore(name)));
+    } catch {
+      this.#fail();
+      return undefined;
+    }
+  }
+
+  /**
+   * Writes what is to count at once, and waits until it is safe, which a request's success is not yet.
+   *
+   * @template {Conversation | Message} T
+   * @param {'conversations' | 'messages'} name
+   * @param {Map<string, T | null>} pending
+   * @param {[string, T | null][]} changes
+   */
+  async #write(name, pending, changes) {
+    for (const [id, value] of changes) pending.set(id, value);
+    if (!this.#database) return;
+    try {
+      const transaction = this.#database.transaction(name, 'readwrite');
+      const store = transaction.objectStore(name);
+      for (const [id, value] of changes) {
+        if (value) store.put(value);
+        else store.delete(id);
+      }
+      await committed(transaction);
+      for (const [id, value] of changes) if (pending.get(id) === value) pending.delete(id);
+    } catch {
+      this.#fail();
+    }
   }
 
   /** All of them, the latest first. */
   async conversations() {
     /** @type {Conversation[]} */
-    const all = await settled(this.#store('conversations').getAll());
-    return all.sort((one, other) => other.updated - one.updated);
+    const kept = (await this.#read('conversations', (store) => store.getAll())) ?? [];
+    return together(kept, this.#conversations).sort((one, other) => other.updated - one.updated);
   }
 
   /**
    * @param {string} id
    * @returns {Promise<Conversation | undefined>}
    */
-  conversation(id) {
-    return settled(this.#store('conversations').get(id));
+  async conversation(id) {
+    const kept = await this.#read('conversations', (store) => store.get(id));
+    const pending = this.#conversations.get(id);
+    return pending === undefined ? kept : (pending ?? undefined);
   }
 
   /** @param {Conversation} conversation */
   async putConversation(conversation) {
-    await settled(this.#store('conversations', 'readwrite').put(conversation));
+    await this.#write('conversations', this.#conversations, [[conversation.id, conversation]]);
     this.#channel.postMessage(conversation.id);
   }
 
   /** @param {string} id */
   async deleteConversation(id) {
-    await settled(this.#store('conversations', 'readwrite').delete(id));
-    await this.deleteMessages(id, 0);
+    await this.#write('conversations', this.#conversations, [[id, null]]);
+    await this.deleteMessages(await this.messages(id));
+    this.#channel.postMessage(id);
   }
 
   /**
@@ -89,15 +170,17 @@ export class Store {
    * @param {string} conversation
    */
   async messages(conversation) {
-    const index = this.#store('messages').index('conversation');
     /** @type {Message[]} */
-    const all = await settled(index.getAll(conversation));
-    return all.sort((one, other) => one.at - other.at);
+    const kept =
+      (await this.#read('messages', (store) => store.index('conversation').getAll(conversation))) ?? [];
+    return together(kept, this.#messages)
+      .filter((message) => message.conversation === conversation)
+      .sort((one, other) => one.at - other.at);
   }
 
   /** @param {Message} message */
   async putMessage(message) {
-    await settled(this.#store('messages', 'readwrite').put(message));
+    await this.#write('messages', this.#messages, [[message.id, message]]);
     this.#channel.postMessage(message.conversation);
   }
 
@@ -107,26 +190,32 @@ export class Store {
    * @param {Answer} answer
    */
   async putProgress(answer) {
-    const store = this.#store('messages', 'readwrite');
-    /** @type {Answer | undefined} */
-    const kept = await settled(store.get(answer.id));
-    if (!kept || kept.seq > answer.seq) return;
-    if (kept.seq === answer.seq && kept.status !== 'running') return;
-    await settled(store.put(answer));
-    if (answer.status !== kept.status) this.#channel.postMessage(answer.conversation);
+    if (!this.#database || this.#messages.get(answer.id) === null) return;
+    try {
+      const transaction = this.#database.transaction('messages', 'readwrite');
+      const store = transaction.objectStore('messages');
+      const safe = committed(transaction);
+      // It is waited for below; until then a failure must not count as one that nobody looks at.
+      safe.catch(() => {});
+      /** @type {Answer | undefined} */
+      const kept = await settled(store.get(answer.id));
+      if (!kept || kept.seq > answer.seq) return;
+      if (kept.seq === answer.seq && kept.status !== 'running') return;
+      store.put(answer);
+      await safe;
+      if (answer.status !== kept.status) this.#channel.postMessage(answer.conversation);
+    } catch {
+      this.#messages.set(answer.id, answer);
+      this.#fail();
+    }
   }
 
-  /**
-   * Deletes the messages of a conversation from this place on.
-   *
-   * @param {string} conversation
-   * @param {number} from
-   */
-  async deleteMessages(conversation, from) {
-    const late = (await this.messages(conversation)).filter(({ at }) => at >= from);
-    const store = this.#store('messages', 'readwrite');
-    await Promise.all(late.map(({ id }) => settled(store.delete(id))));
-    this.#channel.postMessage(conversation);
+  /** @param {Message[]} messages */
+  async deleteMessages(messages) {
+    const [first] = messages;
+    if (!first) return;
+    await this.#write('messages', this.#messages, messages.map(({ id }) => [id, null]));
+    this.#channel.postMessage(first.conversation);
   }
 
   /**
@@ -139,19 +228,36 @@ export class Store {
     const wanted = words.toLowerCase();
     /** @type {Set<string>} */
     const found = new Set();
-    const cursor = this.#store('messages').openCursor();
+    const has = (/** @type {Message} */ { text }) => text.toLowerCase().includes(wanted);
+    for (const message of this.#messages.values()) {
+      if (message && has(message)) found.add(message.conversation);
+    }
+    if (!this.#database) return found;
+    const cursor = this.#database.transaction('messages').objectStore('messages').openCursor();
     return new Promise((resolve, reject) => {
       cursor.onerror = () => reject(cursor.error);
       cursor.onsuccess = () => {
         const at = cursor.result;
         if (!at) return resolve(found);
         /** @type {Message} */
-        const { conversation, text } = at.value;
-        if (text.toLowerCase().includes(wanted)) found.add(conversation);
+        const message = at.value;
+        if (has(message)) found.add(message.conversation);
         at.continue();
       };
     });
   }
+}
+
+/**
+ * What is kept, with what counts as kept.
+ *
+ * @template {{ id: string }} T
+ * @param {T[]} kept
+ * @param {Map<string, T | null>} pending
+ */
+function together(kept, pending) {
+  const still = kept.filter(({ id }) => !pending.has(id));
+  return [...still, ...[...pending.values()].filter((value) => value !== null)];
 }
 
 /** An id that nobody else makes. Pages of plain http origins have no `randomUUID`. */

@@ -49,13 +49,18 @@ export class Thread {
   }
 
   /**
-   * Shows what is new of an answer, if it is shown at all.
+   * Shows what is new of an answer, if it is shown at all. One that cannot be shown is reported, and
+   * does not keep the others from being.
    *
    * @param {import('./model.js').Answer} answer
    * @param {Run | undefined} run
    */
   update(answer, run) {
-    this.#parts.get(answer.id)?.view?.update(answer, run);
+    try {
+      this.#parts.get(answer.id)?.view?.update(answer, run);
+    } catch (error) {
+      reportError(error);
+    }
   }
 
   /** @param {Message} message */

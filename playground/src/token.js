@@ -9,6 +9,12 @@ import { TailraceError } from '../client/index.js';
 const BY_ITSELF =
   document.querySelector('meta[name="tailrace-token"]')?.getAttribute('content') === 'development';
 
+/** A request for a token that was lost is made again after this, for nobody else would notice. */
+const LOST_MS = 4000;
+
+/** How often it is made. */
+const TIMES = 3;
+
 export class TokenSource {
   #ask;
   #asked = 0;
@@ -35,7 +41,7 @@ export class TokenSource {
 }
 
 async function fromServer() {
-  const response = await fetch('/playground/token', { method: 'POST' });
+  const response = await answered();
   if (!response.ok) {
     const { message } = await response.json();
     throw new TailraceError(message, { code: 'no_development_token', status: response.status });
@@ -43,4 +49,17 @@ async function fromServer() {
   /** @type {{ token: string }} */
   const { token } = await response.json();
   return token;
+}
+
+/** The server's answer, asked for again if it does not come. */
+async function answered() {
+  for (let time = 1; ; time += 1) {
+    try {
+      return await fetch('/playground/token', { method: 'POST', signal: AbortSignal.timeout(LOST_MS) });
+    } catch (error) {
+      // Any other failure is known at once, and the client knows when to try again.
+      const lost = error instanceof DOMException && error.name === 'TimeoutError';
+      if (!lost || time === TIMES) throw error;
+    }
+  }
 }

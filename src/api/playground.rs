@@ -6,7 +6,7 @@
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, EntityTag, HOST, Header as _, HeaderMap,
-    IfNoneMatch, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    HeaderName, IfNoneMatch, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
@@ -151,7 +151,12 @@ pub(super) async fn token(
             "only a server in development mode makes tokens; `tailrace token` makes one otherwise",
         )
     })?;
-    if !is_from_own_page(request.headers()) {
+    let scheme = if request.app_config().secure() {
+        "https://"
+    } else {
+        "http://"
+    };
+    if !is_from_own_page(request.headers(), scheme) {
         return Err(ApiError::new(
             Code::OriginNotAllowed,
             "only the page that this server serves on its own machine gets a token",
@@ -163,10 +168,10 @@ pub(super) async fn token(
         .json(json!({"token": token, "expires_in": minter.lifetime().as_secs()})))
 }
 
-/// Whether our own page asks, on this machine: another page sends its own origin; a name that was
-/// rebound to our address stands in `Host`; and a proxy that shows a development server to others says
-/// for whom it asks.
-fn is_from_own_page(headers: &HeaderMap) -> bool {
+/// Whether our own page asks, on this machine: another page sends its own origin, and a name that was
+/// rebound to our address stands in `Host`. Most proxies that show a development server to others say
+/// for whom they ask; one that says nothing looks as if it were a browser here.
+fn is_from_own_page(headers: &HeaderMap, scheme: &str) -> bool {
     let only = |name| {
         let mut values = headers.get_all(name);
         let value = values.next()?.to_str().ok();
@@ -176,14 +181,25 @@ fn is_from_own_page(headers: &HeaderMap) -> bool {
         return false;
     };
     let own = origin
-        .strip_prefix("http://")
-        .or_else(|| origin.strip_prefix("https://"))
+        .strip_prefix(scheme)
         .is_some_and(|origin| origin.eq_ignore_ascii_case(host));
     let same_site = headers
         .get_all("sec-fetch-site")
         .all(|site| site == "same-origin");
-    let forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
-    own && is_loopback(host) && same_site && !forwarded.iter().any(|&it| headers.contains_key(it))
+    own && is_loopback(host) && same_site && !headers.keys().any(is_of_a_proxy)
+}
+
+/// Whether a header is one by which proxies and tunnels say for whom they ask.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let named = [
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "true-client-ip",
+    ];
+    named.contains(&name) || name.starts_with("x-forwarded-") || name.starts_with("cf-")
 }
 
 /// Whether the host of a `Host` header is this machine whatever a name server says.

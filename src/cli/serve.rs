@@ -81,7 +81,9 @@ fn raise_file_limit() {
 
 /// What a person needs for a first stream, and what they should know.
 fn greet(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
-    let tokens = config.development_tokens(Duration::from_secs(24 * 3600));
+    let scopes = &config.file.auth.scopes;
+    let all: [&str; 3] = [&scopes.write, &scopes.read, &scopes.admin];
+    let tokens = config.development_tokens(&all, Duration::from_secs(24 * 3600));
     let token = tokens.context("not in development mode")?.mint()?;
     let scheme = if config.tls.is_some() {
         "https"

@@ -45,7 +45,17 @@ impl Default for Arguments {
     }
 }
 
+#[expect(
+    clippy::print_stderr,
+    reason = "a word to whoever runs it, which is no part of the token"
+)]
 pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if config.development {
+        eprintln!(
+            "tailrace: signed with the development key of this user, since no key is configured; \
+             for a server that has keys, give its --config"
+        );
+    }
     println!("{}", sign(config, arguments)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+
 use crate::client::{Request, Response};
 use crate::program::{Program, tailrace};
 use crate::server::Server;
@@ -244,6 +246,13 @@ fn in_development_the_page_gets_a_token_and_nobody_elses_does() {
         let body = answer.json();
         assert_eq!(body["expires_in"], 3600);
         let token = body["token"].as_str().unwrap();
+        let claims = token.split('.').nth(1).unwrap();
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims);
+        let claims: serde_json::Value = serde_json::from_slice(&claims.unwrap()).unwrap();
+        assert_eq!(
+            claims["scope"], "streams:write streams:read",
+            "no more than it needs"
+        );
         let models = Request::new(address, "GET", "/v1/models").bearer(token);
         assert_eq!(models.send().status, 200);
     }
@@ -252,7 +261,8 @@ fn in_development_the_page_gets_a_token_and_nobody_elses_does() {
     let own = format!("http://{host}");
     let rebound = format!("rebound.example:{port}");
     let rebound_origin = format!("http://{rebound}");
-    let refused: [(&str, Vec<(&str, &str)>); 10] = [
+    let secure = format!("https://{host}");
+    let refused: [(&str, Vec<(&str, &str)>); 14] = [
         ("no origin", vec![("Host", &host)]),
         (
             "a foreign page",
@@ -277,6 +287,30 @@ fn in_development_the_page_gets_a_token_and_nobody_elses_does() {
                 ("Host", &host),
                 ("Origin", &own),
                 ("Sec-Fetch-Site", "same-site"),
+            ],
+        ),
+        (
+            "a page over TLS of a server without",
+            vec![("Host", &host), ("Origin", &secure)],
+        ),
+        (
+            "a proxy that says it in its own way",
+            vec![
+                ("Host", &host),
+                ("Origin", &own),
+                ("X-Real-IP", "203.0.113.7"),
+            ],
+        ),
+        (
+            "a tunnel",
+            vec![("Host", &host), ("Origin", &own), ("CF-Ray", "1")],
+        ),
+        (
+            "a proxy that says with which scheme",
+            vec![
+                ("Host", &host),
+                ("Origin", &own),
+                ("X-Forwarded-Proto", "https"),
             ],
         ),
         (

@@ -20,9 +20,10 @@ fn without_configuration_it_serves_and_its_first_words_work() {
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&key).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     // The token of `tailrace token` is good too, since the key is kept.
-    let (code, minted, _) =
+    let (code, minted, told) =
         output(tailrace(directory.path()).args(["token", "--sub", "ann", "--ttl", "5m"]));
     assert_eq!(code, 0);
+    assert!(told.contains("the development key"), "{told}");
     let list = Request::new(program.address, "GET", "/v1/streams")
         .bearer(minted.trim())
         .send();

@@ -233,7 +233,62 @@ suite('tabs that share connections', () => {
     for (const tab of tabs) await tab.evaluate(() => client.cancel());
     for (const tab of tabs) await expectEnd(tab, await tab.evaluate(() => client.id()));
   });
+
+  test('locks that are slow to come hold no event back, and the others hear when they have come', async () => {
+    const starter = await open();
+    await slowLocks(starter, '^(?!.* slot )');
+    await starter.evaluate((request) => client.start(request), demo(LONG));
+    await goesOn(starter, 'it reads without having named itself the reader');
+    await starter.evaluate(() => globalThis.letLocksCome());
+    const id = await starter.evaluate(() => client.id());
+    await until('it is the reader', () => isLocked(starter, id));
+    const other = await open();
+    await follow(other, id);
+    await goesOn(other);
+    await other.evaluate(() => client.cancel());
+    for (const tab of tabs) await expectEnd(tab, id);
+    assert.equal(connections().length, 1);
+  });
+
+  test('a cut ends the waiting for a place, of which it then takes one', async () => {
+    const tab = await open();
+    await slowLocks(tab, ' slot ');
+    await tab.evaluate((request) => client.start(request), demo(LONG));
+    await until('it asks for a place', () => tab.evaluate(() => globalThis.locksAsked > 0));
+    await tab.evaluate(() => client.disconnect(0));
+    await until('it has heard of the cut', () =>
+      tab.evaluate(() => client.states.some(({ error }) => error === 'disconnected')),
+    );
+    assert.equal(connections().length, 0);
+    await tab.evaluate(() => globalThis.letLocksCome());
+    await goesOn(tab);
+    assert.equal(connections().length, 1);
+    const { held } = await tab.evaluate(() => navigator.locks.query());
+    assert.equal(held.filter(({ name }) => / slot /.test(name)).length, 1);
+    await tab.evaluate(() => client.cancel());
+    await expectEnd(tab, await tab.evaluate(() => client.id()));
+  });
 });
+
+/** From now on the locks of this tab whose name is such a one are given when `letLocksCome` is called. */
+async function slowLocks(tab, pattern) {
+  await tab.evaluate((pattern) => {
+    const request = navigator.locks.request.bind(navigator.locks);
+    const coming = new Promise((resolve) => (globalThis.letLocksCome = resolve));
+    globalThis.locksAsked = 0;
+    navigator.locks.request = async (name, ...rest) => {
+      if (new RegExp(pattern).test(name)) {
+        globalThis.locksAsked += 1;
+        await coming;
+      }
+      return request(name, ...rest);
+    };
+  }, pattern);
+}
+
+/** Whether a tab has become the one that reads this stream. */
+const isLocked = (tab, id) =>
+  tab.evaluate((id) => navigator.locks.query().then(({ held }) => held.some(({ name }) => name.endsWith(id))), id);
 
 /** Kills the process of a tab, as the system does when memory is short. */
 async function crash(tab) {

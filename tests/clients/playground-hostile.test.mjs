@@ -173,6 +173,34 @@ suite('Hostile output in the playground', () => {
     assert.equal(await inside.count(), 0);
   });
 
+  test('each call of a tool is shown once, whatever its index', async () => {
+    const call = (index, name, text) => ({ tool_call: { index, ...(name && { id: name, name }), arguments: text } });
+    await answerWith(JSON.stringify([call(7, 'second', '{"a":'), call(3, 'first', '{}'), call(7, '', '1}')]));
+    assert.deepEqual(await tab.locator('.call header code').allInnerTexts(), ['second', 'first']);
+    assert.match(await tab.locator('.call pre').first().innerText(), /"a": 1/);
+    assert.equal((await tab.keptAnswer()).tools.length, 2);
+  });
+
+  test('what nests too deep is shown as text, and the conversation can be opened again', async () => {
+    const list = Array.from({ length: 150 }, (_, depth) => `${'  '.repeat(depth)}- x`).join('\n');
+    const deep = [`${'>'.repeat(5000)} quoted`, `${'- '.repeat(3000)}listed`, list, `${'*a **b '.repeat(3000)}end`];
+    for (const markdown of deep) {
+      await tab.button('New conversation').first().click();
+      const first = await tab.page.evaluate(() => location.hash);
+      await answerWith(`Before, **bold**.\n\n${markdown}\n\nAfter, **bold**.`);
+      const whole = async () => {
+        await tab.locator('.answer[aria-busy=false]').waitFor();
+        const text = await tab.text();
+        assert.ok(text.includes('Before, bold.') && text.includes('After, bold.'), text.slice(-200));
+      };
+      await whole();
+      assert.notEqual(await tab.page.evaluate(() => location.hash), first);
+      await tab.page.reload();
+      await tab.locator('#model:enabled').waitFor();
+      await whole();
+    }
+  });
+
   test('a prompt and the title that is made of it are text', async () => {
     const prompt = `<img src=x onerror="${RUN}"> **bold** [x](javascript:${RUN})`;
     await answerWith(prompt);

@@ -209,4 +209,35 @@ suite('The playground in trouble', () => {
     await playground.proxy.accept();
     await tab.expectWhole(playground.api);
   });
+
+  test('a request for a token that is lost is made again', async () => {
+    await start();
+    const lost = await playground.open({ ready: false });
+    let asked = 0;
+    await lost.page.route('**/playground/token', async (route) => {
+      asked += 1;
+      // The first is never answered.
+      if (asked > 1) await route.continue();
+    });
+    await lost.page.reload();
+    await lost.locator('#model:enabled').waitFor();
+    assert.equal(asked, 2);
+  });
+
+  test('an answer that a proxy could not fetch is gone on with, not made again', async () => {
+    const tab = await (await start()).open({ parameters: SLOW });
+    await tab.ask('Tell me about storms');
+    await tab.begun();
+    const refuse = (route) => route.fulfill({ status: 502, headers: { 'x-should-retry': 'false' }, body: '' });
+    await tab.page.route('**/events*', refuse);
+    playground.proxy.cutNow();
+    await tab.notice.waitFor();
+    await tab.ended();
+    const { stream, text } = await tab.keptAnswer();
+    await tab.page.unroute('**/events*', refuse);
+    await tab.button('Try again').click();
+    const kept = await tab.expectWhole(playground.api);
+    assert.equal(kept.stream, stream);
+    assert.ok(text.length > 0 && kept.text.startsWith(text));
+  });
 });

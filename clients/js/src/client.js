@@ -15,6 +15,7 @@ import { pause, policyOf, retryDelay } from './retry.js';
 import { canShare, scopeOf } from './channel.js';
 import { SharedReading } from './shared.js';
 import { TokenStream } from './stream.js';
+import { heard } from './transport.js';
 
 /** How often a call that is no stream is tried. Each of them may be repeated. */
 const CALL_ATTEMPTS = 3;
@@ -191,16 +192,26 @@ export class Tailrace {
   async #call(method, path, { signal } = {}) {
     const policy = { ...this.#policy, attempts: Math.min(this.#policy.attempts, CALL_ATTEMPTS - 1) };
     const stop = new AbortController();
-    const forward = () => stop.abort(signal?.reason);
+    /** Ends the attempt of now: it is what silence aborts. */
+    let cut = stop;
+    const forward = () => {
+      stop.abort(signal?.reason);
+      cut.abort(signal?.reason);
+    };
+    /** @type {<T>(what: Promise<T>) => Promise<T>} */
+    const watch = (what) => heard(what, policy.silenceMs, cut);
     signal?.addEventListener('abort', forward);
     if (signal?.aborted) forward();
     try {
       for (let attempt = 1; ; attempt += 1) {
         stop.signal.throwIfAborted();
+        cut = new AbortController();
         try {
-          const response = await this.#http.send(method, path, { signal: stop.signal });
-          return response.status === 204 ? undefined : await response.json();
-        } catch (error) {
+          const response = await this.#http.send(method, path, { signal: cut.signal, watch });
+          return response.status === 204 ? undefined : await watch(response.json());
+        } catch (cause) {
+          stop.signal.throwIfAborted();
+          const error = cut.signal.aborted ? cut.signal.reason : cause;
           if (!(error instanceof TailraceError)) throw error;
           // What an attempt whose answer was lost has erased is gone.
           if (method === 'DELETE' && attempt > 1 && error.status === 404) return undefined;

@@ -9,7 +9,7 @@
 
 import { broken, TailraceError } from './error.js';
 import { Progress } from './progress.js';
-import { pause, retryDelay } from './retry.js';
+import { pause, retryDelay, unless } from './retry.js';
 
 /**
  * The names of the events: an `EventSource` dispatches only those that are listened for. Others, of a
@@ -85,7 +85,7 @@ export class EventSourceReading {
       this.#report({ state: 'connecting', attempt: this.#attempt });
       try {
         if (await this.#isOver()) return;
-        const ticket = await this.#calls.ticket?.(this.#id);
+        const ticket = await unless(this.#cut.signal, this.#ticket());
         this.#cut.signal.throwIfAborted();
         yield* this.#source(ticket?.ticket);
       } catch (error) {
@@ -96,10 +96,17 @@ export class EventSourceReading {
     }
   }
 
+  async #ticket() {
+    return this.#calls.ticket?.(this.#id);
+  }
+
   /** An `EventSource` cannot tell that there is nothing left from a refusal. */
   async #isOver() {
     if (this.#attempt === 1 && this.progress.seq < 0) return false;
-    const { status, last_event_id } = await this.#calls.snapshot(this.#id);
+    const { status, last_event_id } = await unless(
+      this.#cut.signal,
+      this.#calls.snapshot(this.#id),
+    );
     return status !== 'running' && last_event_id === this.progress.lastEventId;
   }
 

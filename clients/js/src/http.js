@@ -6,12 +6,15 @@
  */
 
 import { broken, refusal, TailraceError } from './error.js';
+import { unless } from './retry.js';
 
 export class Http {
   #fetch;
   #source;
   /** @type {Promise<string> | undefined} */
   #token;
+  /** Those that the source has not given yet. @type {WeakSet<Promise<string>>} */
+  #pending = new WeakSet();
 
   /**
    * @param {string} baseUrl
@@ -39,32 +42,52 @@ export class Http {
    * @throws {TailraceError}
    */
   async send(method, path, sending = {}) {
-    const { signal } = sending;
+    // Only the server is watched: whoever gives the token may have a person to ask.
+    const { signal, watch = (what) => what } = sending;
     const token = this.#token ?? this.#ask();
-    let response = await this.#request(method, path, sending, await unless(signal, token));
+    const given = await this.#wait(token, signal);
+    let response = await watch(this.#request(method, path, sending, given));
     if (response.status === 401 && typeof this.#source === 'function') {
       // Several requests may find out together: one of them asks.
       if (this.#token === token) this.#ask();
-      const fresh = await unless(signal, this.#token ?? this.#ask());
-      if (fresh !== (await token)) {
+      const fresh = await this.#wait(this.#token ?? this.#ask(), signal);
+      if (fresh !== given) {
         void response.body?.cancel().catch(() => {});
-        response = await this.#request(method, path, sending, fresh);
+        response = await watch(this.#request(method, path, sending, fresh));
       }
     }
-    if (!response.ok) throw await refusal(response);
+    if (!response.ok) throw await watch(refusal(response));
     return response;
+  }
+
+  /**
+   * Waits for a token. If that is given up, the token is no longer expected: it may never come, and the
+   * next request asks again.
+   *
+   * @param {Promise<string>} token
+   * @param {AbortSignal | undefined} signal
+   */
+  async #wait(token, signal) {
+    try {
+      return await unless(signal, token);
+    } finally {
+      if (this.#token === token && this.#pending.has(token)) this.#token = undefined;
+    }
   }
 
   /** Asks for a token, once for all who need one now. */
   #ask() {
     const source = this.#source;
     const asking = (async () => (typeof source === 'function' ? await source() : (source ?? '')))();
-    const token = asking.catch((cause) => {
-      // What failed is not kept: the next request asks again.
-      if (this.#token === token) this.#token = undefined;
-      if (cause instanceof TailraceError) throw cause;
-      throw broken('token_failed', 'the token could not be had', cause);
-    });
+    const token = asking
+      .catch((cause) => {
+        // What failed is not kept: the next request asks again.
+        if (this.#token === token) this.#token = undefined;
+        if (cause instanceof TailraceError) throw cause;
+        throw broken('token_failed', 'the token could not be had', cause);
+      })
+      .finally(() => this.#pending.delete(token));
+    this.#pending.add(token);
     this.#token = token;
     return token;
   }
@@ -98,23 +121,4 @@ export class Http {
       throw broken('network_error', 'the server could not be reached', cause);
     }
   }
-}
-
-/**
- * Waits for something that cannot be aborted itself.
- *
- * @template T
- * @param {AbortSignal | undefined} signal
- * @param {Promise<T>} what
- * @returns {Promise<T>}
- */
-function unless(signal, what) {
-  if (!signal) return what;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
-    const done = () => signal.removeEventListener('abort', abort);
-    what.then(resolve, reject).finally(done);
-  });
 }

@@ -78,6 +78,7 @@
  * @property {string | undefined} [body]
  * @property {Record<string, string> | undefined} [headers]
  * @property {AbortSignal | undefined} [signal]
+ * @property {(<T>(what: Promise<T>) => Promise<T>) | undefined} [watch] waits for what the server is to say
  */
 
 /** @typedef {TailraceOptions & CreateStream} StreamRequest the short form's: where, who and what */

@@ -12,7 +12,7 @@
 import { broken, TailraceError } from './error.js';
 import { Progress } from './progress.js';
 import { begin, readPage } from './paging.js';
-import { isOffline, pause, retryDelay } from './retry.js';
+import { isOffline, pause, retryDelay, unless } from './retry.js';
 import { openEvents } from './transport.js';
 
 /**
@@ -136,7 +136,7 @@ export class Reading {
     this.#cut = cut;
     this.#attempt += 1;
     try {
-      const streams = !this.#gate || (await this.#gate.enter());
+      const streams = !this.#gate || (await unless(cut.signal, this.#gate.enter()));
       return yield* streams ? this.#stream(cut) : this.#pages(cut);
     } catch (error) {
       this.#end.signal.throwIfAborted();
@@ -208,7 +208,9 @@ export class Reading {
       yield batch;
       if (this.progress.fault) throw this.progress.fault;
       if (this.progress.over || (page.closed && page.events.length === 0)) return undefined;
-      if (await this.#gate?.enter()) return yield* this.#stream(cut);
+      if (this.#gate && (await unless(cut.signal, this.#gate.enter()))) {
+        return yield* this.#stream(cut);
+      }
       await pause(batch.length > 0 ? POLL_MS : QUIET_POLL_MS, cut.signal);
       cut.signal.throwIfAborted();
     }
@@ -273,8 +275,10 @@ export class Reading {
   async #recover(failure) {
     const away = this.#awayUntil - Date.now();
     const onPurpose = failure.code === 'disconnected';
-    // While there is no network, attempts fail for certain; they are made, but do not count.
-    if (isOffline()) this.#attempt = Math.min(this.#attempt, this.#policy.attempts);
+    const { attempts } = this.#policy;
+    // While there is no network, attempts fail for certain; they are made, but do not count. Who
+    // wants no second attempt wants none of those either.
+    if (isOffline() && attempts > 0) this.#attempt = Math.min(this.#attempt, attempts);
     const delay = onPurpose
       ? Math.max(0, away)
       : retryDelay(this.#policy, this.#attempt, failure, this.#baseMs);

@@ -1,5 +1,5 @@
 /**
- * When to try again: the policy, and waiting that ends early when the network is back.
+ * When to try again: the policy, and waiting that ends early, as when the network is back.
  *
  * @import { RetryOptions } from './options.js'
  * @import { TailraceError } from './error.js'
@@ -40,15 +40,14 @@ export function policyOf(options) {
  */
 export function retryDelay(policy, failed, error, baseMs = policy.baseMs) {
   if (!error.retryable || failed > policy.attempts) return undefined;
-  const { retryAfterMs } = error;
-  if (retryAfterMs !== undefined) {
-    // A little later than asked, so that those who were turned away do not all come together.
-    return retryAfterMs > LONGEST_RETRY_AFTER_MS
-      ? undefined
-      : Math.ceil(retryAfterMs * (1 + Math.random() / 10));
-  }
-  // "Full jitter": anything up to the exponential bound.
-  return Math.ceil(Math.random() * Math.min(policy.maxMs, baseMs * 2 ** (failed - 1)));
+  const { retryAfterMs = 0 } = error;
+  if (retryAfterMs > LONGEST_RETRY_AFTER_MS) return undefined;
+  // A little later than asked, so that those who were turned away do not all come together.
+  const asked = retryAfterMs * (1 + Math.random() / 10);
+  // "Full jitter": anything up to the exponential bound. A server that asks for no wait at all would
+  // otherwise see every attempt at once.
+  const own = Math.random() * Math.min(policy.maxMs, baseMs * 2 ** (failed - 1));
+  return Math.ceil(Math.max(asked, own));
 }
 
 /** Whether the browser knows that there is no network. */
@@ -82,5 +81,24 @@ export function pause(milliseconds, signal, eager = false) {
       globalThis.addEventListener?.('online', end);
       globalThis.document?.addEventListener('visibilitychange', visible);
     }
+  });
+}
+
+/**
+ * Waits for something that cannot be aborted itself.
+ *
+ * @template T
+ * @param {AbortSignal | undefined} signal
+ * @param {Promise<T>} what
+ * @returns {Promise<T>}
+ */
+export function unless(signal, what) {
+  if (!signal) return what;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    const done = () => signal.removeEventListener('abort', abort);
+    what.then(resolve, reject).finally(done);
   });
 }

@@ -178,7 +178,7 @@ export class SharedReading {
     try {
       for await (const events of reading.batches()) {
         const { id } = reading.progress;
-        if (id !== this.progress.id) await this.#name(id);
+        if (id !== undefined && id !== this.progress.id) void this.#name(id);
         this.#accept(events);
         this.#say(events);
       }
@@ -191,16 +191,28 @@ export class SharedReading {
 
   /**
    * The generation that was asked for has an id now. If another tab reads it already, having used
-   * the same idempotency key, this one reads for itself.
+   * the same idempotency key, this one reads for itself. No event of its own waits for that: locks may
+   * be slow to come.
    *
-   * @param {string | undefined} id
+   * @param {string} id
    */
   async #name(id) {
-    if (id === undefined) return;
     // Another one after all, if the first failed before it had begun.
     this.#channel?.leave();
+    this.#leads = false;
     this.progress = new Progress(id);
-    this.#leads = await this.#open(id).lead();
+    const channel = this.#open(id);
+    const leads = await channel.lead();
+    if (!leads || this.#channel !== channel) return;
+    this.#leads = true;
+    // Who has come meanwhile has heard nothing yet, and reads what it has missed.
+    this.#tellOthers();
+  }
+
+  /** How things stand, for those who may not know. */
+  #tellOthers() {
+    this.#channel?.say({ kind: 'state', state: this.#state });
+    this.#say([]);
   }
 
   #finish() {
@@ -220,8 +232,7 @@ export class SharedReading {
     if (said.kind === 'disconnect') {
       if (this.#leads) this.#reading?.disconnect(said.milliseconds);
     } else if (said.kind === 'hello') {
-      if (this.#leads) this.#channel?.say({ kind: 'state', state: this.#state });
-      this.#say([]);
+      if (this.#leads) this.#tellOthers();
     } else if (!this.#leads) {
       this.#heardAt = Date.now();
       if (said.kind === 'state') return this.#report(said.state);

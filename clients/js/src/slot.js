@@ -11,6 +11,8 @@ export class Slot {
   #held = false;
   #left = new AbortController();
   #waits = false;
+  /** The entering of now. @type {Promise<boolean> | undefined} */
+  #entering;
   /** @type {() => void} */
   #release = () => {};
 
@@ -21,9 +23,15 @@ export class Slot {
 
   /**
    * Whether a connection may be held open now. If not, a place is waited for, and a later call
-   * will find it.
+   * will find it. Who gave up waiting for the answer and asks again shares it: two at once could take
+   * a place each.
    */
-  async enter() {
+  enter() {
+    this.#entering ??= this.#enter().finally(() => (this.#entering = undefined));
+    return this.#entering;
+  }
+
+  async #enter() {
     for (const name of this.#names) {
       if (this.#held || this.#left.signal.aborted) return this.#held;
       if (!this.#waits) await this.#take(name);

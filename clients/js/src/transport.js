@@ -40,16 +40,19 @@ const FINISH_MS = 1000;
  */
 export function ask(http, opening, accept, cut, silenceMs, headers = {}) {
   const { signal } = cut;
+  let patienceMs = silenceMs;
+  /** @type {<T>(what: Promise<T>) => Promise<T>} */
+  const watch = (what) => heard(what, patienceMs, cut);
   if ('request' in opening) {
     const body = JSON.stringify(opening.request);
-    const sent = { accept, body, headers: { 'Idempotency-Key': opening.key, ...headers }, signal };
-    const uploadMs = body.length / UPLOAD_BYTES_PER_MS;
-    return heard(http.send('POST', '/v1/streams', sent), silenceMs + uploadMs, cut);
+    patienceMs += body.length / UPLOAD_BYTES_PER_MS;
+    const all = { 'Idempotency-Key': opening.key, ...headers };
+    return http.send('POST', '/v1/streams', { accept, body, headers: all, signal, watch });
   }
   const { id, lastEventId } = opening;
   const cursor = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
   const path = `/v1/streams/${encodeURIComponent(id)}/events`;
-  return heard(http.send('GET', path, { accept, headers: { ...cursor }, signal }), silenceMs, cut);
+  return http.send('GET', path, { accept, headers: { ...cursor }, signal, watch });
 }
 
 /**

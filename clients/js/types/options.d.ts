@@ -118,6 +118,10 @@ export type Sending = {
     body?: string | undefined;
     headers?: Record<string, string> | undefined;
     signal?: AbortSignal | undefined;
+    /**
+     * waits for what the server is to say
+     */
+    watch?: (<T>(what: Promise<T>) => Promise<T>) | undefined;
 };
 /**
  * the short form's: where, who and what

@@ -25,6 +25,15 @@ export function isOffline(): boolean;
  */
 export function pause(milliseconds: number, signal: AbortSignal, eager?: boolean): Promise<void>;
 /**
+ * Waits for something that cannot be aborted itself.
+ *
+ * @template T
+ * @param {AbortSignal | undefined} signal
+ * @param {Promise<T>} what
+ * @returns {Promise<T>}
+ */
+export function unless<T>(signal: AbortSignal | undefined, what: Promise<T>): Promise<T>;
+/**
  * The options, none of them open.
  */
 export type RetryPolicy = {
