@@ -3,9 +3,11 @@
 mod answer;
 mod backoff;
 mod conversation;
+mod end;
 mod event;
 mod input;
 mod interactive;
+mod interrupts;
 mod look;
 mod markdown;
 mod output;
@@ -26,11 +28,12 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::answer::{Answered, End, ask};
+use self::answer::{Answered, ask};
 use self::conversation::{Conversation, Conversations, check_name};
+use self::end::End;
 use self::input::Input;
+use self::interrupts::Interrupts;
 use self::look::{Look, Markdown};
 use self::output::{Output, complain};
 use self::screen::Screen;
@@ -117,22 +120,21 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
         (Some(name), Some(conversations)) => conversations.load(name)?,
         _ => Conversation::default(),
     };
+    let remembered = conversation.clone();
     arguments.request.apply_to(&mut conversation);
     let conversations = conversations.filter(|_| !arguments.forget);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let interrupts = {
-        let _context = runtime.enter();
-        signal(SignalKind::interrupt()).context("cannot take over signals")?
-    };
+    let server = Rc::new(arguments.target.server(config)?);
     let mut chat = Chat {
         arguments,
-        server: Rc::new(arguments.target.server(config)?),
+        server,
         runtime,
-        interrupts,
+        interrupts: Interrupts::take().context("cannot take over signals")?,
         conversations,
         name,
+        remembered,
         conversation,
     };
     let end = match input {
@@ -147,10 +149,12 @@ struct Chat<'a> {
     arguments: &'a Arguments,
     server: Rc<Server>,
     runtime: Runtime,
-    interrupts: Signal,
+    interrupts: Interrupts,
     /// Where it is remembered, if it is.
     conversations: Option<Conversations>,
     name: Option<String>,
+    /// What was there when we last looked.
+    remembered: Conversation,
     conversation: Conversation,
 }
 
@@ -159,6 +163,7 @@ impl Chat<'_> {
     fn ask(&mut self, question: &str) -> anyhow::Result<End> {
         let body = self.arguments.request.body(&self.conversation, question)?;
         let mut output = self.output();
+        self.interrupts.begin();
         let asked = ask(
             &self.server,
             body,
@@ -167,22 +172,39 @@ impl Chat<'_> {
             &mut self.interrupts,
         );
         let Answered { end, text } = self.runtime.block_on(asked);
+        self.interrupts.end();
         // A question without any answer would only be in the way of the next.
         if !text.is_empty() {
             self.conversation.add(question, &text);
-            if let Some(conversations) = &self.conversations
-                && let Err(error) = conversations.save(self.name.as_deref(), &self.conversation)
-            {
-                // The answer is there; that it is not remembered does not make it fail.
-                complain(&format!("{error:#}"));
-            }
+            self.remember();
         }
         Ok(end)
     }
 
+    /// The answer is there; that it is not remembered does not make it fail.
+    fn remember(&mut self) {
+        let Some(conversations) = &self.conversations else {
+            return;
+        };
+        let name = self.name.as_deref();
+        match conversations.save(name, &self.conversation, &self.remembered) {
+            Ok(other) => {
+                self.remembered.clone_from(&self.conversation);
+                if let (Some(name), Some(other)) = (name, other) {
+                    complain(&format!(
+                        "The conversation {name} was changed elsewhere meanwhile; this one is {other}."
+                    ));
+                    self.name = Some(other);
+                }
+            }
+            Err(error) => complain(&format!("{error:#}")),
+        }
+    }
+
     fn output(&self) -> Output {
         if self.arguments.json {
-            return Output::Json;
+            let terminal = std::io::stdout().is_terminal();
+            return Output::Json { terminal };
         }
         let look = self.look();
         let shows_reasoning = match self.arguments.reasoning {

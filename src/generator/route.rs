@@ -5,9 +5,10 @@
 //! told to the producer, for the log.
 
 mod breaker;
+mod upstream;
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,8 @@ use futures_util::{Stream, StreamExt as _};
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
 
-use self::breaker::Breaker;
 pub use self::breaker::BreakerConfig;
+use self::upstream::{Question, Rest, Upstream};
 use super::{Attempt, Delta, Deltas, Generator, GeneratorError, InvalidPrompt, Outcome, Prompt};
 use crate::stream::FailureCode;
 
@@ -40,13 +41,6 @@ pub struct RouteConfig {
 pub struct RouteGenerator {
     upstreams: Arc<[Upstream]>,
     config: RouteConfig,
-}
-
-struct Upstream {
-    /// How it is called in the log.
-    name: Arc<str>,
-    generator: Arc<dyn Generator>,
-    breaker: Mutex<Breaker>,
 }
 
 impl RouteGenerator {
@@ -191,19 +185,6 @@ fn choose(
     }
 }
 
-/// A request that an upstream has not answered yet. If it never will, since nobody waits any more,
-/// the breaker is told so.
-struct Question<'a> {
-    upstream: &'a Upstream,
-    asked: Instant,
-}
-
-impl Drop for Question<'_> {
-    fn drop(&mut self) {
-        self.upstream.breaker().left(self.asked);
-    }
-}
-
 /// Why nobody answers, as far as it is known.
 #[derive(Default)]
 struct Failures {
@@ -214,13 +195,6 @@ struct Failures {
     is_other: bool,
     /// The shortest rest of those that were passed over.
     rest: Option<Duration>,
-}
-
-/// Why an upstream is passed over.
-#[derive(Clone, Copy)]
-struct Rest {
-    time: Duration,
-    is_limit: bool,
 }
 
 impl Failures {
@@ -304,72 +278,6 @@ fn incomplete() -> GeneratorError {
         FailureCode::UpstreamIncomplete,
         "the upstream ended without a finish reason",
     )
-}
-
-impl Upstream {
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why it may not be asked now, if it may not.
-    fn rests(&self, config: RouteConfig, now: Instant) -> Option<Rest> {
-        let mut breaker = self.breaker();
-        let may = breaker.may_be_asked(config.breaker, now);
-        (!may).then(|| Rest {
-            time: breaker.rest(now),
-            is_limit: breaker.is_limit(),
-        })
-    }
-
-    /// Whether it can serve the prompt; else, what of it it cannot.
-    fn is_able(&self, prompt: &Prompt) -> Result<(), String> {
-        if prompt.answered.is_some() && !self.generator.continues() {
-            return Err("an answer that has begun".to_owned());
-        }
-        let checked = self.generator.check(prompt);
-        checked.map_err(|unable| unable.field)
-    }
-
-    fn tried(&self, outcome: Outcome) -> Step {
-        Step::Tried(Attempt {
-            upstream: Arc::clone(&self.name),
-            outcome,
-        })
-    }
-
-    /// It answers what it was asked at that time. Says how many failures are forgotten for it.
-    fn answered(&self, asked: Instant) -> u32 {
-        let answered = self.breaker().answered(asked);
-        if answered.is_back {
-            tracing::info!(upstream.name = %self.name, "An upstream answers again");
-        }
-        answered.forgotten
-    }
-
-    /// It has failed, and when it began to answer, so many earlier failures were forgotten.
-    fn failed(&self, config: RouteConfig, error: &GeneratorError, forgotten: u32) {
-        // Only who turns requests away knows when it wants them; others say it of themselves.
-        let asked = error
-            .retry_after
-            .filter(|_| error.code == FailureCode::UpstreamRateLimited);
-        let opened = {
-            let mut breaker = self.breaker();
-            breaker.remember(forgotten);
-            let is_limit = error.code == FailureCode::UpstreamRateLimited;
-            breaker.failed(config.breaker, Instant::now(), is_limit, asked)
-        };
-        if let Some(opened) = opened {
-            tracing::warn!(
-                upstream.name = %self.name,
-                upstream.rest_s = opened.rest.as_secs_f64(),
-                upstream.failures = opened.failures,
-                upstream.retry_after_s = asked.map(|asked| asked.as_secs_f64()),
-                failure.code = error.code.as_str(),
-                failure.cause = error.reason(),
-                "An upstream is left alone for a while"
-            );
-        }
-    }
 }
 
 /// A generation on its way to an upstream, or from it.

@@ -142,7 +142,8 @@ suite('The playground in trouble', () => {
   });
 
   test('a server that is away is waited for, and the answer goes on', async () => {
-    const tab = await (await start()).open({ parameters: SLOW });
+    // It must not be over before the server is away, on a slow machine either.
+    const tab = await (await start()).open({ parameters: { ...SLOW, 'demo.tokens': '450' } });
     await tab.ask('Tell me about storms');
     await tab.begun();
     await playground.proxy.refuse();

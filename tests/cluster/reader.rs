@@ -189,7 +189,7 @@ impl Reader {
             std::time::Duration::from_secs(3600)
         };
         let leaves = Instant::now() + stays;
-        let mut text = String::new();
+        let mut unread = Vec::new();
         let mut first = true;
         loop {
             match timeout_at(leaves, answer.chunk()).await {
@@ -199,8 +199,8 @@ impl Reader {
                     return Left::Broken;
                 }
                 Ok(Ok(Some(chunk))) => {
-                    text.push_str(&String::from_utf8_lossy(&chunk));
-                    if let Err(breach) = self.take(&mut text, &mut first) {
+                    unread.extend_from_slice(&chunk);
+                    if let Err(breach) = self.take(&mut unread, &mut first) {
                         return Left::Breach(breach);
                     }
                 }
@@ -234,17 +234,18 @@ impl Reader {
         }
     }
 
-    /// Takes the whole events out of what has come.
-    fn take(&mut self, text: &mut String, first: &mut bool) -> Result<(), String> {
+    /// Takes the whole events out of what has come, which may end within a character.
+    fn take(&mut self, unread: &mut Vec<u8>, first: &mut bool) -> Result<(), String> {
         loop {
-            if let Some(rest) = text.strip_prefix(":\n") {
-                *text = rest.to_owned();
+            if unread.starts_with(b":\n") {
+                unread.drain(..2);
                 continue;
             }
-            let Some(end) = text.find("\n\n") else {
+            let Some(end) = unread.windows(2).position(|two| two == b"\n\n") else {
                 return Ok(());
             };
-            let block: String = text.drain(..end + 2).collect();
+            let block: Vec<u8> = unread.drain(..end + 2).collect();
+            let block = String::from_utf8(block).map_err(|error| format!("no UTF-8: {error}"))?;
             let block = block.trim_end_matches('\n');
             let parse = || parse_block(block, std::mem::take(first));
             let Ok(event) = catch_unwind(AssertUnwindSafe(parse)) else {

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, LocalBoxFuture};
-use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
+use super::end::End;
 use super::event::Said;
+use super::interrupts::Interrupts;
 use super::output::{Output, complain};
 use super::reader::{Failure, Heard, Reader};
 use super::server::Server;
@@ -21,40 +23,6 @@ const WAITING: usize = 64;
 
 /// How long the end of a cancelled generation is waited for.
 const CANCEL_TIME: Duration = Duration::from_secs(3);
-
-/// How an answer ended; each has an exit status of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It is whole.
-    Whole,
-    /// The generation ended in an error, or what came is wrong.
-    Failed,
-    /// The server refuses the request.
-    Refused,
-    /// The server could not be reached, or has lost the generation.
-    Lost,
-    /// It is all that was generated, but no whole answer.
-    Short,
-    /// The person cancelled it.
-    Cancelled,
-    /// Nobody reads standard output any more.
-    Closed,
-}
-
-impl End {
-    /// The exit status.
-    pub(super) const fn status(self) -> u8 {
-        match self {
-            Self::Whole => 0,
-            Self::Failed => 1,
-            Self::Refused => 3,
-            Self::Lost => 4,
-            Self::Short => 5,
-            Self::Cancelled => 130,
-            Self::Closed => 141,
-        }
-    }
-}
 
 /// What has come of a question.
 pub(super) struct Answered {
@@ -69,13 +37,16 @@ pub(super) async fn ask(
     request: Vec<u8>,
     timeout: Option<Duration>,
     output: &mut Output,
-    interrupts: &mut Signal,
+    interrupts: &mut Interrupts,
 ) -> Answered {
     let (sender, mut heard) = mpsc::channel(WAITING);
-    let reader = Reader::new(Rc::clone(server), request, timeout, sender);
+    let key = Uuid::new_v4().to_string();
+    let asked = (request.clone(), key.clone());
+    let reader = Reader::new(Rc::clone(server), request, key, timeout, sender);
     let mut reading = pin!(reader.run().fuse());
     let mut exchange = Exchange {
         server,
+        asked,
         output,
         text: String::new(),
         stream: None,
@@ -87,8 +58,9 @@ pub(super) async fn ask(
         let leave_at = exchange.leave_at;
         let step = tokio::select! {
             biased;
-            _ = interrupts.recv() => exchange.interrupt(),
-            () = &mut exchange.cancelling => None,
+            () = interrupts.next() => exchange.interrupt(),
+            // Where nothing has come, nothing is waited for.
+            () = &mut exchange.cancelling => exchange.stream.is_none().then_some(End::Cancelled),
             () = sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
                 Some(End::Cancelled)
             }
@@ -116,6 +88,8 @@ pub(super) async fn ask(
 
 struct Exchange<'a> {
     server: &'a Rc<Server>,
+    /// The request and its key, by which its stream can be found.
+    asked: (Vec<u8>, String),
     output: &'a mut Output,
     text: String,
     stream: Option<String>,
@@ -194,6 +168,10 @@ impl Exchange<'_> {
     }
 
     fn fail(&mut self, failure: Failure) -> End {
+        if matches!(failure, Failure::Wrong(_)) {
+            // What is not what the model said is no part of a conversation.
+            self.text.clear();
+        }
         let _shown = self.output.finish();
         if self.leave_at.is_some() {
             return End::Cancelled;
@@ -234,15 +212,16 @@ impl Exchange<'_> {
     }
 
     fn interrupt(&mut self) -> Option<End> {
-        let Some(stream) = &self.stream else {
-            // Nothing is known of it yet; the server cancels what nobody comes back to.
-            return Some(End::Cancelled);
-        };
         if self.leave_at.is_some() {
             return Some(End::Cancelled);
         }
         self.leave_at = Some(Instant::now() + CANCEL_TIME);
-        self.cancelling = cancel(Rc::clone(self.server), stream.clone()).fuse();
+        let server = Rc::clone(self.server);
+        self.cancelling = match &self.stream {
+            Some(stream) => cancel(server, stream.clone()),
+            None => find_and_cancel(server, self.asked.clone()),
+        }
+        .fuse();
         None
     }
 
@@ -269,6 +248,16 @@ impl Exchange<'_> {
 fn cancel(server: Rc<Server>, stream: String) -> LocalBoxFuture<'static, ()> {
     async move {
         let _abandoned = server.cancel(&stream).await;
+    }
+    .boxed_local()
+}
+
+/// Cancels what was asked for before its first event has come.
+fn find_and_cancel(server: Rc<Server>, asked: (Vec<u8>, String)) -> LocalBoxFuture<'static, ()> {
+    async move {
+        if let Some(stream) = server.find(&asked.0, &asked.1).await {
+            cancel(server, stream).await;
+        }
     }
     .boxed_local()
 }

@@ -42,16 +42,16 @@ impl Backoff {
         self.since = Instant::now();
     }
 
-    /// How long to wait now: as long as the server says, else twice as long each time. `None` if
+    /// How long to wait now: twice as long each time, and at least as long as the server says. `None` if
     /// that is too long.
     pub(super) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
         let doubled = FIRST.saturating_mul(1 << self.tries.min(16)).min(MOST);
         self.tries = self.tries.saturating_add(1);
         // Many whose node has gone do not come back at once, nor before they are asked to.
-        let wait = match asked {
-            Some(asked) => asked + FIRST.mul_f64(rand::random()),
-            None => doubled.mul_f64(0.5 + rand::random::<f64>() / 2.0),
-        };
+        let ours = doubled.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+        let wait = asked.map_or(ours, |asked| {
+            ours.max(asked.saturating_add(FIRST.mul_f64(rand::random())))
+        });
         let patience = self
             .given
             .unwrap_or(if self.heard { HEARD } else { UNHEARD });
@@ -83,6 +83,15 @@ mod tests {
         let wait = backoff.next(Some(asked)).unwrap();
         assert!(wait >= asked && wait < asked + FIRST);
         assert_eq!(backoff.next(Some(HEARD * 2)), None);
+    }
+
+    #[test]
+    fn a_server_that_asks_for_no_wait_is_not_flooded() {
+        let mut backoff = Backoff::new(Some(Duration::from_secs(3600)));
+        for doubled in [250, 500, 1000, 2000] {
+            let wait = backoff.next(Some(Duration::ZERO)).unwrap();
+            assert!(wait >= Duration::from_millis(doubled / 2), "{wait:?}");
+        }
     }
 
     #[test]

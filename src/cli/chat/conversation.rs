@@ -139,12 +139,23 @@ impl Conversations {
     }
 
     /// Writes it whole or not at all.
+    ///
+    /// Where a name does not hold what was there `before`, somebody else talks under it too. What
+    /// they said is not ours to destroy, so that ours gets another name, which is answered.
     pub(super) fn save(
         &self,
         name: Option<&str>,
         conversation: &Conversation,
-    ) -> anyhow::Result<()> {
-        let path = self.path(name.unwrap_or(UNNAMED));
+        before: &Conversation,
+    ) -> anyhow::Result<Option<String>> {
+        let mut other = None;
+        if let Some(name) = name {
+            let there = self.load(name)?;
+            if there != *before && there != Conversation::default() {
+                other = self.free(name);
+            }
+        }
+        let path = self.path(other.as_deref().or(name).unwrap_or(UNNAMED));
         let draft = self
             .directory
             .join(format!(".{}.draft", std::process::id()));
@@ -161,7 +172,15 @@ impl Conversations {
             options.open(&draft)?.write_all(text.as_bytes())?;
             fs::rename(&draft, &path)
         };
-        write().map_err(|error| self.failed(&path, &error))
+        write().map_err(|error| self.failed(&path, &error))?;
+        Ok(other)
+    }
+
+    /// A name like this one that nothing has yet.
+    fn free(&self, name: &str) -> Option<String> {
+        let name: String = name.chars().take(50).collect();
+        let mut names = (2_u64..).map(|number| format!("{name}-{number}"));
+        names.find(|name| !self.path(name).exists())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -207,13 +226,11 @@ mod tests {
             ..Conversation::default()
         };
         said.add("Hello?", "Hello\n\"there\" \u{1F600}\x1b");
-        conversations.save(Some("work"), &said).unwrap();
+        let none = Conversation::default();
+        conversations.save(Some("work"), &said, &none).unwrap();
         assert_eq!(conversations.load("work").unwrap(), said);
         assert_eq!(conversations.latest().unwrap(), "work");
-        assert_eq!(
-            conversations.load("other").unwrap(),
-            Conversation::default()
-        );
+        assert_eq!(conversations.load("other").unwrap(), none);
         let all = said.with("Again?");
         let roles: Vec<_> = all.iter().map(|message| message.role).collect();
         assert_eq!(
@@ -222,11 +239,16 @@ mod tests {
         );
     }
 
+    fn save_none(conversations: &Conversations) {
+        let none = Conversation::default();
+        conversations.save(None, &none, &none).unwrap();
+    }
+
     #[test]
     fn only_its_owner_may_read_it() {
         let state = tempfile::tempdir().unwrap();
         let conversations = Conversations::within(state.path());
-        conversations.save(None, &Conversation::default()).unwrap();
+        save_none(&conversations);
         let mode = |path: &str| {
             let metadata = fs::metadata(state.path().join(path)).unwrap();
             metadata.permissions().mode() & 0o777
@@ -239,12 +261,30 @@ mod tests {
     fn a_damaged_file_is_named_and_kept() {
         let state = tempfile::tempdir().unwrap();
         let conversations = Conversations::within(state.path());
-        conversations.save(None, &Conversation::default()).unwrap();
+        save_none(&conversations);
         let path = state.path().join("conversations/last.json");
         fs::write(&path, "{").unwrap();
         let error = conversations.load("last").unwrap_err().to_string();
         assert!(error.contains("last.json"), "{error}");
         assert_eq!(fs::read_to_string(path).unwrap(), "{");
+    }
+
+    #[test]
+    fn what_somebody_else_said_meanwhile_is_kept() {
+        let state = tempfile::tempdir().unwrap();
+        let conversations = Conversations::within(state.path());
+        let none = Conversation::default();
+        let [mut ours, mut theirs] = [none.clone(), none.clone()];
+        ours.add("a", "b");
+        theirs.add("c", "d");
+        let save = |said: &Conversation, before: &Conversation| {
+            conversations.save(Some("work"), said, before).unwrap()
+        };
+        assert_eq!(save(&theirs, &none), None);
+        assert_eq!(save(&ours, &none), Some("work-2".to_owned()));
+        assert_eq!(conversations.load("work").unwrap(), theirs);
+        assert_eq!(conversations.load("work-2").unwrap(), ours);
+        assert_eq!(save(&ours, &theirs), None);
     }
 
     #[test]

@@ -11,6 +11,11 @@ pub(super) struct Event {
     pub(super) json: String,
 }
 
+/// Whether this can be the id of a stream. It becomes a part of paths.
+pub(super) fn is_stream_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// What an event says.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -71,5 +76,18 @@ impl Event {
     /// Whether nothing comes after it.
     pub(super) const fn is_last(&self) -> bool {
         matches!(self.said, Said::Done { .. } | Said::Error { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_a_name_that_leads_nowhere_else() {
+        assert!(is_stream_id("01a1fb215cf474538c6442ebd4a9f1c3"));
+        for id in ["", "../x", "a/b", "a?b", "\u{e9}"] {
+            assert!(!is_stream_id(id), "{id}");
+        }
     }
 }

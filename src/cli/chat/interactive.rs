@@ -7,8 +7,8 @@ use rustyline::error::ReadlineError;
 use rustyline::{Config, DefaultEditor};
 
 use super::Chat;
-use super::answer::End;
 use super::conversation::Conversation;
+use super::end::End;
 use super::output::complain;
 use super::visible::Visible;
 
@@ -125,7 +125,11 @@ fn obey(chat: &mut Chat<'_>, command: &Command<'_>) {
                 messages: Vec::new(),
                 ..chat.conversation.clone()
             };
-            say("A new conversation.");
+            // The one before stays as it is under its name, as whoever gave it wants to find it.
+            match chat.name.take() {
+                Some(name) => say(&format!("A new conversation; {name} is kept as it is.")),
+                None => say("A new conversation."),
+            }
         }
         Command::Model("") => match &chat.conversation.model {
             Some(model) => say(model),

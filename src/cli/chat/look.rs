@@ -64,6 +64,13 @@ impl Look {
         }
     }
 
+    /// How wide the terminal is on which the connection's state is shown.
+    pub(super) fn told_columns(self) -> usize {
+        let size = tcgetwinsize(std::io::stderr()).ok();
+        let size = size.filter(|size| self.tells && size.ws_col > 0);
+        size.map_or(usize::MAX, |size| size.ws_col.into())
+    }
+
     /// The terminal as large as it is now.
     pub(super) fn canvas(self) -> Canvas {
         let size = tcgetwinsize(std::io::stdout()).ok();

@@ -4,20 +4,25 @@ use std::io::{self, Write as _};
 
 use super::event::Event;
 use super::screen::Screen;
-use super::visible::Visible;
+use super::visible::{JsonLine, OneLine};
 
 /// Where an answer goes.
 pub(super) enum Output {
     Screen(Box<Screen>),
     /// Each event is a line of JSON on standard output, and there is nothing else.
-    Json,
+    Json {
+        /// Whether a terminal would obey what is in it.
+        terminal: bool,
+    },
 }
 
 impl Output {
     pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
         match self {
             Self::Screen(screen) => screen.event(event),
-            Self::Json => writeln!(io::stdout(), "{}", event.json),
+            Self::Json { terminal } => {
+                writeln!(io::stdout(), "{}", JsonLine::of(&event.json, *terminal))
+            }
         }
     }
 
@@ -37,12 +42,13 @@ impl Output {
     pub(super) fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Screen(screen) => screen.finish(),
-            Self::Json => io::stdout().flush(),
+            Self::Json { .. } => io::stdout().flush(),
         }
     }
 }
 
-/// Says what went wrong, on a line of its own, also when it is to be quiet.
+/// Says what went wrong, on a line of its own, also when it is to be quiet. Nobody whose words are in it
+/// can begin another line, which would look like ours.
 pub(super) fn complain(text: &str) {
-    let _unseen = writeln!(io::stderr(), "tailrace: {}", Visible(text));
+    let _unseen = writeln!(io::stderr(), "tailrace: {}", OneLine(text));
 }

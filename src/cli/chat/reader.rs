@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::Sender;
-use uuid::Uuid;
 
 use super::backoff::Backoff;
-use super::event::{Event, Said};
+use super::event::{Event, Said, is_stream_id};
 use super::server::{Fault, Refusal, Server};
 use crate::event_stream::EventStream;
 use crate::http_client::Answer;
@@ -83,17 +82,18 @@ enum Ended {
 }
 
 impl Reader {
-    /// Will ask the server this.
+    /// Will ask the server this. With the same key it is the same generation.
     pub(super) fn new(
         server: Rc<Server>,
         request: Vec<u8>,
+        key: String,
         timeout: Option<Duration>,
         heard: Sender<Heard>,
     ) -> Self {
         Self {
             server,
             request,
-            key: Uuid::new_v4().to_string(),
+            key,
             backoff: Backoff::new(timeout),
             heard,
             stream: None,
@@ -245,8 +245,7 @@ impl Reader {
 
     fn check(&mut self, said: &Said) -> Result<(), Failure> {
         match said {
-            // It becomes a part of paths.
-            Said::Start { stream } if !stream.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            Said::Start { stream } if !is_stream_id(stream) => {
                 return Err(Failure::Wrong("The stream has no name.".to_owned()));
             }
             Said::Start { stream } => self.stream = Some(stream.clone()),

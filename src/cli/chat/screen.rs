@@ -7,7 +7,7 @@ use super::event::{Event, Said};
 use super::look::Look;
 use super::painter::Painter;
 use super::style::Style;
-use super::visible::{Visible, columns};
+use super::visible::{OneLine, Visible, columns};
 
 /// What is being said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,8 @@ impl Screen {
         self.clear_status()?;
         let is_below = self.look.terminal && !self.at_start;
         let before = if is_below { "\n" } else { "" };
-        let limit = self.look.canvas().columns.saturating_sub(1);
-        let text: String = Visible(text).to_string().chars().take(limit).collect();
+        // It is wiped off as one row.
+        let text = OneLine(text).cut(self.look.told_columns().saturating_sub(1));
         let text = self.dim(&text);
         io::stdout().flush()?;
         if self.look.moves {
@@ -140,7 +140,7 @@ impl Screen {
     /// Tells something beside the answer, if anybody sees it.
     pub(super) fn tell(&self, text: &str) -> io::Result<()> {
         if self.look.tells {
-            writeln!(io::stderr(), "{}", self.dim(&Visible(text).to_string()))?;
+            writeln!(io::stderr(), "{}", self.dim(&OneLine(text).to_string()))?;
         }
         Ok(())
     }

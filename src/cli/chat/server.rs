@@ -9,6 +9,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
+use super::event::is_stream_id;
 use crate::http_client::{Answer, HttpClient, HttpError};
 
 /// How much is read of an answer that is an error, and for how long.
@@ -94,6 +95,26 @@ impl Server {
         let headers = [(HeaderName::from_static("idempotency-key"), key)];
         self.stream(Method::POST, "/v1/streams", &headers, body)
             .await
+    }
+
+    /// The id of the generation for which the key was used.
+    ///
+    /// A server that has not seen the key yet begins the generation; that is the only way to be sure
+    /// that a request under way does not begin it later.
+    pub(super) async fn find(&self, body: &[u8], key: &str) -> Option<String> {
+        let key = HeaderValue::from_str(key).ok()?;
+        let headers = [
+            (HeaderName::from_static("idempotency-key"), key),
+            (
+                HeaderName::from_static("prefer"),
+                HeaderValue::from_static("respond-async"),
+            ),
+        ];
+        let asked = self.ask(Method::POST, "/v1/streams", &headers, body);
+        let answer = asked.await.ok()?;
+        let id = answer.headers.get("x-stream-id")?.to_str().ok()?.to_owned();
+        answer.leave();
+        is_stream_id(&id).then_some(id)
     }
 
     /// Follows a generation after an event.

@@ -45,6 +45,58 @@ impl fmt::Display for Visible<'_> {
     }
 }
 
+/// A text of others within a line of ours.
+pub(super) struct OneLine<'a>(pub(super) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        self.0
+            .chars()
+            .try_for_each(|c| formatter.write_char(visible(c)))
+    }
+}
+
+impl OneLine<'_> {
+    /// As much of it as has room in so many columns.
+    pub(super) fn cut(&self, columns: usize) -> String {
+        let mut left = columns;
+        let fits = |c: &char| {
+            let rest = left.checked_sub(c.width().unwrap_or(0));
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        };
+        self.0.chars().map(visible).take_while(fits).collect()
+    }
+}
+
+/// JSON of others on one line.
+///
+/// Outside of strings, control characters are but blanks, and inside none can stand as they are. Where
+/// it goes to a terminal, what that would obey is escaped, so that it is the same JSON.
+pub(super) struct JsonLine<'a> {
+    json: &'a str,
+    terminal: bool,
+}
+
+impl<'a> JsonLine<'a> {
+    pub(super) const fn of(json: &'a str, terminal: bool) -> Self {
+        Self { json, terminal }
+    }
+}
+
+impl fmt::Display for JsonLine<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        self.json.chars().try_for_each(|c| match c {
+            '\0'..='\x1f' => formatter.write_char(' '),
+            // None of them is beyond U+FFFF, where it would take two escapes.
+            _ if self.terminal && visible(c) != c => write!(formatter, "\\u{:04x}", c as u32),
+            _ => formatter.write_char(c),
+        })
+    }
+}
+
 /// In which column the cursor stands after this text, on a terminal of this width.
 pub(super) fn columns(text: &str, from: usize, width: usize) -> usize {
     text.chars().fold(from, |at, c| match c {
@@ -71,12 +123,40 @@ mod tests {
         );
     }
 
+    #[test]
+    fn words_of_others_stay_on_their_line() {
+        assert_eq!(OneLine("a\n\tb\r").to_string(), "a␊␉b␍");
+        assert_eq!(OneLine("ab\ncd").cut(4), "ab␊c");
+        // Each of these is two columns wide, and the last letter sets none of its own.
+        assert_eq!(
+            OneLine("\u{6f22}\u{5b57}\u{6f22}").cut(5),
+            "\u{6f22}\u{5b57}"
+        );
+        assert_eq!(OneLine("e\u{301}").cut(1), "e\u{301}");
+        assert_eq!(OneLine("").cut(0), "");
+    }
+
+    #[test]
+    fn json_for_a_terminal_has_escapes_and_says_the_same() {
+        let json = "{\"a\":\r\n\t\"x\u{9b}\u{202e}\u{7f}\u{1f600}\\u0007\"}";
+        let shown = JsonLine::of(json, true).to_string();
+        assert_eq!(
+            shown,
+            "{\"a\":   \"x\\u009b\\u202e\\u007f\u{1f600}\\u0007\"}"
+        );
+        let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(read(&shown), read(json));
+        let piped = JsonLine::of(json, false).to_string();
+        assert!(piped.contains('\u{9b}') && !piped.contains('\n'));
+    }
+
     proptest! {
         #[test]
         fn no_control_is_left(text: String) {
             let shown = Visible(&text).to_string();
             prop_assert!(shown.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t')));
             prop_assert_eq!(shown.chars().count(), text.chars().count());
+            prop_assert!(!OneLine(&text).to_string().chars().any(char::is_control));
         }
     }
 }

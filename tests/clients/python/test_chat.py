@@ -1,10 +1,15 @@
 """`tailrace chat` on a real terminal, and in pipes."""
 
+import contextlib
+import fcntl
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
+import termios
+import threading
 import time
 from collections.abc import Iterator
 
@@ -219,6 +224,84 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path) -> None:
         server.stop()
 
 
+def unread(pipe) -> int:
+    """How many bytes lie in a pipe."""
+    count = fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))
+    return int.from_bytes(count, "little")
+
+
+def test_ctrl_c_twice_leaves_also_where_nobody_reads_the_output(
+    chatty: Server, person: dict
+) -> None:
+    # More than a pipe holds, so that the program stands in a write.
+    command = [PROGRAM, "chat", "--json", *knobs(tokens=4000, tokens_per_second=100000), "rivers"]
+    chat = subprocess.Popen(command, env=person, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        room = fcntl.fcntl(chat.stdout, fcntl.F_GETPIPE_SZ)
+        deadline = time.monotonic() + 10
+        while unread(chat.stdout) < room - 8192:
+            assert chat.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        chat.send_signal(signal.SIGINT)
+        # Two signals that come together are one.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            chat.wait(0.3)
+        chat.send_signal(signal.SIGINT)
+        assert chat.wait(10) == 130
+    finally:
+        chat.kill()
+        chat.communicate()
+
+
+def keep_the_first_answer(front: socket.socket, port: int) -> None:
+    """Passes requests on, but what is answered on the first connection does not arrive."""
+    kept = None
+    while True:
+        try:
+            client, _ = front.accept()
+        except OSError:
+            return
+        server = socket.create_connection(("127.0.0.1", port))
+        threading.Thread(target=pump, args=(client, server), daemon=True).start()
+        if kept:
+            threading.Thread(target=pump, args=(server, client), daemon=True).start()
+        kept = kept or (client, server)
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # One of them is gone.
+
+
+def test_ctrl_c_cancels_also_before_anything_has_come(chatty: Server, person: dict) -> None:
+    def streams() -> list[dict]:
+        listed = httpx.get(f"{chatty.url}/v1/streams", headers=chatty.headers)
+        return [stream for stream in listed.json()["streams"] if stream["id"] not in known]
+
+    known: set[str] = set()
+    known = {stream["id"] for stream in streams()}
+    with socket.create_server(("127.0.0.1", 0)) as front:
+        port = front.getsockname()[1]
+        threading.Thread(target=keep_the_first_answer, args=(front, chatty.port), daemon=True).start()
+        env = {**person, "TAILRACE_URL": f"http://127.0.0.1:{port}"}
+        with Terminal("chat", *knobs(tokens=400, tokens_per_second=20), "levees", env=env) as it:
+            deadline = time.monotonic() + 10
+            while not streams():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            it.press("\x03")
+            pressed = time.monotonic()
+            assert it.exit() == 130
+            assert time.monotonic() - pressed < 2.5
+    snapshot = newest(chatty)
+    assert (snapshot["status"], snapshot["finish_reason"]) == ("done", "cancelled")
+
+
 def test_markdown_is_rendered_on_a_terminal_and_left_in_a_pipe(person: dict) -> None:
     with Terminal("chat", "-m", "scripted", "markdown", env=person) as it:
         assert it.exit() == 0
@@ -381,6 +464,66 @@ def test_a_person_has_a_conversation(chatty: Server, person: dict) -> None:
         it.press("/quit\r")
         assert it.exit() == 0
     assert "Tell me of rivers" in it.text
+
+
+def test_a_new_conversation_leaves_the_named_one_as_it_is(person: dict, tmp_path) -> None:
+    folder = tmp_path / "tailrace" / "conversations"
+    arguments = ("chat", "--conversation", "work", "-m", "scripted")
+    with Terminal(*arguments, env=person) as it:
+        it.wait(b"> ")
+        it.press("alpha\r")
+        it.wait('alpha"')
+        it.wait("\n\n>")
+        it.press("/new\r")
+        it.wait("work is kept as it is.")
+        it.press("beta\r")
+        it.wait('beta"')
+        it.wait('beta"}]\n\n>')
+        it.press("/quit\r")
+        assert it.exit() == 0
+    work, last = ((folder / f"{name}.json").read_text() for name in ("work", "last"))
+    assert "alpha" in work and "beta" not in work
+    assert "beta" in last and "alpha" not in last
+
+
+def test_two_in_one_conversation_do_not_overwrite_each_other(
+    chatty: Server, person: dict, tmp_path
+) -> None:
+    folder = tmp_path / "tailrace" / "conversations"
+    slow = knobs(tokens=40, tokens_per_second=20)
+    with Terminal("chat", "--conversation", "work", *slow, "rivers", env=person) as it:
+        it.wait("rivers")
+        assert run(person, "--conversation", "work", "-m", "scripted", "other").returncode == 0
+        assert it.exit() == 0
+    assert "workwaschangedelsewheremeanwhile;thisoneiswork-2." in squeezed(it.text)
+    assert "other" in (folder / "work.json").read_text()
+    assert "rivers" in (folder / "work-2.json").read_text()
+
+
+def test_json_on_a_terminal_cannot_control_it(person: dict) -> None:
+    with Terminal("chat", "-m", "scripted", "--json", "attack", env=person) as it:
+        assert it.exit() == 0
+    written = it.raw.decode()
+    assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", written)
+    assert r"\u202e" in written and r"\u009b" in written.lower()
+
+
+def test_a_server_cannot_write_lines_as_if_they_were_ours(person: dict) -> None:
+    problem = json.dumps({"message": "no\ntailrace: all is well\u202e"}).encode()
+    head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as front:
+        def refuse() -> None:
+            client, _ = front.accept()
+            client.recv(65536)
+            client.sendall(head + b"content-length: %d\r\n\r\n" % len(problem) + problem)
+            client.recv(65536)
+
+        threading.Thread(target=refuse, daemon=True).start()
+        port = front.getsockname()[1]
+        refused = run({**person, "TAILRACE_URL": f"http://127.0.0.1:{port}"}, "hi")
+    assert refused.returncode == 3
+    assert refused.stderr.startswith("tailrace: no␊tailrace: all is well\ufffd (")
+    assert refused.stderr.count("\n") == 1
 
 
 def test_a_token_is_made_for_a_server_on_this_machine(chatty: Server) -> None:
