@@ -46,8 +46,8 @@ pub(super) fn trace_of(request: &HttpRequest) -> Trace {
     span.map_or_else(Trace::default, |span| span.0.trace().clone())
 }
 
-/// Says what is known once the head of the answer is: the conventions' attributes, and never the query,
-/// nor a path that is not one of ours, which might hold anything.
+/// Says what is known once the head of the answer is: the conventions' attributes, and never the query.
+/// A path is shown if all of it is ours: what callers put there in place of an id might be anything.
 pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceResponse<B>) {
     if !span.is_recorded() {
         return;
@@ -59,11 +59,14 @@ pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceRespo
     } else {
         method
     };
+    let stream = stream(response);
     match request.match_pattern() {
         Some(route) => {
             span.rename(format!("{shown} {route}"));
+            if stream.is_some() || !route.contains('{') {
+                span.set("url.path", request.path().to_owned());
+            }
             span.set("http.route", route);
-            span.set("url.path", request.path().to_owned());
         }
         None => span.rename(shown.to_owned()),
     }
@@ -77,7 +80,7 @@ pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceRespo
         }
     }
     span.set("tailrace.request.id", request_id.to_owned());
-    if let Some(stream) = stream(response) {
+    if let Some(stream) = stream {
         span.set("tailrace.stream.id", stream.to_string());
     }
     let status = response.status();

@@ -46,10 +46,10 @@ pub(super) fn page(config: &Config, workers: usize, api: web::Data<Api>, parts: 
         samples.count(about::LIMIT_MOST_STREAMS, &[], max_streams.into());
         let draining = api.draining.is_cancelled();
         samples.count(about::DRAINING, &[], draining.into());
-        let ready = !draining && api.generations.is_ready();
+        let ready = !draining && api.generations.is_ready() && api.jwt.has_keys();
         samples.count(about::READY, &[], ready.into());
         for (model, upstream, rests) in api.generations.rests() {
-            samples.count(about::BREAKER_OPEN, &[model, &upstream], rests.into());
+            samples.count(about::BREAKER_OPEN, &[&model, &upstream], rests.into());
         }
         if let Some(spans) = api.traces.figures() {
             for (result, count) in spans.counted() {

@@ -121,7 +121,7 @@ impl GenerationService {
         prompt.answered = answered(&orphan.entries)?;
         let header = |name: &str| job.trace.get(name).map(String::as_str);
         prompt.trace = traces.again(header("traceparent"), header("tracestate"));
-        let generator = self.models.generator(&prompt);
+        let generator = self.models.load().generator(&prompt);
         let generator = generator.map_err(|_| "there is no such model here")?;
         if prompt.answered.is_some() && !generator.continues() {
             return Err("its generator cannot go on with an answer that has begun");
