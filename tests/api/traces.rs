@@ -33,9 +33,10 @@ fn before(upstream: &Upstream, collector: &Collector) -> Server {
     let key = directory.path().join("key");
     std::fs::write(&key, "geheimnis-of-the-upstream").unwrap();
     Server::with(&format!(
-        "{}models.up = {{ generator = \"openai\", base_url = \"{}\", api_key_file = {key:?} }}\n",
+        "{}models.up = {{ generator = \"openai\", base_url = \"{}\", api_key_file = \"{}\" }}\n",
         collector.settings(),
-        upstream.url()
+        upstream.url(),
+        key.display()
     ))
 }
 

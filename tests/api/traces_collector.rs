@@ -1,11 +1,13 @@
 //! A collector that is away, slow or wrong: no stream notices, and what it did not take is counted.
 
+use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tailrace::app::Stopped;
 
+use crate::client::connect;
 use crate::collector::{Collector, TAKES};
 use crate::metrics_page::{ON, Page, until};
 use crate::program::{output, tailrace};
@@ -39,13 +41,13 @@ fn streams_do_not_notice_a_collector_that_fails() {
     let answers: [(&str, Answer); 6] = [
         ("holds", |_, exchange| exchange.hold()),
         ("fails", |_, exchange| {
-            exchange.answer("500 Internal Server Error", "", "")
+            exchange.answer("500 Internal Server Error", "", "");
         }),
         ("refuses", |_, exchange| {
-            exchange.answer("401 Unauthorized", "", "a")
+            exchange.answer("401 Unauthorized", "", "a");
         }),
         ("is no HTTP", |_, exchange| {
-            exchange.raw("220 mail.example.com ESMTP\r\n")
+            exchange.raw("220 mail.example.com ESMTP\r\n");
         }),
         ("resets", |_, exchange| exchange.reset()),
         ("rejects", |_, exchange| {
@@ -82,6 +84,34 @@ fn streams_do_not_notice_that_there_is_no_collector() {
     server.ask_to_stop();
     assert_eq!(server.wait(), Stopped::Drained);
     assert!(stopping.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn more_than_the_collector_takes_is_dropped_and_counted() {
+    let collector = Collector::with(|_, exchange| exchange.hold());
+    let server = Server::with(&format!("{ON}{}", collector.settings()));
+    // More than there is room for, with what is on its way.
+    let count = 5500;
+    let mut connection = connect(server.address);
+    let mut writer = connection.try_clone().unwrap();
+    let writing = std::thread::spawn(move || {
+        for _ in 0..count {
+            let asked = writer.write_all(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
+            asked.unwrap();
+        }
+    });
+    let (mut text, mut answered) = (String::new(), 0);
+    let mut piece = [0; 8 * 1024];
+    while answered < count {
+        let read = connection.read(&mut piece).unwrap();
+        text += std::str::from_utf8(&piece[..read]).unwrap();
+        answered += text.matches("HTTP/1.1 404").count();
+        text = text.split_off(text.len().saturating_sub(11));
+    }
+    writing.join().unwrap();
+    until_lost(&server, "dropped", 100);
+    assert!(spans(&server, "exported") < 0.5);
+    stream(&server);
 }
 
 #[test]
@@ -144,8 +174,9 @@ fn what_the_collector_wants_to_be_told_is_no_secret_of_the_file() {
     std::fs::write(&file, "x-team-key=geheim%20nis==\n").unwrap();
     let collector = Collector::start();
     let settings = format!(
-        "{}traces.headers = {{ X-Scope = \"water\" }}\ntraces.headers_file = {file:?}\n",
-        collector.settings()
+        "{}traces.headers = {{ X-Scope = \"water\" }}\ntraces.headers_file = \"{}\"\n",
+        collector.settings(),
+        file.display()
     );
     let server = Server::with(&settings);
     stream(&server);

@@ -46,9 +46,14 @@ fn the_document_has_each_metric_as_it_is() {
 
 #[test]
 fn a_test_moves_each_metric() {
-    let tests: String = ["metrics", "metrics_page", "metrics_redis"]
-        .map(|name| read(&format!("tests/api/{name}.rs")))
-        .concat();
+    let tests: String = [
+        "metrics",
+        "metrics_page",
+        "metrics_redis",
+        "traces_collector",
+    ]
+    .map(|name| read(&format!("tests/api/{name}.rs")))
+    .concat();
     for about in catalogue::ALL {
         let name = about.name;
         assert!(tests.contains(&format!("\"{name}")), "no test has {name}");

@@ -33,13 +33,10 @@ impl Loader {
         let Some(endpoint) = section.endpoint.as_deref() else {
             return Ok(None);
         };
-        let url = match BaseUrl::parse(endpoint) {
-            Ok(url) => url,
-            Err(_) => {
-                let expected = "expected a URL such as http://127.0.0.1:4318, without credentials \
-                                and query";
-                return Err(self.wrong("traces.endpoint", expected));
-            }
+        let Ok(url) = BaseUrl::parse(endpoint) else {
+            let expected =
+                "expected a URL such as http://127.0.0.1:4318, without credentials and query";
+            return Err(self.wrong("traces.endpoint", expected));
         };
         if let Some(base) = endpoint.trim_end_matches('/').strip_suffix(PATH) {
             return Err(self.wrong(
@@ -75,9 +72,10 @@ impl Loader {
         }
         let headers = Headers::new(&headers, None).map_err(|name| {
             // The name is not repeated where it may be a part of a secret.
-            let what = match section.headers.contains_key(&name) {
-                true => format!("{name}: this is not a header"),
-                false => "one of them is not a header".to_owned(),
+            let what = if section.headers.contains_key(&name) {
+                format!("{name}: this is not a header")
+            } else {
+                "one of them is not a header".to_owned()
             };
             self.wrong("traces.headers", what)
         })?;
