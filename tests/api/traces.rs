@@ -142,8 +142,8 @@ fn no_span_holds_a_secret_a_prompt_or_an_answer() {
     assert_eq!(server.get("/v1/streams/secret-id").send().status, 400);
     assert_eq!(
         server
-            .get("/v1/models")
-            .header("Authorization", "Bearer secret-token")
+            .request("GET", "/v1/models")
+            .bearer("secret-token")
             .send()
             .status,
         401
