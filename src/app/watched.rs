@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 
-use super::Store;
+use super::store::Store;
 use crate::api::Api;
 use crate::api::metrics::Page;
 use crate::config::Config;
