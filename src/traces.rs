@@ -201,6 +201,12 @@ impl Trace {
         })))
     }
 
+    /// Whether it stands nowhere, and nobody traces what begins here.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The id of the trace, for the log.
     #[must_use]
     pub fn id(&self) -> Option<impl fmt::Display + use<>> {

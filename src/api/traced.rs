@@ -12,7 +12,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage as _, HttpRequest};
 use pin_project_lite::pin_project;
 
-use super::Api;
+use super::{Api, connection};
 use crate::metrics;
 use crate::stream::StreamId;
 use crate::traces::{Kind, Span, Trace};
@@ -34,6 +34,9 @@ pub(super) fn begin(request: &HttpRequest, api: Option<&Api>) -> Span {
     let headers = request.headers();
     let all = |name| headers.get_all(name).map(HeaderValue::as_bytes);
     let trace = api.traces.incoming(all("traceparent"), all("tracestate"));
+    if trace.is_none() {
+        return Span::default();
+    }
     let span = trace.begin(Kind::Server, "HTTP");
     request.extensions_mut().insert(RequestSpan(span.clone()));
     span
@@ -70,7 +73,7 @@ pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceRespo
         }
         None => span.rename(shown.to_owned()),
     }
-    let is_tls = request.app_config().secure();
+    let is_tls = connection::Handle::of(request).is_some_and(|it| it.is_secure());
     span.set("url.scheme", if is_tls { "https" } else { "http" });
     span.set("http.request.method", method);
     if let Some(host) = authority(request) {

@@ -50,6 +50,8 @@ fn a_test_moves_each_metric() {
         "metrics",
         "metrics_page",
         "metrics_redis",
+        "jwks",
+        "reload",
         "traces_collector",
     ]
     .map(|name| read(&format!("tests/api/{name}.rs")))
