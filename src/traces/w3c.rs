@@ -68,6 +68,13 @@ fn state<'a>(values: impl Iterator<Item = &'a [u8]>) -> TraceState {
             return TraceState::default();
         }
     }
+    // The library reads over these.
+    let mut members = joined.split(',').map(str::trim);
+    let is_member =
+        |it: &str| it.is_empty() || (!it.starts_with('=') && it.matches('=').count() == 1);
+    if !members.all(is_member) {
+        return TraceState::default();
+    }
     TraceState::from_str(&joined).unwrap_or_default()
 }
 
@@ -86,6 +93,8 @@ pub(super) fn headers(context: &SpanContext) -> impl Iterator<Item = (&'static s
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -149,9 +158,35 @@ mod tests {
     #[test]
     fn a_state_that_is_wrong_leaves_the_rest() {
         let long = format!("a={}", "x".repeat(STATE_BYTES));
-        for wrong in ["", "a", "A=1", "a=1,=2", "a=ü", "a=1\u{7}", &long] {
+        for wrong in ["", "a", "A=1", "a=1,=2", "a==1", "a=ü", "a=1\u{7}", &long] {
             let headers = read(&[&parent("01")], &[wrong]).unwrap();
             assert_eq!(headers, [("traceparent", parent("01"))], "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever comes is nothing, or is handed on in the one form that all understand.
+        #[test]
+        fn what_is_handed_on_is_read_as_the_same(
+            version in "00|01|[0-9a-g]{2}",
+            ids in "[0-9a-f]{31,33}-[0-9a-f]{15,17}|0{32}-0{16}|[ -~]{0,60}",
+            flags in "0[01]|[0-9a-fA-F]{1,3}|-",
+            states in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..600), 0..3),
+            pairs in "([a-z@]{0,3}=?[ -~]{0,4},? ?){0,40}",
+        ) {
+            let parent = format!("{version}-{ids}-{flags}");
+            for states in [&states[..], &[pairs.into_bytes()]] {
+                let all = states.iter().map(Vec::as_slice);
+                let Some(context) = context(std::iter::once(parent.as_bytes()), all) else {
+                    continue;
+                };
+                let told: Vec<_> = headers(&context).collect();
+                prop_assert_eq!(told[0].1.len(), 55);
+                let told: Vec<_> = told.iter().map(|(_, value)| value.as_str()).collect();
+                let again = read(&told[..1], &told[1..]).unwrap();
+                let again: Vec<_> = again.iter().map(|(_, value)| value.as_str()).collect();
+                prop_assert_eq!(told, again);
+            }
         }
     }
 }
