@@ -58,7 +58,7 @@ pub struct App {
     api: web::Data<Api>,
     store: Store,
     phases: Phases,
-    drain_timeout: Duration,
+    drain: shutdown::Times,
     /// The page of metrics, and where it is.
     metrics: Option<(Server, SocketAddr)>,
 }
@@ -127,6 +127,7 @@ impl App {
             limiter: store.limiter(),
             generations: Arc::new(generations),
             metrics,
+            leaving: phases.leaving.clone(),
             draining: phases.draining.clone(),
             playground: Playground {
                 enabled: config.file.playground.enabled,
@@ -161,7 +162,10 @@ impl App {
             api,
             store,
             phases,
-            drain_timeout: config.file.drain_timeout,
+            drain: shutdown::Times {
+                delay: config.file.drain_delay,
+                limit: config.file.drain_timeout,
+            },
             metrics,
         })
     }
@@ -190,9 +194,9 @@ impl App {
             actix_web::rt::spawn(server);
             handle
         });
-        let (api, draining) = (self.api.clone(), self.phases.draining.clone());
+        let (api, leaving) = (self.api.clone(), self.phases.leaving.clone());
         actix_web::rt::spawn(async move {
-            api.generations.take_over(&*api.limiter, &draining).await;
+            api.generations.take_over(&*api.limiter, &leaving).await;
         });
         let sweeping = sweep(&self.store, &self.api.failures);
         let draining = async {
@@ -202,7 +206,7 @@ impl App {
                 &self.phases,
                 generations.producers(),
                 generations.readers(),
-                self.drain_timeout,
+                self.drain,
                 generations.takes_over(),
             );
             tokio::select! {

@@ -31,6 +31,8 @@ pub struct File {
     pub allowed_origins: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
     #[serde(with = "humantime_serde")]
+    pub drain_delay: Duration,
+    #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     pub default_model: Option<String>,
     pub upstream: Option<Upstream>,
@@ -57,6 +59,7 @@ impl Default for File {
             public_url: None,
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             default_model: None,
             upstream: None,

@@ -155,6 +155,7 @@ impl Loader {
     pub(super) fn check(&self, file: &File) -> Result<(), ConfigError> {
         let moment = LEAST_TIME;
         for (key, time, least) in [
+            ("drain_delay", file.drain_delay, Duration::ZERO),
             ("drain_timeout", file.drain_timeout, Duration::ZERO),
             ("http.heartbeat", file.http.heartbeat, moment),
             ("http.body_timeout", file.http.body_timeout, moment),
