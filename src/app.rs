@@ -1,6 +1,11 @@
 //! The composition root: the only place that names concrete backends.
 
+mod certificate;
+mod parts;
+mod reload;
 mod watched;
+
+pub use reload::Reloader;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
@@ -9,27 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::{Condition, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{HttpServer, web};
 use anyhow::{Context as _, bail};
-use rustls::ClientConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, interval};
 
+use self::certificate::Certificate;
 use crate::api::{self, Api, Playground};
-use crate::auth::{JwtVerifier, KeySet, TicketKey};
-use crate::config::{Config, ModelConfig, OpenAiConfig};
-use crate::generation::{GenerationService, Models, PassedThrough};
-use crate::generator::anthropic::AnthropicGenerator;
-use crate::generator::command::CommandGenerator;
-use crate::generator::demo::DemoGenerator;
-use crate::generator::{Generator, Upstream};
-
-use crate::generator::openai::OpenAiGenerator;
-use crate::generator::route::RouteGenerator;
-use crate::http_client::system_roots;
+use crate::auth::JwtVerifier;
+use crate::config::Config;
+use crate::generation::GenerationService;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::limit::local::LocalLimiter;
@@ -40,7 +36,7 @@ use crate::shutdown::{self, Phases};
 use crate::stream_log::StreamLog;
 use crate::stream_log::memory::MemoryLog;
 use crate::stream_log::redis::RedisLog;
-use crate::telemetry;
+use crate::telemetry::{self, LogLevel};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -56,6 +52,7 @@ pub struct App {
     server: Server,
     address: SocketAddr,
     api: web::Data<Api>,
+    certificate: Option<Arc<Certificate>>,
     store: Store,
     phases: Phases,
     drain: shutdown::Times,
@@ -112,15 +109,19 @@ impl App {
         let metrics = Metrics::new(watched::scope(config, workers));
         let generations = GenerationService::new(
             store.log(),
-            models(config)?,
+            parts::models(config, None)?,
             config.generation(),
             phases.stopping.clone(),
             metrics.clone(),
         );
         let failures = config.file.limits.failed_authentications_per_minute;
         let api = web::Data::new(Api {
-            jwt: JwtVerifier::new(config.jwt(), KeySet::load(&config.keys)?),
-            tickets: TicketKey::new(&config.ticket_secret, config.file.auth.ticket_lifetime),
+            jwt: JwtVerifier::with_providers(
+                config.jwt(),
+                parts::keys(config)?,
+                parts::providers(config, &[])?,
+            ),
+            tickets: ArcSwap::from_pointee(parts::tickets(config)),
             failures: AuthFailures::per_minute(
                 NonZeroU32::new(failures).unwrap_or(NonZeroU32::MIN),
             ),
@@ -139,12 +140,23 @@ impl App {
                     PLAYGROUND_TOKEN,
                 ),
             },
-            config: config.api(),
+            config: ArcSwap::from_pointee(config.api()),
         });
         let listener = listen(address, config.file.http.peer_timeout)
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
-        let server = serve(config, workers, listener, api.clone(), more)?;
+        let certificate = match &config.tls {
+            None => None,
+            Some((chain, key)) => Some(Arc::new(Certificate::new(chain, key)?)),
+        };
+        let server = serve(
+            config,
+            workers,
+            listener,
+            api.clone(),
+            certificate.clone(),
+            more,
+        )?;
         let metrics = match &config.file.metrics.bind {
             None => None,
             Some(bind) => {
@@ -160,6 +172,7 @@ impl App {
             server,
             address,
             api,
+            certificate,
             store,
             phases,
             drain: shutdown::Times {
@@ -180,6 +193,19 @@ impl App {
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         Some(self.metrics.as_ref()?.1)
+    }
+
+    /// What gives the running server another configuration than this, with which it was built.
+    #[must_use]
+    pub fn reloader(&self, config: Config, level: LogLevel) -> Reloader {
+        let workers = workers(&config);
+        Reloader::new(
+            self.api.clone(),
+            self.certificate.clone(),
+            workers,
+            level,
+            config,
+        )
     }
 
     /// Serves until `stop_asked` returns, then drains. Asked again meanwhile, it stops at once.
@@ -284,49 +310,6 @@ async fn sweep(store: &Store, failures: &AuthFailures) {
     }
 }
 
-fn models(config: &Config) -> anyhow::Result<Models> {
-    let roots = system_roots()?;
-    let by_name = config
-        .models
-        .iter()
-        .map(|(name, model)| (name.clone(), generator(model, &roots)));
-    let by_name = by_name.collect();
-    let upstream = config.upstream.as_ref();
-    let upstream = upstream.map(|server| PassedThrough::new(Arc::new(openai(server, &roots))));
-    Ok(Models {
-        by_name,
-        default: config.default_model().map(str::to_owned),
-        upstream,
-    })
-}
-
-fn generator(model: &ModelConfig, roots: &Arc<ClientConfig>) -> Arc<dyn Generator> {
-    match model {
-        ModelConfig::Demo(demo) => Arc::new(DemoGenerator::new(demo.clone())),
-        ModelConfig::Command(command) => Arc::new(CommandGenerator::new(command.clone())),
-        ModelConfig::OpenAi(server) => Arc::new(openai(server, roots)),
-        ModelConfig::Anthropic(server) => Arc::new(AnthropicGenerator::new(
-            Upstream::new(server.upstream.clone(), Arc::clone(roots)),
-            server.model.clone(),
-            server.max_tokens,
-        )),
-        ModelConfig::Route(route) => {
-            let upstreams = route.upstreams.iter();
-            let upstreams = upstreams.map(|it| (it.name.clone(), generator(&it.model, roots)));
-            Arc::new(RouteGenerator::new(upstreams, route.route))
-        }
-    }
-}
-
-fn openai(server: &OpenAiConfig, roots: &Arc<ClientConfig>) -> OpenAiGenerator {
-    OpenAiGenerator::new(
-        Upstream::new(server.upstream.clone(), Arc::clone(roots)),
-        server.model.clone(),
-        server.max_tokens_field,
-        server.continues,
-    )
-}
-
 /// Where the server would listen.
 ///
 /// # Errors
@@ -359,8 +342,8 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     if let Some(bind) = &config.file.metrics.bind {
         resolve(METRICS_BIND, bind)?;
     }
-    if let Some((certificate, key)) = &config.tls {
-        tls(certificate, key)?;
+    if let Some((chain, key)) = &config.tls {
+        Certificate::new(chain, key)?;
     }
     telemetry::filter(&config.file.log)?;
     Ok(())
@@ -394,6 +377,7 @@ fn serve(
     workers: usize,
     listener: TcpListener,
     api: web::Data<Api>,
+    certificate: Option<Arc<Certificate>>,
     more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> anyhow::Result<Server> {
     let http = &config.file.http;
@@ -401,10 +385,7 @@ fn serve(
         // The last that wraps runs first.
         actix_web::App::new()
             .app_data(api.clone())
-            .wrap(Condition::new(
-                !api.config.allowed_origins.is_empty(),
-                api::cors(&api.config),
-            ))
+            .wrap(api::cors(&api))
             .wrap(from_fn(api::request_id))
             .configure(api::routes)
             .configure(&more)
@@ -420,25 +401,9 @@ fn serve(
     .tcp_nodelay(true)
     .shutdown_timeout(CLOSE_SECONDS)
     .disable_signals();
-    let server = match &config.tls {
+    let server = match certificate {
         None => server.listen(listener)?,
-        Some((certificate, key)) => server.listen_rustls_0_23(listener, tls(certificate, key)?)?,
+        Some(certificate) => server.listen_rustls_0_23(listener, certificate::tls(certificate)?)?,
     };
     Ok(server.run())
-}
-
-fn tls(certificate: &[u8], key: &[u8]) -> anyhow::Result<rustls::ServerConfig> {
-    let chain = CertificateDer::pem_slice_iter(certificate)
-        .collect::<Result<Vec<_>, _>>()
-        .context("`tls.certificate`: expected certificates in PEM")?;
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .context("`tls.private_key`: expected a private key in PEM")?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .context("`tls`: the private key does not belong to the certificate")?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }

@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use self::family::{Counters, Encode, Gauges, Timings};
 use self::gaps::Gaps;
 
@@ -52,13 +54,27 @@ pub struct Scope {
     pub gaps: bool,
 }
 
+impl Scope {
+    /// The time between tokens, by model: what there was, and what is new.
+    fn gaps(&self, before: &BTreeMap<String, Arc<Gaps>>) -> BTreeMap<String, Arc<Gaps>> {
+        let named = self.models.iter().map(String::as_str);
+        let named = named.chain([PASSED_THROUGH]).filter(|_| self.gaps);
+        let gaps = named.map(|model| {
+            let gaps = before.get(model).cloned();
+            let gaps = gaps.unwrap_or_else(|| Arc::new(Gaps::new(self.threads)));
+            (model.to_owned(), gaps)
+        });
+        gaps.collect()
+    }
+}
+
 /// Everything that one server counts. A clone is another handle on the same.
 #[derive(Clone)]
 pub struct Metrics(Arc<Families>);
 
 struct Families {
-    scope: Scope,
-    gaps: BTreeMap<String, Gaps>,
+    scope: ArcSwap<Scope>,
+    gaps: ArcSwap<BTreeMap<String, Arc<Gaps>>>,
     requests: Timings,
     problems: Counters,
     auth_failures: Counters,
@@ -179,15 +195,9 @@ impl Metrics {
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         use catalogue as about;
-        let named = scope.models.iter().map(String::as_str);
-        let gaps = named
-            .chain([PASSED_THROUGH])
-            .filter(|_| scope.gaps)
-            .map(|model| (model.to_owned(), Gaps::new(scope.threads)))
-            .collect();
         let metrics = Self(Arc::new(Families {
-            gaps,
-            scope,
+            gaps: ArcSwap::from_pointee(scope.gaps(&BTreeMap::new())),
+            scope: ArcSwap::from_pointee(scope),
             requests: Timings::with_buckets(about::HTTP_DURATION, buckets::REQUEST),
             problems: Counters::new(about::PROBLEMS),
             auth_failures: Counters::new(about::AUTH_FAILURES),
@@ -210,6 +220,15 @@ impl Metrics {
         metrics
     }
 
+    /// Counts by these labels from now on. Models that are gone keep theirs, for their streams go on.
+    pub fn replace_scope(&self, mut scope: Scope) {
+        let all = &*self.0;
+        scope.models.extend(all.scope.load().models.iter().cloned());
+        all.gaps.store(Arc::new(scope.gaps(&all.gaps.load())));
+        all.scope.store(Arc::new(scope));
+        self.begin();
+    }
+
     /// Series that are there from the start: of a counter that is not, Prometheus does not see the first.
     fn begin(&self) {
         let all = &*self.0;
@@ -225,7 +244,7 @@ impl Metrics {
         for result in Takeover::ALL {
             all.takeovers.of(&[result.name()]);
         }
-        for model in &all.scope.models {
+        for model in &all.scope.load().models {
             all.generating.of(&[model]);
         }
         all.replayed.of(&[]);
@@ -257,7 +276,7 @@ impl Metrics {
 
     /// A limit did not admit a generation of somebody on this plan.
     pub fn rejected(&self, reason: &str, plan: Option<&str>) {
-        let scope = &self.0.scope;
+        let scope = self.0.scope.load();
         let known = plan.filter(|plan| scope.plans.contains(*plan));
         let plan = known.unwrap_or(&scope.default_plan);
         self.0.rejections.of(&[reason, plan]).inc();
@@ -266,7 +285,7 @@ impl Metrics {
     /// Measures the time between a stream's tokens, on this thread; if it is to be measured.
     #[must_use]
     pub fn gap_meter(&self, model: &str) -> Option<GapMeter> {
-        Some(self.0.gaps.get(self.model(model))?.meter())
+        Some(self.0.gaps.load().get(self.model(model))?.meter())
     }
 
     /// A generation runs for as long as this lives.
@@ -341,11 +360,11 @@ impl Metrics {
 
     /// The log took so long to find a stream for a reader.
     pub fn followed(&self, took: Duration) {
-        self.0.follow.of(&[self.0.scope.store]).record(took);
+        self.0.follow.of(&[self.0.scope.load().store]).record(took);
     }
 
     fn model<'a>(&self, name: &'a str) -> &'a str {
-        if self.0.scope.models.contains(name) {
+        if self.0.scope.load().models.contains(name) {
             name
         } else {
             PASSED_THROUGH

@@ -14,7 +14,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use uuid::Uuid;
 
 use super::problem::{ApiError, Code};
-use super::{Api, ApiConfig, http10};
+use super::{Api, http10};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -148,7 +148,7 @@ fn translate(status: StatusCode) -> ApiError {
 }
 
 /// Which pages of other origins may use the API. Preflights pass without credentials.
-pub fn cors(config: &ApiConfig) -> Cors {
+pub fn cors(api: &web::Data<Api>) -> Cors {
     let mut cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::DELETE])
         // Whatever header an allowed origin asks for: the OpenAI SDKs add new ones with each version.
@@ -165,10 +165,13 @@ pub fn cors(config: &ApiConfig) -> Cors {
             "preference-applied",
         ])
         .max_age(7200);
-    for origin in &config.allowed_origins {
-        cors = cors.allowed_origin(origin);
-    }
-    if config.cookie.is_some() {
+    let config = api.clone();
+    cors = cors.allowed_origin_fn(move |origin, _| {
+        let config = config.config.load();
+        let is_it = |allowed: &String| allowed.as_bytes() == origin.as_bytes();
+        config.allowed_origins.iter().any(is_it)
+    });
+    if api.config.load().cookie.is_some() {
         cors = cors.supports_credentials();
     }
     cors

@@ -44,6 +44,7 @@ use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::{Resource, Route, web};
 use actix_web_lab::middleware::CatchPanic;
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +59,7 @@ pub struct Api {
     /// Verifies tokens.
     pub jwt: JwtVerifier,
     /// Makes and verifies tickets.
-    pub tickets: TicketKey,
+    pub tickets: ArcSwap<TicketKey>,
     /// Counts failed authentications.
     pub failures: AuthFailures,
     /// Admits generations.
@@ -73,8 +74,8 @@ pub struct Api {
     pub draining: CancellationToken,
     /// The chat page.
     pub playground: Playground,
-    /// The rest.
-    pub config: ApiConfig,
+    /// The rest, which may change while requests are answered.
+    pub config: ArcSwap<ApiConfig>,
 }
 
 /// The transport's own settings.

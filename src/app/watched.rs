@@ -46,10 +46,10 @@ pub(super) fn page(config: &Config, workers: usize, api: web::Data<Api>, parts: 
         samples.count(about::LIMIT_MOST_STREAMS, &[], max_streams.into());
         let leaving = api.leaving.is_cancelled();
         samples.count(about::DRAINING, &[], leaving.into());
-        let ready = !leaving && api.generations.is_ready();
+        let ready = !leaving && api.generations.is_ready() && api.jwt.has_keys();
         samples.count(about::READY, &[], ready.into());
         for (model, upstream, rests) in api.generations.rests() {
-            samples.count(about::BREAKER_OPEN, &[model, &upstream], rests.into());
+            samples.count(about::BREAKER_OPEN, &[&model, &upstream], rests.into());
         }
         parts.look(max_bytes, &mut samples);
         Metrics::page(&metrics, samples, format)

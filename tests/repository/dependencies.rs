@@ -12,7 +12,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
     ("event_stream", &[]),
     ("stream_log", &["metrics", "redis", "stream"]),
     ("generator", &["event_stream", "http_client", "stream"]),
-    ("auth", &["stream"]),
+    ("auth", &["http_client", "stream"]),
     ("limit", &["auth", "redis", "stream"]),
     (
         "generation",
@@ -63,12 +63,12 @@ const FENCES: [(&str, &[&str]); 21] = [
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
     ("jsonwebtoken", &["src/auth/"]),
-    ("governor", &["src/limit/local.rs", "src/limit/failures.rs"]),
+    ("governor", &["src/limit/failures.rs"]),
     ("figment", &["src/config.rs", "src/config/"]),
     (
         "rustls",
         &[
-            "src/app.rs",
+            "src/app",
             "src/generator/upstream.rs",
             "src/http_client",
             "src/redis/tls.rs",
@@ -89,7 +89,7 @@ const FENCES: [(&str, &[&str]); 21] = [
     ("anstyle_query", &["src/cli/chat/look.rs"]),
     ("prometheus_client", &["src/metrics"]),
     ("procfs", &["src/metrics/process.rs"]),
-    ("anyhow", &["src/main.rs", "src/cli/", "src/app.rs"]),
+    ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -67,6 +67,17 @@ impl Program {
         kill_process(pid, Signal::TERM).unwrap();
     }
 
+    /// Asks it to load its configuration again.
+    pub fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
+    /// How many lines of the log hold this text.
+    pub fn lines(&self, text: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.lines().filter(|line| line.contains(text)).count()
+    }
+
     /// Waits until it has ended.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
