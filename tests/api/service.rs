@@ -78,7 +78,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream) {
     });
 }
 
-/// Clients that each send one request after the other. Half of them keep their connection while they may.
+/// Clients that each send one request after the other. Half of them keep their connection while they may;
+/// these are the first, in turns, so that each endpoint has some.
 struct Load {
     over: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -94,14 +95,15 @@ impl Load {
             failures: Arc::default(),
             clients: Vec::new(),
         };
-        for number in 0..CLIENTS {
-            let address = service.address;
+        let address = service.address;
+        let keep = (0..CLIENTS).map(|number| (number < CLIENTS / 2).then(|| connect(address)));
+        for mut kept in keep.collect::<Vec<_>>() {
             let (over, answered) = (Arc::clone(&load.over), Arc::clone(&load.answered));
             let failures = Arc::clone(&load.failures);
             load.clients.push(thread::spawn(move || {
-                let mut kept = None;
+                let keeps = kept.is_some();
                 while !over.load(Ordering::Relaxed) {
-                    if number % 2 == 0 {
+                    if !keeps {
                         kept = None;
                     }
                     match generate(address, &mut kept) {
