@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 
-use super::Store;
+use super::store::Store;
 use crate::api::Api;
 use crate::api::metrics::Page;
 use crate::config::Config;
@@ -48,6 +48,14 @@ pub(super) fn page(config: &Config, workers: usize, api: web::Data<Api>, parts: 
         samples.count(about::DRAINING, &[], leaving.into());
         let ready = !leaving && api.generations.is_ready() && api.jwt.has_keys();
         samples.count(about::READY, &[], ready.into());
+        for provider in api.jwt.providers() {
+            let url = provider.config().url();
+            let figures = provider.figures();
+            for (result, count) in [("answered", figures.answered), ("failed", figures.failed)] {
+                samples.count(about::KEY_FETCHES, &[&url, result], count);
+            }
+            samples.count(about::KEYS, &[&url], figures.keys);
+        }
         for (model, upstream, rests) in api.generations.rests() {
             samples.count(about::BREAKER_OPEN, &[&model, &upstream], rests.into());
         }
