@@ -19,11 +19,13 @@ use crate::sse::check_whole;
 const DELAY: &str = "10s";
 const CLIENTS: usize = 4;
 
-/// The endpoints of a Service, and how many connections each has been given.
-#[derive(Clone)]
+/// A node, and how many connections it has been given.
+type Endpoint = (SocketAddr, Arc<AtomicUsize>);
+
+/// A Service, with the endpoints that it knows of.
 struct Service {
     address: SocketAddr,
-    endpoints: Arc<Mutex<Vec<(SocketAddr, Arc<AtomicUsize>)>>>,
+    endpoints: Arc<Mutex<Vec<Endpoint>>>,
 }
 
 impl Service {

@@ -138,3 +138,25 @@ fn the_parts_of_the_compose_file_are_there_and_know_each_other() {
         assert!(unit.contains(&format!("LoadCredential={secret}:")));
     }
 }
+
+#[test]
+fn the_image_is_built_of_all_that_the_program_has_in_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let image = read("Containerfile");
+    let stages = image.split("FROM ").collect::<Vec<_>>();
+    let copies = stages[1].lines().filter_map(|it| it.strip_prefix("COPY "));
+    let there: Vec<&str> = copies
+        .flat_map(|copy| copy.rsplit_once(' ').unwrap().0.split(' '))
+        .collect();
+    for source in &there {
+        assert!(root.join(source).exists(), "{source}");
+    }
+    let sources = crate::dependencies::sources();
+    let embedded = sources.iter().flat_map(|(_, text)| text.lines());
+    let embedded = embedded.filter_map(|line| line.trim().strip_prefix("#[folder = \""));
+    let embedded: Vec<&str> = embedded.filter_map(|it| it.strip_suffix("\"]")).collect();
+    assert!(embedded.len() >= 2);
+    for folder in embedded {
+        assert!(there.contains(&folder), "{folder} is not copied");
+    }
+}

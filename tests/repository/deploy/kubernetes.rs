@@ -158,8 +158,10 @@ fn what_is_there_is_applied_or_says_that_it_is_not() {
         let mut listed: BTreeSet<String> =
             listed.map(|name| name.as_str().unwrap().into()).collect();
         for entry in fs::read_dir(directory().join(place)).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            if !name.ends_with(".yaml") || name == "kustomization.yaml" || listed.remove(&name) {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let is_manifest = path.extension().is_some_and(|it| it == "yaml");
+            if !is_manifest || name == "kustomization.yaml" || listed.remove(name) {
                 continue;
             }
             let text = read(&format!("{place}/{name}"));
