@@ -42,7 +42,7 @@ pub struct App {
     certificate: Option<Arc<Certificate>>,
     store: Store,
     phases: Phases,
-    drain_timeout: Duration,
+    drain: shutdown::Times,
     /// The page of metrics, and where it is.
     metrics: Option<(Server, SocketAddr)>,
 }
@@ -104,6 +104,7 @@ impl App {
             generations: Arc::new(generations),
             metrics,
             traces: parts::traces(config)?,
+            leaving: phases.leaving.clone(),
             draining: phases.draining.clone(),
             playground: Playground {
                 enabled: config.file.playground.enabled,
@@ -146,7 +147,10 @@ impl App {
             certificate,
             store,
             phases,
-            drain_timeout: config.file.drain_timeout,
+            drain: shutdown::Times {
+                delay: config.file.drain_delay,
+                limit: config.file.drain_timeout,
+            },
             metrics,
         })
     }
@@ -188,11 +192,11 @@ impl App {
             actix_web::rt::spawn(server);
             handle
         });
-        let (api, draining) = (self.api.clone(), self.phases.draining.clone());
+        let (api, leaving) = (self.api.clone(), self.phases.leaving.clone());
         actix_web::rt::spawn(async move {
             let generations = &api.generations;
             generations
-                .take_over(&*api.limiter, &api.traces, &draining)
+                .take_over(&*api.limiter, &api.traces, &leaving)
                 .await;
         });
         let sweeping = self.store.sweep(&self.api.failures);
@@ -203,7 +207,7 @@ impl App {
                 &self.phases,
                 generations.producers(),
                 generations.readers(),
-                self.drain_timeout,
+                self.drain,
                 generations.takes_over(),
             );
             tokio::select! {

@@ -74,6 +74,8 @@ pub struct Api {
     pub metrics: Metrics,
     /// What is traced.
     pub traces: Traces,
+    /// Fires when the server has been told to stop, from when on it is not ready.
+    pub leaving: CancellationToken,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
     /// The chat page.
