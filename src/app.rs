@@ -47,8 +47,9 @@ pub struct App {
     metrics: Option<(Server, SocketAddr)>,
 }
 
-/// How long the collector may take at the end to take the last spans.
-const LAST_SPANS: Duration = Duration::from_secs(3);
+/// How long the collector may take at the end to take the last spans. Who stops a process waits for all
+/// such times together.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// How a server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
