@@ -19,6 +19,7 @@ mod auth;
 mod bad_requests;
 mod chat_completions;
 mod client;
+mod collector;
 mod command;
 mod connections;
 mod cors;
@@ -75,5 +76,8 @@ mod tls;
 mod tls_upstream;
 #[path = "../support/token.rs"]
 mod token;
+mod traces;
+mod traces_collector;
+mod traces_context;
 mod upstream;
 mod upstream_timeouts;
