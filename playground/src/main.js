@@ -50,6 +50,7 @@ const session = new Session(client, store, parameters, {
 const thread = new Thread({
   regenerate: (answer) => session.regenerate(answer),
   retry: (answer) => session.retry(answer),
+  choose: (message) => session.choose(message),
   edit: (prompt) => {
     editing = prompt;
     composer.edit(prompt.text);
@@ -100,7 +101,7 @@ function showControls() {
 
 /** What is shown is another conversation, or consists of something else. */
 function showConversation() {
-  thread.show(session.messages, session.runs);
+  thread.show(session.messages, session.runs, (message) => session.versions(message));
   showControls();
   const { title, current } = session;
   setText(part('title', HTMLElement), title || 'New conversation');
