@@ -24,6 +24,7 @@ const LONGEST_TITLE = 80;
  * @property {() => void} conversation another conversation is shown, or what it consists of has changed
  * @property {(answer: Answer) => void} answer there is more of an answer
  * @property {() => void} sent the reader has asked for something, and wants to see it
+ * @property {(answer: Answer) => void} ended the answer that was on its way where the reader is has ended
  */
 
 export class Session {
@@ -274,8 +275,10 @@ export class Session {
     void run.finish().finally(() => {
       if (this.runs.get(answer.id) !== run) return;
       this.runs.delete(answer.id);
-      if (answer.conversation === this.current) announce(endWords(answer));
       this.#screen.conversation();
+      if (answer.conversation !== this.current) return;
+      announce(endWords(answer));
+      this.#screen.ended(answer);
     });
   }
 
