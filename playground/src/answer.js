@@ -35,6 +35,8 @@ export class AnswerView {
   #name = h('span', {});
   #strip = new Strip();
   #notice;
+  /** What can be done with an answer that says something. */
+  #doings;
   #actions;
 
   /**
@@ -46,7 +48,8 @@ export class AnswerView {
     this.answer = answer;
     this.#notice = new NoticeView({ retry: () => actions.retry(this.answer), edit: actions.edit });
     const again = h('button', { type: 'button', class: 'icon small', 'aria-label': 'Answer again', title: 'Answer again', onclick: () => actions.regenerate(this.answer) }, icon('again'));
-    this.#actions = h('div', { class: 'actions' }, versions, copyButton(() => this.answer.text, 'Copy the answer'), again);
+    this.#doings = h('div', {}, copyButton(() => this.answer.text, 'Copy the answer'), again);
+    this.#actions = h('div', { class: 'actions' }, versions, this.#doings);
     this.#thought.append(
       h('summary', {}, icon('thought'), this.#thoughtTitle, icon('chevron')),
       this.#thoughtText,
@@ -91,6 +94,7 @@ export class AnswerView {
     this.#notice.update(answer, run);
     this.#strip.update(answer, run);
     this.#actions.hidden = running;
+    this.#doings.hidden = isEmpty(answer) && answer.trouble !== null;
   }
 
   /**
