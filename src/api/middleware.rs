@@ -152,6 +152,7 @@ pub fn cors(config: &ApiConfig) -> Cors {
             "x-should-retry",
             "x-request-id",
             "x-stream-id",
+            "tailrace-tail",
             "ratelimit",
             "ratelimit-policy",
             "location",

@@ -68,6 +68,7 @@ fn errors_can_be_read_across_origins() {
             "x-should-retry",
             "x-request-id",
             "x-stream-id",
+            "tailrace-tail",
             "ratelimit",
             "ratelimit-policy",
             "location",
