@@ -149,7 +149,7 @@ pub(super) fn respond(
     subscription: Subscription,
     api: &Api,
 ) -> HttpResponse {
-    let config = &api.config;
+    let config = api.config.load();
     let watch = Watch::new(&api.metrics, format.reader(), config.peer_timeout);
     // The other surface's clients know no sequence numbers.
     if format.reader() != metrics::Reader::OpenAi {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Stopped};
 use crate::config::{Config, Overrides, UpstreamOverride};
@@ -38,17 +39,19 @@ impl Arguments {
     }
 }
 
-pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    telemetry::init(&config.file.log)?;
+pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let level = telemetry::init(&config.file.log)?;
     raise_file_limit();
     let stopped = actix_web::rt::System::new().block_on(async {
-        let app = App::build(config)?;
+        // First: until it is taken over, SIGHUP ends the process.
+        let hangups = signal(SignalKind::hangup()).context("cannot take over signals")?;
         let mut signals = StopSignals::install().context("cannot take over signals")?;
+        let app = App::build(&config)?;
         for warning in config.warnings() {
             tracing::warn!(config.warning = %warning, "The configuration may not do what was meant");
         }
         if config.development {
-            greet(config, app.address())?;
+            greet(&config, app.address())?;
         }
         if let Some(server) = &config.upstream {
             let url = &server.upstream.server.url;
@@ -58,6 +61,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             tracing::info!(%address, "Metrics are at /metrics");
         }
         tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
+        actix_web::rt::spawn(app.reloader(config, level).run(hangups));
         app.run(async || signals.next().await).await
     })?;
     Ok(match stopped {
