@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_NAME: [(&str, &[&str]); 13] = [
     ("stream", &[]),
     ("metrics", &[]),
-    ("redis", &["metrics"]),
+    ("redis", &["metrics", "stream"]),
     ("http_client", &[]),
     ("event_stream", &[]),
     ("stream_log", &["metrics", "redis", "stream"]),
