@@ -8,7 +8,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("stream", &[]),
     ("metrics", &[]),
     ("traces", &["http_client"]),
-    ("redis", &["metrics"]),
+    ("redis", &["metrics", "stream"]),
     ("http_client", &[]),
     ("event_stream", &[]),
     ("stream_log", &["metrics", "redis", "stream"]),

@@ -18,13 +18,13 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// There is no `--token`: everybody on the machine sees the arguments of every process.
 #[derive(Debug, clap::Args)]
 pub(super) struct TargetArguments {
-    /// The server's base URL
+    /// The server's base URL; a /v1 at its end is left out
     #[arg(
         long,
         value_name = "URL",
         env = "TAILRACE_URL",
         default_value = "http://127.0.0.1:8080",
-        value_parser = BaseUrl::parse,
+        value_parser = server_url,
         help_heading = "Server"
     )]
     url: BaseUrl,
@@ -48,24 +48,24 @@ impl TargetArguments {
     /// # Errors
     /// There is no token, or certificates cannot be read.
     pub(super) fn server(&self, config: Option<&Path>) -> anyhow::Result<Server> {
-        let (token, mint) = self.token(config)?;
+        let Token { given, made } = self.token(config)?;
         let client = HttpClientConfig {
             url: self.url.clone(),
             headers: Headers::default(),
             connect_timeout: CONNECT_TIME,
         };
         let client = HttpClient::new(client, system_roots()?);
-        Server::new(client, self.url.to_string(), token, mint)
+        Server::new(client, self.url.to_string(), given, made)
     }
 
-    fn token(&self, config: Option<&Path>) -> anyhow::Result<(Option<String>, Option<Mint>)> {
+    fn token(&self, config: Option<&Path>) -> anyhow::Result<Token> {
         if let Some(path) = &self.token_file {
             let text = std::fs::read_to_string(path);
             let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-            return Ok((Some(text.trim().to_owned()), None));
+            return Ok(Token::given(text.trim().to_owned()));
         }
         if let Some(token) = token_variable() {
-            return Ok((Some(token), None));
+            return Ok(Token::given(token));
         }
         if !self.url.is_loopback() {
             anyhow::bail!(
@@ -74,10 +74,63 @@ impl TargetArguments {
             );
         }
         let config = Config::load(config)?;
-        let mint = move || {
+        let key = if config.development {
+            "the development key of this user"
+        } else {
+            "the key of the configuration here"
+        };
+        let sign = move || {
             token::sign(&config, &token::Arguments::default())
                 .context("no token can be made; give one in $TAILRACE_TOKEN or a --token-file")
         };
-        Ok((None, Some(Box::new(mint))))
+        let made = Mint {
+            sign: Box::new(sign),
+            key,
+        };
+        Ok(Token {
+            given: None,
+            made: Some(made),
+        })
+    }
+}
+
+/// What says who asks: a token that was given, or what makes one.
+struct Token {
+    given: Option<String>,
+    made: Option<Mint>,
+}
+
+impl Token {
+    const fn given(token: String) -> Self {
+        Self {
+            given: Some(token),
+            made: None,
+        }
+    }
+}
+
+/// Whoever knows the base URLs of OpenAI's clients ends this one as those.
+fn server_url(text: &str) -> Result<BaseUrl, &'static str> {
+    let bare = text.trim_end_matches('/');
+    BaseUrl::parse(bare.strip_suffix("/v1").unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_may_end_as_those_of_openai_do() {
+        for (given, meant) in [
+            ("http://a:1", "http://a:1"),
+            ("http://a:1/", "http://a:1"),
+            ("http://a:1/v1", "http://a:1"),
+            ("https://a/v1/", "https://a"),
+            ("http://a:1/tokens", "http://a:1/tokens"),
+            ("http://a:1/tokens/v1", "http://a:1/tokens"),
+        ] {
+            assert_eq!(server_url(given).unwrap().to_string(), meant, "{given}");
+        }
+        assert!(server_url("localhost:8080").is_err());
     }
 }
