@@ -31,10 +31,10 @@ mod watch;
 
 pub use self::findings::{Client, Counts, Findings, Memory, ProcessUsage, Streams, Tokens};
 pub use self::plan::{Arrivals, Fan, Plan, Shares};
-pub use self::quantiles::Summary;
+pub use self::quantiles::{Quantiles, Summary};
 pub use self::refusal::Refused;
 pub use self::run::{Live, Stopped, run};
-pub use self::stamp::{CYCLE, Stamps, now, write};
+pub use self::stamp::{Stamps, now as microseconds, write as write_stamp};
 pub use self::target::{Api, Call, Target};
 pub use self::timeline::{Moment, Seen};
-pub use self::usage::Usage;
+pub use self::usage::{Usage, busy_seconds, machine};

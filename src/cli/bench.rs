@@ -1,7 +1,15 @@
 //! `tailrace bench`: loads a server that streams, and reports.
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "what is counted here stays far below 2^52"
+)]
+
 mod arguments;
+mod figure;
+mod html;
 mod json;
+mod output;
 mod progress;
 mod request;
 mod table;
@@ -14,8 +22,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 pub(super) use self::arguments::Arguments;
-use self::arguments::Output;
 use self::json::Document;
+use self::output::Output;
 use self::progress::Progress;
 use super::file_limit::{file_limit, raise_file_limit};
 use crate::load::{self, Arrivals, Plan, Stopped, Usage};
@@ -104,7 +112,7 @@ fn gave_up(stopped: Stopped, arguments: &Arguments) -> anyhow::Result<ExitCode> 
             REFUSED,
             format!(
                 "{url} does not accept the token: {refused}\n{}",
-                arguments.about_token()
+                arguments::ABOUT_TOKEN
             ),
         ),
         Stopped::Refused(refused) => (REFUSED, format!("{url} refuses: {refused}")),

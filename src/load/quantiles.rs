@@ -10,39 +10,49 @@ const LONGEST: u64 = 3_600_000_000;
 
 /// Times, each within a thousandth or, for a second's quantiles, a hundredth.
 #[derive(Debug)]
-pub(super) struct Quantiles(Option<Histogram<u64>>);
+pub struct Quantiles(Option<Histogram<u64>>);
 
 impl Quantiles {
     /// For a whole run.
-    pub(super) fn fine() -> Self {
+    #[must_use]
+    pub fn fine() -> Self {
         Self(Histogram::new_with_bounds(1, LONGEST, 3).ok())
     }
 
     /// For one second of it.
-    pub(super) fn coarse() -> Self {
+    #[must_use]
+    pub fn coarse() -> Self {
         Self(Histogram::new_with_bounds(1, LONGEST, 2).ok())
     }
 
     /// One more.
-    pub(super) fn add(&mut self, time: Duration) {
+    pub fn add(&mut self, time: Duration) {
         self.add_microseconds(u64::try_from(time.as_micros()).unwrap_or(LONGEST), 1);
     }
 
     /// So many more that are alike.
-    pub(super) fn add_microseconds(&mut self, time: u64, times: u64) {
+    pub fn add_microseconds(&mut self, time: u64, times: u64) {
         if let Some(histogram) = &mut self.0 {
             histogram.saturating_record_n(time, times);
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    /// None is there any more.
+    pub fn clear(&mut self) {
         if let Some(histogram) = &mut self.0 {
             histogram.reset();
         }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, Histogram::len)
+    }
+
     /// The time that this part of them did not exceed, in milliseconds.
-    pub(super) fn ms(&self, quantile: f64) -> Option<f64> {
+    #[must_use]
+    pub fn ms(&self, quantile: f64) -> Option<f64> {
         let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
         // The highest of what cannot be told apart may be above all that there were.
         let found = histogram.value_at_quantile(quantile);
@@ -50,7 +60,8 @@ impl Quantiles {
     }
 
     /// Nothing if there are none.
-    pub(super) fn summary(&self) -> Option<Summary> {
+    #[must_use]
+    pub fn summary(&self) -> Option<Summary> {
         let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
         let ms = |quantile| self.ms(quantile).unwrap_or_default();
         Some(Summary {

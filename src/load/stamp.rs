@@ -11,7 +11,7 @@ const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const LENGTH: usize = 5;
 
 /// How many microseconds can be told apart.
-pub const CYCLE: u64 = 1 << (6 * LENGTH);
+const CYCLE: u64 = 1 << (6 * LENGTH);
 
 /// Microseconds now.
 #[must_use]

@@ -69,9 +69,11 @@ impl Target {
             .ask(&self.client, method.clone(), path, &[later], body)
             .await?;
         let id = stream_id(&answer).ok_or(NoStream::NotEvents)?;
-        // To its end, so that the connection can be used again.
-        let _snapshot = answer.text(64 * 1024, self.timeout).await;
-        answer.leave();
+        if answer.status == StatusCode::ACCEPTED {
+            // To its end, so that the connection can be used again. What streams all the same is left.
+            let _snapshot = answer.text(64 * 1024, self.timeout).await;
+            answer.leave();
+        }
         Ok(id)
     }
 

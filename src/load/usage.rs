@@ -61,7 +61,8 @@ pub(super) fn name(pid: u32) -> Option<String> {
 }
 
 /// For how many seconds all cores together have been busy since the machine started, whoever it was.
-pub(super) fn busy_seconds() -> Option<f64> {
+#[must_use]
+pub fn busy_seconds() -> Option<f64> {
     let total = KernelStats::current().ok()?.total;
     let more = [total.irq, total.softirq, total.steal];
     let ticks = total.user + total.nice + total.system + more.into_iter().flatten().sum::<u64>();
@@ -69,7 +70,8 @@ pub(super) fn busy_seconds() -> Option<f64> {
 }
 
 /// The processor, its cores and the kernel, in one line.
-pub(super) fn machine() -> String {
+#[must_use]
+pub fn machine() -> String {
     let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = processors
         .lines()

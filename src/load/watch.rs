@@ -34,6 +34,8 @@ struct Watched {
 
 pub(super) struct Watch {
     watched: Vec<Watched>,
+    /// How many seconds are over.
+    seconds: u64,
     /// At the beginning of the second under way.
     second: Sample,
     began: Option<Sample>,
@@ -58,6 +60,7 @@ impl Watch {
             })
             .collect();
         Self {
+            seconds: 0,
             second: sample(&watched, None),
             watched,
             began: None,
@@ -76,16 +79,16 @@ impl Watch {
 
     /// So much time has passed.
     pub(super) fn tick(&mut self, load: &Load, elapsed: Duration) {
+        if elapsed.as_secs() > self.seconds {
+            self.seconds = elapsed.as_secs();
+            self.moment(load, elapsed);
+        }
         if self.began.is_none() && elapsed >= load.plan.warm_up {
             load.recorder.borrow_mut().measuring = true;
             self.began = Some(sample(&self.watched, None));
         }
         if self.began.is_some() && self.ended.is_none() && elapsed >= load.plan.length() {
             self.end(load);
-        }
-        let seconds = elapsed.as_secs();
-        if seconds > self.moments.last().map_or(0, |moment| moment.at as u64) {
-            self.moment(load, elapsed);
         }
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use http::header::HeaderValue;
 
-use super::json::Document;
+use super::html::html;
+use super::output::{Output, Text};
 use super::request::RequestArguments;
 use super::units::{byte_rate, rate, share};
 use crate::cli::credential::{self, Credential};
@@ -16,6 +17,10 @@ use crate::load::{Api, Arrivals, Fan, Plan, Shares, Target};
 
 /// How long a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// What to know when a token is not accepted.
+pub(super) const ABOUT_TOKEN: &str = "A token is taken from --token-file or $TAILRACE_TOKEN. Without them it is \
+     signed with the keys of --config, or the development key: those must be the server's.";
 
 /// Options of `tailrace bench`.
 #[derive(Debug, clap::Args)]
@@ -129,6 +134,10 @@ pub(in crate::cli) struct Arguments {
     /// Write the findings as JSON to this file; `-` is standard output, in place of the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     json: Option<PathBuf>,
+
+    /// Draw the findings as a page that needs nothing but itself, in this file
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    html: Option<PathBuf>,
 }
 
 /// The name of an API.
@@ -269,17 +278,13 @@ impl Arguments {
     /// # Errors
     /// A file cannot be made.
     pub(super) fn outputs(&self) -> anyhow::Result<Vec<Output>> {
-        let json = self
-            .json
-            .iter()
-            .map(|path| Output::create(path, |document| document.json()));
-        json.collect()
-    }
-
-    /// What to know when a token is not accepted.
-    pub(super) fn about_token(&self) -> &'static str {
-        "A token is taken from --token-file or $TAILRACE_TOKEN. Without them it is signed with the keys of \
-         --config, or the development key: those must be the server's."
+        let json: Text = |document| document.json();
+        let html: Text = |document| Ok(html(document));
+        let json = self.json.iter().map(|path| (path, json));
+        let html = self.html.iter().map(|path| (path, html));
+        json.chain(html)
+            .map(|(path, text)| Output::create(path, text))
+            .collect()
     }
 
     /// What to know when there is no server.
@@ -299,48 +304,4 @@ fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
     let mut value = value.context("the token has characters that no token has")?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// A report, and where it goes.
-pub(super) struct Output {
-    /// Standard output if there is none.
-    file: Option<(PathBuf, std::fs::File)>,
-    text: fn(&Document<'_>) -> anyhow::Result<String>,
-}
-
-impl Output {
-    fn create(
-        path: &Path,
-        text: fn(&Document<'_>) -> anyhow::Result<String>,
-    ) -> anyhow::Result<Self> {
-        let file = if path == Path::new("-") {
-            None
-        } else {
-            let file = std::fs::File::create(path);
-            let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-            Some((path.to_owned(), file))
-        };
-        Ok(Self { file, text })
-    }
-
-    /// Whether it goes to standard output.
-    pub(super) const fn is_stdout(&self) -> bool {
-        self.file.is_none()
-    }
-
-    /// Writes it.
-    pub(super) fn write(&mut self, document: &Document<'_>) -> anyhow::Result<()> {
-        use std::io::Write as _;
-        let text = (self.text)(document)?;
-        match &mut self.file {
-            Some((path, file)) => file
-                .write_all(text.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display())),
-            None => {
-                // Whoever does not read it does not want it.
-                let _closed = std::io::stdout().write_all(text.as_bytes());
-                Ok(())
-            }
-        }
-    }
 }

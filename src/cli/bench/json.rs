@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 pub(super) struct Document<'a> {
     version: u32,
     /// What has measured.
-    program: &'static str,
+    pub(super) program: &'static str,
     /// When it was written.
     pub(super) written: String,
     /// What was measured.

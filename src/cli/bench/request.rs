@@ -109,18 +109,17 @@ impl RequestArguments {
     }
 
     fn openai(&self, given: Option<Map<String, Value>>) -> anyhow::Result<Value> {
-        let mut body = match given {
-            Some(body) => body,
-            None => {
-                ensure!(self.model.is_some(), "--api openai needs a --model");
-                let mut body = Map::new();
-                body.insert(
-                    "messages".into(),
-                    json!([{"role": "user", "content": self.prompt}]),
-                );
-                self.add_common(&mut body);
-                body
-            }
+        let mut body = if let Some(body) = given {
+            body
+        } else {
+            ensure!(self.model.is_some(), "--api openai needs a --model");
+            let mut body = Map::new();
+            body.insert(
+                "messages".into(),
+                json!([{"role": "user", "content": self.prompt}]),
+            );
+            self.add_common(&mut body);
+            body
         };
         body.insert("stream".into(), json!(true));
         Ok(Value::Object(body))

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::figure::{Count, Figure, mib};
 use super::json::Document;
 use crate::load::{Api, Arrivals, Findings, Plan, ProcessUsage, Summary};
 
@@ -20,9 +21,8 @@ impl Display for Table<'_> {
         }
         let times = times(found);
         if !times.is_empty() {
-            let heads = ["p50", "p90", "p99", "p99.9", "max"];
             write!(formatter, "\n  {:<width$}", "ms")?;
-            for head in heads {
+            for head in HEADS {
                 write!(formatter, "{head:>11}")?;
             }
             writeln!(formatter)?;
@@ -59,9 +59,9 @@ pub(super) fn described(plan: &Plan) -> String {
         Arrivals::Rate(rate) => format!("{} streams started a second", Figure(rate)),
     };
     let duration = humantime::format_duration(plan.duration);
-    let mut text = format!("{arrivals}, for {duration}");
+    let mut parts = vec![arrivals, format!("for {duration}")];
     if let Some(fan) = plan.fan {
-        text.push_str(&format!(", {} readers of each", fan.readers));
+        parts.push(format!("{} readers of each", fan.readers));
     }
     let shares = [
         (plan.shares.slow, "slow"),
@@ -71,10 +71,10 @@ pub(super) fn described(plan: &Plan) -> String {
     ];
     for (share, name) in shares {
         if share > 0.0 {
-            text.push_str(&format!(", {} % {name}", Figure(100.0 * share)));
+            parts.push(format!("{} % {name}", Figure(100.0 * share)));
         }
     }
-    text
+    parts.join(", ")
 }
 
 /// What is counted, each with its name.
@@ -82,18 +82,19 @@ pub(super) fn facts(found: &Findings) -> Vec<(String, String)> {
     let mut facts = Vec::new();
     let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
     let streams = &found.streams;
-    let mut text = format!("{} started", Count(streams.started));
-    for (number, what) in [
-        (streams.finished, "finished"),
-        (streams.failed, "failed"),
-        (streams.cancelled, "cancelled"),
-        (streams.lost, "lost at a cut"),
-        (streams.unfinished, "under way at the end"),
-    ] {
-        if number > 0 || what == "finished" {
-            text.push_str(&format!(", {} {what}", Count(number)));
-        }
-    }
+    let text = counted(
+        format!(
+            "{} started, {} finished",
+            Count(streams.started),
+            Count(streams.finished)
+        ),
+        &[
+            (streams.failed, "failed"),
+            (streams.cancelled, "cancelled"),
+            (streams.lost, "lost at a cut"),
+            (streams.unfinished, "under way at the end"),
+        ],
+    );
     fact("streams", text);
     for (code, times) in &found.failures {
         fact("  failed", format!("{} x {code}", Count(*times)));
@@ -120,16 +121,14 @@ pub(super) fn facts(found: &Findings) -> Vec<(String, String)> {
         ),
     );
     let counts = &found.counts;
-    let mut text = format!("{} made", Count(counts.connections));
-    for (number, what) in [
-        (counts.cuts, "cut"),
-        (counts.broken, "broken by others"),
-        (counts.resumed, "resumed"),
-    ] {
-        if number > 0 {
-            text.push_str(&format!(", {} {what}", Count(number)));
-        }
-    }
+    let text = counted(
+        format!("{} made", Count(counts.connections)),
+        &[
+            (counts.cuts, "cut"),
+            (counts.broken, "broken by others"),
+            (counts.resumed, "resumed"),
+        ],
+    );
     fact("connections", text);
     if counts.bad_requests > 0 {
         fact("bad requests", Count(counts.bad_requests).to_string());
@@ -162,23 +161,31 @@ pub(super) fn facts(found: &Findings) -> Vec<(String, String)> {
     facts
 }
 
+/// What there is of some things, after the first.
+fn counted(first: String, others: &[(u64, &str)]) -> String {
+    let others = others.iter().filter(|(number, _)| *number > 0);
+    let others = others.map(|(number, what)| format!("{} {what}", Count(*number)));
+    let parts: Vec<String> = std::iter::once(first).chain(others).collect();
+    parts.join(", ")
+}
+
 fn per_token(cpu: Option<f64>) -> String {
     cpu.map_or_else(String::new, |cpu| format!(", {} us per token", Figure(cpu)))
 }
 
 fn usage(process: &ProcessUsage) -> String {
-    const MIB: f64 = 1024.0 * 1024.0;
     let memory = &process.memory;
-    let mut text = format!(
-        "{} % of a core{}; memory {} MiB",
+    let each = memory
+        .resident_per_stream()
+        .map_or_else(String::new, |bytes| {
+            format!(", {} KiB per open stream", Figure(bytes / 1024.0))
+        });
+    format!(
+        "{} % of a core{}; memory {} MiB{each}",
         Figure(process.cpu_percent),
         per_token(process.cpu_us_per_token),
-        Figure(memory.resident as f64 / MIB),
-    );
-    if let Some(bytes) = memory.resident_per_stream() {
-        text.push_str(&format!(", {} KiB per open stream", Figure(bytes / 1024.0)));
-    }
-    text
+        Figure(mib(memory.resident)),
+    )
 }
 
 /// The times that there are, each with its name.
@@ -197,6 +204,9 @@ pub(super) fn times(found: &Findings) -> Vec<(&'static str, Summary)> {
     there.collect()
 }
 
+/// What stands above the columns of a summary.
+pub(super) const HEADS: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
+
 /// The columns of a summary.
 pub(super) const fn of(summary: &Summary) -> [f64; 5] {
     let Summary {
@@ -208,76 +218,4 @@ pub(super) const fn of(summary: &Summary) -> [f64; 5] {
         ..
     } = *summary;
     [p50, p90, p99, p999, max]
-}
-
-/// A whole number, in groups of three digits.
-pub(super) struct Count(pub(super) u64);
-
-impl Display for Count {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at).is_multiple_of(3) {
-                formatter.write_str(",")?;
-            }
-            write!(formatter, "{digit}")?;
-        }
-        Ok(())
-    }
-}
-
-/// A number with three or four digits that mean something.
-pub(super) struct Figure(pub(super) f64);
-
-impl Display for Figure {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "its size, and it is below 2^53"
-    )]
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let (number, size) = (self.0, self.0.abs());
-        if !number.is_finite() {
-            return formatter.write_str("-");
-        }
-        if size >= 999.5 {
-            let sign = if number < 0.0 { "-" } else { "" };
-            return write!(formatter, "{sign}{}", Count(size.round() as u64));
-        }
-        let decimals = match size {
-            size if size >= 99.95 => 0,
-            size if size >= 9.995 => 1,
-            _ => 2,
-        };
-        let text = format!("{number:.decimals$}");
-        // A whole number says no more with zeros.
-        formatter.write_str(match text.split_once('.') {
-            Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
-            _ => &text,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_as_long_as_they_mean_something() {
-        for (number, expected) in [
-            (0.0, "0"),
-            (0.123, "0.12"),
-            (9.999, "10.0"),
-            (25.0, "25"),
-            (25.04, "25"),
-            (25.06, "25.1"),
-            (123.4, "123"),
-            (999.7, "1,000"),
-            (1_234_567.8, "1,234,568"),
-            (-1500.0, "-1,500"),
-            (f64::NAN, "-"),
-        ] {
-            assert_eq!(Figure(number).to_string(), expected);
-        }
-    }
 }
