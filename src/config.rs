@@ -10,11 +10,13 @@
 
 #[cfg(any(test, fuzzing))]
 pub mod any_text;
+mod changes;
 mod development;
 mod file;
 mod load;
 mod model;
 mod shape;
+mod sources;
 mod warnings;
 
 pub use development::state_directory;
@@ -22,6 +24,7 @@ pub use file::{File, LogFormat, LogSection};
 pub use model::{
     AnthropicConfig, KeySource, ModelConfig, NamedModel, OpenAiConfig, RouteModelConfig,
 };
+pub use sources::{Origin, Sources};
 pub use warnings::Warning;
 
 use std::collections::BTreeMap;
@@ -35,7 +38,7 @@ use serde::Serialize;
 use self::file::{AuthSection, Takeover};
 use self::load::Loader;
 use crate::api::{ApiConfig, BodyConfig, ScopeConfig};
-use crate::auth::{JwtConfig, KeyConfig, Minter, TokenRequest};
+use crate::auth::{JwtConfig, KeyConfig, Minter, ProviderConfig, TokenRequest};
 use crate::generation::GenerationConfig;
 use crate::limit::{LimitConfig, Plan};
 use crate::redis::RedisConfig;
@@ -81,7 +84,7 @@ pub enum ConfigError {
 }
 
 /// What a command line may say of the configuration.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
     /// The server whose models are all ours.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +92,7 @@ pub struct Overrides {
 }
 
 /// Where that server is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct UpstreamOverride {
     /// Its base URL.
     pub base_url: String,
@@ -100,10 +103,16 @@ pub struct UpstreamOverride {
 
 /// Everything the server is told, checked.
 pub struct Config {
+    /// Where it is.
+    pub origin: Origin,
+    /// The files that it was read from.
+    pub sources: Sources,
     /// The settings as they stand in the file.
     pub file: File,
     /// The keys; in development mode, one that we made.
     pub keys: Vec<KeyConfig>,
+    /// Those who publish other keys.
+    pub providers: Vec<ProviderConfig>,
     /// Whether there is no configured key, so that anybody who can read our state directory can
     /// make tokens.
     pub development: bool,
@@ -125,25 +134,39 @@ impl Config {
     /// # Errors
     /// Something is missing or wrong.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::load_with(path, &Overrides::default())
+        Self::load_with(path, Overrides::default())
     }
 
     /// Reads the configuration, with what the command line says over it.
     ///
     /// # Errors
     /// Something is missing or wrong.
-    pub fn load_with(path: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+    pub fn load_with(path: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
+        let path = path.map(Path::to_path_buf);
+        Self::load_from(Origin { path, overrides }).0
+    }
+
+    /// Reads a configuration from where it is; and what was read, also if that is wrong.
+    pub fn load_from(origin: Origin) -> (Result<Self, ConfigError>, Sources) {
+        let loader = Loader::new(origin.path.as_deref());
+        let config = Self::load_by(&loader, &origin);
+        let sources = loader.sources();
+        (config.map(|config| Self { origin, ..config }), sources)
+    }
+
+    fn load_by(loader: &Loader, origin: &Origin) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
-        if let Some(path) = path {
+        if let Some(path) = &origin.path {
+            loader.note(path);
             std::fs::metadata(path).map_err(|error| ConfigError::Missing(path.into(), error))?;
             figment = figment.merge(Toml::file_exact(path));
         }
         let file: File = figment
             .merge(environment())
-            .merge(Serialized::defaults(overrides))
+            .merge(Serialized::defaults(&origin.overrides))
             .extract()
             .map_err(|error| ConfigError::Shape(shape::describe(&error)))?;
-        Loader::new(path).load(file)
+        loader.load(file)
     }
 
     /// The log's sizes and times.

@@ -30,14 +30,14 @@ use self::connection::{Begun, Connection};
 use self::framing::Framing;
 pub use self::framing::Malformed;
 pub use self::settings::{BaseUrl, Headers, KeyHeader};
-pub use self::tls::system_roots;
+pub use self::tls::{authority_roots, system_roots};
 
 /// How soon a server that has closed a connection while it waited, closes it again: what fails later
 /// may have been begun.
 const CLOSED_BEFORE: Duration = Duration::from_secs(1);
 
 /// Where a server is, and how to ask it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpClientConfig {
     /// Its base URL.
     pub url: BaseUrl,

@@ -12,16 +12,20 @@ mod buckets;
 pub mod catalogue;
 mod family;
 mod gaps;
+mod labels;
 mod page;
 mod process;
 
 pub use family::{CountBy, Counting, Timing};
 pub use gaps::GapMeter;
+pub use labels::{Cut, Reader, Takeover};
 pub use page::{Format, Samples};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use self::family::{Counters, Encode, Gauges, Timings};
 use self::gaps::Gaps;
@@ -52,13 +56,27 @@ pub struct Scope {
     pub gaps: bool,
 }
 
+impl Scope {
+    /// The time between tokens, by model: what there was, and what is new.
+    fn gaps(&self, before: &BTreeMap<String, Arc<Gaps>>) -> BTreeMap<String, Arc<Gaps>> {
+        let named = self.models.iter().map(String::as_str);
+        let named = named.chain([PASSED_THROUGH]).filter(|_| self.gaps);
+        let gaps = named.map(|model| {
+            let gaps = before.get(model).cloned();
+            let gaps = gaps.unwrap_or_else(|| Arc::new(Gaps::new(self.threads)));
+            (model.to_owned(), gaps)
+        });
+        gaps.collect()
+    }
+}
+
 /// Everything that one server counts. A clone is another handle on the same.
 #[derive(Clone)]
 pub struct Metrics(Arc<Families>);
 
 struct Families {
-    scope: Scope,
-    gaps: BTreeMap<String, Gaps>,
+    scope: ArcSwap<Scope>,
+    gaps: ArcSwap<BTreeMap<String, Arc<Gaps>>>,
     requests: Timings,
     problems: Counters,
     auth_failures: Counters,
@@ -76,6 +94,8 @@ struct Families {
     replayed: Counters,
     readers_cut: Counters,
     follow: Timings,
+    reloads: Counters,
+    refused: Gauges,
 }
 
 /// How a generation ended, and what it took. Of finish reason and error one is empty, or both if another
@@ -96,78 +116,6 @@ pub struct Ended<'a> {
     pub first_token: Option<Duration>,
 }
 
-/// In which form a reader follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
-    /// Server-Sent Events.
-    Sse,
-    /// A JSON object a line.
-    Ndjson,
-    /// Page by page.
-    Poll,
-    /// Chunks of a chat completion, or the whole of one.
-    OpenAi,
-}
-
-impl Reader {
-    const ALL: [Self; 4] = [Self::Sse, Self::Ndjson, Self::Poll, Self::OpenAi];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Sse => "sse",
-            Self::Ndjson => "ndjson",
-            Self::Poll => "poll",
-            Self::OpenAi => "openai",
-        }
-    }
-}
-
-/// Why a reader's answer was broken off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// Its connection has taken nothing for too long.
-    Stalled,
-    /// What it read was forgotten for want of memory.
-    Evicted,
-    /// What it read cannot be reached any more.
-    Unavailable,
-}
-
-impl Cut {
-    const ALL: [Self; 3] = [Self::Stalled, Self::Evicted, Self::Unavailable];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Stalled => "stalled",
-            Self::Evicted => "evicted",
-            Self::Unavailable => "store_unavailable",
-        }
-    }
-}
-
-/// What became of a generation that moves between nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Takeover {
-    /// This node goes on with it.
-    Taken,
-    /// This node has found it and cannot go on with it.
-    Failed,
-    /// This node has left it to others.
-    Left,
-}
-
-impl Takeover {
-    const ALL: [Self; 3] = [Self::Taken, Self::Failed, Self::Left];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Taken => "taken",
-            Self::Failed => "failed",
-            Self::Left => "left",
-        }
-    }
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new(Scope::default())
@@ -179,15 +127,9 @@ impl Metrics {
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         use catalogue as about;
-        let named = scope.models.iter().map(String::as_str);
-        let gaps = named
-            .chain([PASSED_THROUGH])
-            .filter(|_| scope.gaps)
-            .map(|model| (model.to_owned(), Gaps::new(scope.threads)))
-            .collect();
         let metrics = Self(Arc::new(Families {
-            gaps,
-            scope,
+            gaps: ArcSwap::from_pointee(scope.gaps(&BTreeMap::new())),
+            scope: ArcSwap::from_pointee(scope),
             requests: Timings::with_buckets(about::HTTP_DURATION, buckets::REQUEST),
             problems: Counters::new(about::PROBLEMS),
             auth_failures: Counters::new(about::AUTH_FAILURES),
@@ -205,9 +147,20 @@ impl Metrics {
             replayed: Counters::new(about::REPLAYED),
             readers_cut: Counters::new(about::READERS_CUT),
             follow: Timings::with_buckets(about::LOG_FOLLOW, buckets::STORE),
+            reloads: Counters::new(about::RELOADS),
+            refused: Gauges::new(about::REFUSED),
         }));
         metrics.begin();
         metrics
+    }
+
+    /// Counts by these labels from now on. Models that are gone keep theirs, for their streams go on.
+    pub fn replace_scope(&self, mut scope: Scope) {
+        let all = &*self.0;
+        scope.models.extend(all.scope.load().models.iter().cloned());
+        all.gaps.store(Arc::new(scope.gaps(&all.gaps.load())));
+        all.scope.store(Arc::new(scope));
+        self.begin();
     }
 
     /// Series that are there from the start: of a counter that is not, Prometheus does not see the first.
@@ -225,10 +178,14 @@ impl Metrics {
         for result in Takeover::ALL {
             all.takeovers.of(&[result.name()]);
         }
-        for model in &all.scope.models {
+        for model in &all.scope.load().models {
             all.generating.of(&[model]);
         }
         all.replayed.of(&[]);
+        for result in ["taken", "refused"] {
+            all.reloads.of(&[result]);
+        }
+        all.refused.of(&[]);
     }
 
     /// A request was answered, so long after it came. The route is a pattern of ours.
@@ -257,7 +214,7 @@ impl Metrics {
 
     /// A limit did not admit a generation of somebody on this plan.
     pub fn rejected(&self, reason: &str, plan: Option<&str>) {
-        let scope = &self.0.scope;
+        let scope = self.0.scope.load();
         let known = plan.filter(|plan| scope.plans.contains(*plan));
         let plan = known.unwrap_or(&scope.default_plan);
         self.0.rejections.of(&[reason, plan]).inc();
@@ -266,7 +223,7 @@ impl Metrics {
     /// Measures the time between a stream's tokens, on this thread; if it is to be measured.
     #[must_use]
     pub fn gap_meter(&self, model: &str) -> Option<GapMeter> {
-        Some(self.0.gaps.get(self.model(model))?.meter())
+        Some(self.0.gaps.load().get(self.model(model))?.meter())
     }
 
     /// A generation runs for as long as this lives.
@@ -341,11 +298,18 @@ impl Metrics {
 
     /// The log took so long to find a stream for a reader.
     pub fn followed(&self, took: Duration) {
-        self.0.follow.of(&[self.0.scope.store]).record(took);
+        self.0.follow.of(&[self.0.scope.load().store]).record(took);
+    }
+
+    /// The configuration was loaded again, and either taken or refused.
+    pub fn reloaded(&self, is_taken: bool) {
+        let result = if is_taken { "taken" } else { "refused" };
+        self.0.reloads.of(&[result]).inc();
+        self.0.refused.of(&[]).set((!is_taken).into());
     }
 
     fn model<'a>(&self, name: &'a str) -> &'a str {
-        if self.0.scope.models.contains(name) {
+        if self.0.scope.load().models.contains(name) {
             name
         } else {
             PASSED_THROUGH
@@ -354,7 +318,7 @@ impl Metrics {
 }
 
 impl Families {
-    fn all(&self) -> [&dyn Encode; 17] {
+    fn all(&self) -> [&dyn Encode; 19] {
         [
             &self.requests,
             &self.problems,
@@ -373,6 +337,8 @@ impl Families {
             &self.replayed,
             &self.readers_cut,
             &self.follow,
+            &self.reloads,
+            &self.refused,
         ]
     }
 }

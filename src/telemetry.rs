@@ -32,12 +32,28 @@ pub fn filter(section: &LogSection) -> Result<EnvFilter, LevelError> {
 #[error("`log.level`: expected a level such as info, or tailrace=debug,warn; found {0:?}")]
 pub struct LevelError(String);
 
+/// What is logged, while the server runs.
+pub struct LogLevel {
+    set: Box<dyn Fn(EnvFilter)>,
+}
+
+impl LogLevel {
+    fn new(set: impl Fn(EnvFilter) + 'static) -> Self {
+        Self { set: Box::new(set) }
+    }
+
+    /// Logs this from now on.
+    pub fn set(&self, filter: EnvFilter) {
+        (self.set)(filter);
+    }
+}
+
 /// Sends events to standard error from now on, and panics too: with their place, never with their
 /// text, which may hold a prompt.
 ///
 /// # Errors
 /// The level is not one.
-pub fn init(section: &LogSection) -> Result<(), LevelError> {
+pub fn init(section: &LogSection) -> Result<LogLevel, LevelError> {
     let filter = filter(section)?;
     let terminal = std::io::stderr().is_terminal();
     let human = match section.format {
@@ -51,15 +67,17 @@ pub fn init(section: &LogSection) -> Result<(), LevelError> {
         .with_ansi(terminal)
         .with_target(false);
     // Only a second call can fail, and then the first one's settings stay.
-    let _already_set = if human {
-        builder.try_init().is_err()
+    let level = if human {
+        let builder = builder.with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _already_set = builder.try_init().is_err();
+        LogLevel::new(move |filter| _ = handle.reload(filter))
     } else {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init()
-            .is_err()
+        let builder = builder.json().flatten_event(true).with_current_span(false);
+        let builder = builder.with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _already_set = builder.try_init().is_err();
+        LogLevel::new(move |filter| _ = handle.reload(filter))
     };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
@@ -67,5 +85,5 @@ pub fn init(section: &LogSection) -> Result<(), LevelError> {
             .map_or_else(String::new, ToString::to_string);
         tracing::error!(panic.place = %place, "A task panicked");
     }));
-    Ok(())
+    Ok(level)
 }

@@ -39,7 +39,7 @@ impl FromRequest for Body {
         let Some(api) = request.app_data::<web::Data<Api>>() else {
             return futures_util::future::ready(Err(ApiError::internal())).boxed_local();
         };
-        let config = api.config.body;
+        let config = api.config.load().body;
         let declared = request.headers().get(CONTENT_LENGTH);
         let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         let is_json = is_json(request);

@@ -103,7 +103,11 @@ pub(super) async fn create(
     }
     // From the start, as it will be read; the first subscription holds the stream meanwhile.
     let again = subscribe().await?;
-    let start = beginning(&mut subscription, Instant::now() + api.config.heartbeat).await?;
+    let start = beginning(
+        &mut subscription,
+        Instant::now() + api.config.load().heartbeat,
+    )
+    .await?;
     let format = Format::Chunks(Box::new(ChunkEncoder::new(&start, include_usage)));
     Ok(events::respond(response, &request, format, again, &api))
 }

@@ -10,6 +10,8 @@ use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, ORIGIN};
 use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, LocalBoxFuture};
 
 use super::Api;
 use super::client_address::client_address;
@@ -62,27 +64,25 @@ pub(super) struct Caller<D> {
 
 impl<D: Demand> FromRequest for Caller<D> {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = Admission<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(api(request).and_then(|api| {
-            let principal = match Credential::of(request, api)? {
-                Credential::Token(token) => verified(request, api, api.jwt.verify(&token))?,
-                Credential::Ticket(_) => {
-                    return Err(ApiError::new(
-                        Code::InsufficientScope,
-                        "a ticket only reads one stream's events",
-                    ));
-                }
-            };
+        let admit = |api: &Api, principal: Principal| {
             demand_scope::<D>(&principal, api)?;
-            let admin = api.config.scopes.admin.as_deref();
+            let config = api.config.load();
+            let admin = config.scopes.admin.as_deref();
             Ok(Self {
                 operator: admin.is_some_and(|scope| principal.has_scope(scope)),
                 principal,
                 demand: PhantomData,
             })
-        }))
+        };
+        admission(request, admit, |_, _| {
+            Err(ApiError::new(
+                Code::InsufficientScope,
+                "a ticket only reads one stream's events",
+            ))
+        })
     }
 }
 
@@ -91,32 +91,59 @@ pub(super) struct Reader(pub Viewer);
 
 impl FromRequest for Reader {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = Admission<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(
-            api(request).and_then(|api| match Credential::of(request, api)? {
-                Credential::Token(token) => {
-                    let principal = verified(request, api, api.jwt.verify(&token))?;
-                    demand_scope::<Read>(&principal, api)?;
-                    Ok(Self(principal.viewer()))
-                }
-                Credential::Ticket(ticket) => {
-                    verified(request, api, api.tickets.verify(&ticket)).map(Self)
-                }
-            }),
-        )
+        let admit = |api: &Api, principal: Principal| {
+            demand_scope::<Read>(&principal, api)?;
+            Ok(Self(principal.viewer()))
+        };
+        admission(request, admit, |api, ticket| {
+            verified(request, api, api.tickets.load().verify(ticket)).map(Self)
+        })
     }
 }
 
-fn api(request: &HttpRequest) -> Result<&Api, ApiError> {
-    let data = request.app_data::<web::Data<Api>>();
-    data.map(actix_web::web::Data::get_ref)
-        .ok_or_else(ApiError::internal)
+/// At once, unless a key must be asked for.
+type Admission<T> =
+    Either<Ready<Result<T, ApiError>>, LocalBoxFuture<'static, Result<T, ApiError>>>;
+
+/// Verifies the credential of a request, and makes of it what the handler needs.
+fn admission<T: 'static>(
+    request: &HttpRequest,
+    admit: impl FnOnce(&Api, Principal) -> Result<T, ApiError> + 'static,
+    with_ticket: impl FnOnce(&Api, &str) -> Result<T, ApiError>,
+) -> Admission<T> {
+    let found = api(request).and_then(|api| Ok((api, Credential::of(request, api)?)));
+    let (api, token) = match found {
+        Ok((api, Credential::Token(token))) => (api, token),
+        Ok((api, Credential::Ticket(ticket))) => {
+            return Either::Left(ready(with_ticket(api, &ticket)));
+        }
+        Err(error) => return Either::Left(ready(Err(error))),
+    };
+    match api.jwt.verify(&token) {
+        Err(AuthError::UnknownKey) => {
+            let (request, api) = (request.clone(), api.clone());
+            let asking = async move {
+                let principal = api.jwt.verify_after_asking(&token).await;
+                admit(&api, verified(&request, &api, principal)?)
+            };
+            Either::Right(asking.boxed_local())
+        }
+        principal => {
+            let principal = verified(request, api, principal);
+            Either::Left(ready(principal.and_then(|it| admit(api, it))))
+        }
+    }
+}
+
+fn api(request: &HttpRequest) -> Result<&web::Data<Api>, ApiError> {
+    request.app_data().ok_or_else(ApiError::internal)
 }
 
 fn demand_scope<D: Demand>(principal: &Principal, api: &Api) -> Result<(), ApiError> {
-    match D::scope(&api.config.scopes) {
+    match D::scope(&api.config.load().scopes) {
         Some(scope) if !principal.has_scope(scope) => Err(ApiError::new(
             Code::InsufficientScope,
             format!("the token lacks the scope {scope}"),
@@ -132,7 +159,11 @@ fn verified<T>(
     result: Result<T, AuthError>,
 ) -> Result<T, ApiError> {
     result.map_err(|error| {
-        let address = client_address(request, &api.config.trusted_proxies);
+        // Their token may be good.
+        if error == AuthError::KeysUnavailable {
+            return error.into();
+        }
+        let address = client_address(request, &api.config.load().trusted_proxies);
         let error = match api.failures.record(address) {
             Ok(()) => error.into(),
             Err(wait) => ApiError::new(
@@ -165,7 +196,7 @@ impl Credential {
                 _ => {}
             }
         }
-        if let Some(name) = &api.config.cookie
+        if let Some(name) = &api.config.load().cookie
             && let Some(cookie) = request.cookie(name)
         {
             check_origin(request, api)?;
@@ -211,14 +242,10 @@ fn check_origin(request: &HttpRequest, api: &Api) -> Result<(), ApiError> {
         .headers()
         .get(ORIGIN)
         .and_then(|origin| origin.to_str().ok());
+    let config = api.config.load();
     let known = origin.is_some_and(|origin| {
-        let own = api.config.public_url.as_deref();
-        own == Some(origin)
-            || api
-                .config
-                .allowed_origins
-                .iter()
-                .any(|allowed| allowed == origin)
+        let own = config.public_url.as_deref();
+        own == Some(origin) || config.allowed_origins.iter().any(|it| it == origin)
     });
     if known {
         Ok(())

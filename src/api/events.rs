@@ -146,7 +146,7 @@ pub(super) fn respond(
     subscription: Subscription,
     api: &Api,
 ) -> HttpResponse {
-    let config = &api.config;
+    let config = api.config.load();
     let watch = Watch::new(&api.metrics, format.reader(), config.peer_timeout);
     let response = response
         .insert_header((header::CONTENT_TYPE, format.content_type()))

@@ -18,7 +18,7 @@ pub(super) async fn livez() -> HttpResponse {
     get, path = "/readyz", tag = "operations", operation_id = "readyz", security(()),
     responses(
         (status = 200, description = "It does", content_type = "text/plain", body = String),
-        (status = 503, description = "It is draining, or cannot reach the store of streams", content_type = "text/plain", body = String),
+        (status = 503, description = "It is draining, cannot reach the store of streams, or has no keys to verify tokens with yet", content_type = "text/plain", body = String),
     ),
 )]
 pub(super) async fn readyz(api: web::Data<Api>) -> HttpResponse {
@@ -31,6 +31,11 @@ pub(super) async fn readyz(api: web::Data<Api>) -> HttpResponse {
         return HttpResponse::ServiceUnavailable()
             .content_type("text/plain")
             .body("redis is away\n");
+    }
+    if !api.jwt.has_keys() {
+        return HttpResponse::ServiceUnavailable()
+            .content_type("text/plain")
+            .body("no keys yet\n");
     }
     HttpResponse::Ok()
         .content_type("text/plain")

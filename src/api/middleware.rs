@@ -13,8 +13,9 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use uuid::Uuid;
 
+use super::Api;
+use super::connection::{Answer, Answering};
 use super::problem::{ApiError, Code};
-use super::{Api, ApiConfig, http10};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -22,16 +23,16 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 struct RequestId(String);
 
-/// Outermost: names the request, keeps what a query credential must not leak, lets go of what only
-/// old clients need, and logs one line.
+/// Outermost: names the request, keeps what a query credential must not leak, knows how long it is being
+/// answered, and logs one line.
 ///
 /// # Errors
 /// None: an inner error has been rendered.
 pub async fn request_id<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    http10::release_socket(request.request());
+) -> Result<ServiceResponse<Answer<B>>, Error> {
+    let answering = Answering::begin(request.request());
     let given = request.headers().get(&X_REQUEST_ID);
     let id = given
         .and_then(|value| value.to_str().ok())
@@ -75,7 +76,7 @@ pub async fn request_id<B: MessageBody>(
         response.headers_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "Answered a request"
     );
-    Ok(response)
+    Ok(response.map_body(|_, body| answering.until_ended(body)))
 }
 
 /// The id that [`request_id`] gave to a request.
@@ -141,7 +142,7 @@ fn translate(status: StatusCode) -> ApiError {
 }
 
 /// Which pages of other origins may use the API. Preflights pass without credentials.
-pub fn cors(config: &ApiConfig) -> Cors {
+pub fn cors(api: &web::Data<Api>) -> Cors {
     let mut cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::DELETE])
         // Whatever header an allowed origin asks for: the OpenAI SDKs add new ones with each version.
@@ -158,10 +159,13 @@ pub fn cors(config: &ApiConfig) -> Cors {
             "preference-applied",
         ])
         .max_age(7200);
-    for origin in &config.allowed_origins {
-        cors = cors.allowed_origin(origin);
-    }
-    if config.cookie.is_some() {
+    let config = api.clone();
+    cors = cors.allowed_origin_fn(move |origin, _| {
+        let config = config.config.load();
+        let is_it = |allowed: &String| allowed.as_bytes() == origin.as_bytes();
+        config.allowed_origins.iter().any(is_it)
+    });
+    if api.config.load().cookie.is_some() {
         cors = cors.supports_credentials();
     }
     cors

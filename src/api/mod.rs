@@ -7,6 +7,7 @@ pub mod any_cursor;
 mod body;
 mod chat_completions;
 mod client_address;
+mod connection;
 mod credentials;
 mod cursor;
 pub mod docs;
@@ -30,8 +31,8 @@ mod tickets;
 mod wire;
 
 pub use body::BodyConfig;
+pub use connection::{Connection, Deadlines, Transport};
 pub use credentials::ScopeConfig;
-pub use http10::keep_socket;
 pub use middleware::{cors, request_id};
 pub use playground::Playground;
 pub use problem::{ApiError, Code};
@@ -44,6 +45,7 @@ use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::{Resource, Route, web};
 use actix_web_lab::middleware::CatchPanic;
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +60,7 @@ pub struct Api {
     /// Verifies tokens.
     pub jwt: JwtVerifier,
     /// Makes and verifies tickets.
-    pub tickets: TicketKey,
+    pub tickets: ArcSwap<TicketKey>,
     /// Counts failed authentications.
     pub failures: AuthFailures,
     /// Admits generations.
@@ -71,8 +73,8 @@ pub struct Api {
     pub draining: CancellationToken,
     /// The chat page.
     pub playground: Playground,
-    /// The rest.
-    pub config: ApiConfig,
+    /// The rest, which may change while requests are answered.
+    pub config: ArcSwap<ApiConfig>,
 }
 
 /// The transport's own settings.

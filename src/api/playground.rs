@@ -16,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::problem::{ApiError, Code};
-use super::{Api, docs};
+use super::{Api, connection, docs};
 use crate::auth::Minter;
 
 /// What the page may do: nothing that does not come from this server. Markup in a model's answer can
@@ -151,11 +151,8 @@ pub(super) async fn token(
             "only a server in development mode makes tokens; `tailrace token` makes one otherwise",
         )
     })?;
-    let scheme = if request.app_config().secure() {
-        "https://"
-    } else {
-        "http://"
-    };
+    let is_secure = connection::Handle::of(&request).is_some_and(|it| it.is_secure());
+    let scheme = if is_secure { "https://" } else { "http://" };
     if !is_from_own_page(request.headers(), scheme) {
         return Err(ApiError::new(
             Code::OriginNotAllowed,

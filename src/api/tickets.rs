@@ -30,8 +30,9 @@ pub(super) async fn create(
     api.generations
         .describe(Access::Owner(owner), path.0)
         .await?;
-    let ticket = api.tickets.issue(owner, path.0)?;
-    let base = api.config.public_url.as_deref().unwrap_or_default();
+    let ticket = api.tickets.load().issue(owner, path.0)?;
+    let config = api.config.load();
+    let base = config.public_url.as_deref().unwrap_or_default();
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(TicketAnswer {

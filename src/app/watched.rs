@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 
-use super::Store;
+use super::store::Store;
 use crate::api::Api;
 use crate::api::metrics::Page;
 use crate::config::Config;
@@ -46,10 +46,18 @@ pub(super) fn page(config: &Config, workers: usize, api: web::Data<Api>, parts: 
         samples.count(about::LIMIT_MOST_STREAMS, &[], max_streams.into());
         let draining = api.draining.is_cancelled();
         samples.count(about::DRAINING, &[], draining.into());
-        let ready = !draining && api.generations.is_ready();
+        let ready = !draining && api.generations.is_ready() && api.jwt.has_keys();
         samples.count(about::READY, &[], ready.into());
+        for provider in api.jwt.providers() {
+            let url = provider.config().url();
+            let figures = provider.figures();
+            for (result, count) in [("answered", figures.answered), ("failed", figures.failed)] {
+                samples.count(about::KEY_FETCHES, &[&url, result], count);
+            }
+            samples.count(about::KEYS, &[&url], figures.keys);
+        }
         for (model, upstream, rests) in api.generations.rests() {
-            samples.count(about::BREAKER_OPEN, &[model, &upstream], rests.into());
+            samples.count(about::BREAKER_OPEN, &[&model, &upstream], rests.into());
         }
         parts.look(max_bytes, &mut samples);
         Metrics::page(&metrics, samples, format)

@@ -1,14 +1,18 @@
 //! Verifies JSON Web Tokens (RFC 7519, RFC 8725): what the library leaves open is closed here.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use jsonwebtoken::Header;
 
 use super::claims::{Claims, REQUIRABLE};
-use super::keys::KeySet;
-use super::{AuthError, KeyError, Principal};
+use super::keys::{Key, KeySet, candidates};
+use super::provider::Provider;
+use super::{Algorithm, AuthError, KeyError, Principal};
 
 /// No token is longer, in bytes. Checked before anything is decoded.
 const MAX_TOKEN_BYTES: usize = 8192;
@@ -43,33 +47,98 @@ impl JwtConfig {
     }
 }
 
-/// Verifies tokens against a set of keys.
+/// Verifies tokens against the keys that are accepted now. Looking them up takes no lock.
 pub struct JwtVerifier {
+    accepted: ArcSwap<Accepted>,
+}
+
+/// Which tokens are accepted, and the keys that they are verified with.
+struct Accepted {
     config: JwtConfig,
     keys: KeySet,
+    providers: Vec<Arc<Provider>>,
 }
 
 impl JwtVerifier {
     /// A verifier with these keys.
     #[must_use]
-    pub const fn new(config: JwtConfig, keys: KeySet) -> Self {
-        Self { config, keys }
+    pub fn new(config: JwtConfig, keys: KeySet) -> Self {
+        Self::with_providers(config, keys, Vec::new())
     }
 
-    /// Verifies a token now.
+    /// A verifier with these keys and those that these providers publish.
+    #[must_use]
+    pub fn with_providers(config: JwtConfig, keys: KeySet, providers: Vec<Arc<Provider>>) -> Self {
+        Self {
+            accepted: ArcSwap::from_pointee(Accepted {
+                config,
+                keys,
+                providers,
+            }),
+        }
+    }
+
+    /// Accepts these from now on, and nothing else.
+    pub fn replace(&self, config: JwtConfig, keys: KeySet, providers: Vec<Arc<Provider>>) {
+        self.accepted.store(Arc::new(Accepted {
+            config,
+            keys,
+            providers,
+        }));
+    }
+
+    /// The providers of keys, which go on with what they have if they are accepted again.
+    #[must_use]
+    pub fn providers(&self) -> Vec<Arc<Provider>> {
+        self.accepted.load().providers.clone()
+    }
+
+    /// Whether there is any key yet: a server that starts while its provider is away has none.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        let accepted = self.accepted.load();
+        !accepted.keys.keys.is_empty() || accepted.providers.iter().any(|it| it.has_answered())
+    }
+
+    /// Verifies a token now, with the keys that are at hand.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// Says what is wrong with it; [`AuthError::UnknownKey`] if it is worth asking for its key.
     pub fn verify(&self, token: &str) -> Result<Principal, AuthError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        self.verify_at(token, now.unwrap_or_default().as_secs())
+        self.verify_at(token, now())
     }
 
     /// Verifies a token at `now`, in seconds since the Unix epoch.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// As [`Self::verify`].
     pub fn verify_at(&self, token: &str, now: u64) -> Result<Principal, AuthError> {
+        self.accepted.load().verify_at(token, now)
+    }
+
+    /// Verifies a token after the providers have been asked for keys, as far as they have not just
+    /// been asked: for tokens whose key is unknown.
+    ///
+    /// # Errors
+    /// Says what is wrong with it; [`AuthError::KeysUnavailable`] if that cannot be told.
+    pub async fn verify_after_asking(&self, token: &str) -> Result<Principal, AuthError> {
+        let accepted = self.accepted.load_full();
+        let asked = join_all(accepted.providers.iter().map(|provider| provider.ask())).await;
+        match self.verify(token) {
+            Err(AuthError::UnknownKey) if asked.contains(&false) => Err(AuthError::KeysUnavailable),
+            Err(AuthError::UnknownKey) => Err(AuthError::Invalid),
+            verified => verified,
+        }
+    }
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
+impl Accepted {
+    fn verify_at(&self, token: &str, now: u64) -> Result<Principal, AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::TooLong);
         }
@@ -78,9 +147,18 @@ impl JwtVerifier {
         // The library verifies the signature, with the one algorithm that the key is for; the claims
         // are checked by [`Claims::check`], all of them and strictly.
         let (text, signature) = token.rsplit_once('.').ok_or(AuthError::Invalid)?;
-        let mut keys = self.keys.candidates(header.kid.as_deref(), header.alg);
-        if !keys.any(|key| key.has_signed(text.as_bytes(), signature)) {
-            return Err(AuthError::Invalid);
+        let have_signed = |keys: &[Key]| {
+            candidates(keys, header.kid.as_deref(), header.alg)
+                .any(|key| key.has_signed(text.as_bytes(), signature))
+        };
+        let is_signed = have_signed(&self.keys.keys)
+            || self.providers.iter().any(|it| it.with_keys(have_signed));
+        if !is_signed {
+            return Err(if self.may_be_published(&header) {
+                AuthError::UnknownKey
+            } else {
+                AuthError::Invalid
+            });
         }
         let (_, claims) = text.rsplit_once('.').ok_or(AuthError::Invalid)?;
         let claims = URL_SAFE_NO_PAD.decode(claims);
@@ -91,6 +169,30 @@ impl JwtVerifier {
         }
         let claims: Claims = serde_json::from_slice(&claims).map_err(|_| AuthError::Invalid)?;
         claims.check(&self.config, now)
+    }
+
+    /// Whether the key of a token that no key at hand has signed may be one that a provider has
+    /// published meanwhile. A key that is known under this name is the one that was meant.
+    fn may_be_published(&self, header: &Header) -> bool {
+        if Algorithm::asymmetric(header.alg).is_none() {
+            return false;
+        }
+        let is_named = |keys: &[Key]| {
+            let id = header.kid.as_deref();
+            id.is_some_and(|id| keys.iter().any(|key| key.is_named(id)))
+        };
+        let is_known =
+            is_named(&self.keys.keys) || self.providers.iter().any(|it| it.with_keys(is_named));
+        self.providers.iter().any(|provider| {
+            provider.with_keys(|keys| {
+                keys.is_empty()
+                    || if header.kid.is_some() {
+                        !is_known
+                    } else {
+                        !keys.iter().any(|key| key.is_for(header.alg))
+                    }
+            })
+        })
     }
 }
 

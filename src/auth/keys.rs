@@ -3,6 +3,8 @@
 
 mod jwk;
 
+pub(super) use jwk::{Unusable, published};
+
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +33,26 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// The one that a token's header names, if a key pair signs with it.
+    pub(super) fn asymmetric(named: jsonwebtoken::Algorithm) -> Option<Self> {
+        const ALL: [Algorithm; 7] = [
+            Algorithm::RS256,
+            Algorithm::RS384,
+            Algorithm::RS512,
+            Algorithm::PS256,
+            Algorithm::ES256,
+            Algorithm::ES384,
+            Algorithm::EdDSA,
+        ];
+        ALL.into_iter().find(|one| one.library() == named)
+    }
+
+    /// Whether one secret signs and verifies.
+    #[must_use]
+    pub const fn is_symmetric(self) -> bool {
+        matches!(self.family(), Family::Secret)
+    }
+
     pub(super) const fn library(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::HS256 => jsonwebtoken::Algorithm::HS256,
@@ -175,9 +197,42 @@ impl Key {
     }
 }
 
-/// The keys that tokens are verified with.
+impl Key {
+    /// Its name and its algorithm.
+    pub(super) fn name(&self) -> (Option<&str>, Algorithm) {
+        (self.id.as_deref(), self.algorithm)
+    }
+
+    /// Whether a token that names this key means it.
+    pub(super) fn is_named(&self, id: &str) -> bool {
+        self.id.as_deref() == Some(id)
+    }
+
+    /// Whether it verifies what this algorithm has signed.
+    pub(super) fn is_for(&self, algorithm: jsonwebtoken::Algorithm) -> bool {
+        self.algorithm.library() == algorithm
+    }
+}
+
+/// The keys among these that a token with this header may have been signed with.
+pub(super) fn candidates<'a>(
+    keys: &'a [Key],
+    id: Option<&'a str>,
+    algorithm: jsonwebtoken::Algorithm,
+) -> impl Iterator<Item = &'a Key> {
+    keys.iter().filter(move |key| {
+        let named = match (&key.id, id) {
+            (Some(own), Some(wanted)) => own == wanted,
+            (None, _) | (_, None) => true,
+        };
+        named && key.is_for(algorithm)
+    })
+}
+
+/// The keys that tokens are verified with, as far as the configuration has them; by default none.
+#[derive(Default)]
 pub struct KeySet {
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
 }
 
 impl KeySet {
@@ -227,21 +282,6 @@ impl KeySet {
             }
         }
         Ok(Self { keys })
-    }
-
-    /// The keys that a token with this header may have been signed with.
-    pub(super) fn candidates<'a>(
-        &'a self,
-        id: Option<&'a str>,
-        algorithm: jsonwebtoken::Algorithm,
-    ) -> impl Iterator<Item = &'a Key> {
-        self.keys.iter().filter(move |key| {
-            let named = match (&key.id, id) {
-                (Some(own), Some(wanted)) => own == wanted,
-                (None, _) | (_, None) => true,
-            };
-            named && key.algorithm.library() == algorithm
-        })
     }
 }
 

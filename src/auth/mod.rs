@@ -8,6 +8,7 @@ mod claims;
 mod jwt;
 mod keys;
 mod mint;
+mod provider;
 #[cfg(test)]
 mod test_keys;
 mod ticket;
@@ -15,6 +16,7 @@ mod ticket;
 pub use jwt::{JwtConfig, JwtVerifier};
 pub use keys::{Algorithm, KeyConfig, KeyError, KeyMaterial, KeySet};
 pub use mint::{MintError, Minter, TokenRequest, mint};
+pub use provider::{Provider, ProviderConfig, ProviderFigures, ProviderTimes};
 pub use ticket::{Ticket, TicketKey};
 
 use crate::stream::{Owner, StreamId};
@@ -103,6 +105,12 @@ pub enum AuthError {
     /// Not a token we can read, or not signed by a key we know.
     #[error("the token is malformed or not signed by a known key")]
     Invalid,
+    /// The same, but a provider may have published its key since it was asked last.
+    #[error("the token is malformed or not signed by a known key")]
+    UnknownKey,
+    /// It may be signed by a key of a provider that cannot be asked just now.
+    #[error("the keys of the token's issuer cannot be had just now")]
+    KeysUnavailable,
     /// Larger than any token we would accept.
     #[error("the token is longer than 8192 bytes")]
     TooLong,

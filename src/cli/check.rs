@@ -51,8 +51,11 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     }
     if config.development {
         println!("keys      none: DEVELOPMENT MODE, only for loopback addresses");
-    } else {
+    } else if !config.keys.is_empty() {
         println!("keys      {}", config.keys.len());
+    }
+    for provider in &config.providers {
+        println!("keys      {} (not asked)", provider.url());
     }
     for warning in config.warnings() {
         println!("warning   {warning}");

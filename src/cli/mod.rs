@@ -50,7 +50,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(after_long_help = manual::help("serve"))]
-    /// Serve until SIGINT or SIGTERM, then drain; a second signal stops at once
+    /// Serve until SIGINT or SIGTERM, then drain; a second signal stops at once, SIGHUP reloads
     Serve(serve::Arguments),
     /// Ask a server, and stream its answer to the terminal
     ///
@@ -90,7 +90,7 @@ impl Cli {
             .unwrap_or_else(|| Command::Serve(serve::Arguments::default()));
         match command {
             Command::Serve(arguments) => {
-                serve::run(&Config::load_with(path, &arguments.overrides())?)
+                serve::run(Config::load_with(path, arguments.overrides())?)
             }
             Command::Chat(arguments) => chat::run(path, &arguments),
             Command::Bench(arguments) => bench::run(path, &arguments),
@@ -98,7 +98,7 @@ impl Cli {
             Command::Man(arguments) => man::run(Self::command(), &arguments),
             Command::Token(arguments) => token::run(&Config::load(path)?, &arguments),
             Command::Check(arguments) => {
-                check::run(&Config::load_with(path, &arguments.overrides())?)
+                check::run(&Config::load_with(path, arguments.overrides())?)
             }
         }
     }

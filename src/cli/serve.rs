@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::file_limit::raise_file_limit;
 use crate::app::{App, Stopped};
@@ -38,19 +39,21 @@ impl Arguments {
     }
 }
 
-pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    telemetry::init(&config.file.log)?;
+pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let level = telemetry::init(&config.file.log)?;
     if let Err(error) = raise_file_limit() {
         tracing::warn!(%error, "Could not raise the limit of open files");
     }
     let stopped = actix_web::rt::System::new().block_on(async {
-        let app = App::build(config)?;
+        // First: until it is taken over, SIGHUP ends the process.
+        let hangups = signal(SignalKind::hangup()).context("cannot take over signals")?;
         let mut signals = StopSignals::install().context("cannot take over signals")?;
+        let app = App::build(&config)?;
         for warning in config.warnings() {
             tracing::warn!(config.warning = %warning, "The configuration may not do what was meant");
         }
         if config.development {
-            greet(config, app.address())?;
+            greet(&config, app.address())?;
         }
         if let Some(server) = &config.upstream {
             let url = &server.upstream.server.url;
@@ -60,6 +63,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             tracing::info!(%address, "Metrics are at /metrics");
         }
         tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
+        actix_web::rt::spawn(app.reloader(config, level).run(hangups));
         app.run(async || signals.next().await).await
     })?;
     Ok(match stopped {

@@ -94,7 +94,9 @@ pub(super) fn sign(config: &Config, arguments: &Arguments) -> anyhow::Result<Str
         Ok(mint(key, &request)?)
     } else {
         let mut signed = config.keys.iter().map(|key| mint(key, &request));
-        let first = signed.next().context("there is no key")?;
+        let first = signed
+            .next()
+            .context("there is no key here to sign with: those of a jwks_url are its provider's")?;
         Ok(first.or_else(|error| signed.find_map(Result::ok).ok_or(error))?)
     }
 }

@@ -3,9 +3,11 @@
 
 #![expect(missing_docs, reason = "tailrace.example.toml explains each key, once")]
 
+mod auth;
 mod model;
 mod store;
 
+pub(super) use auth::{AuthSection, JwksSection, KeyEntry};
 pub(super) use model::{CommandModel, Kind, Model, RouteModel, Section, Upstream};
 pub(super) use store::{RedisSection, RedisTlsSection};
 
@@ -17,7 +19,6 @@ use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::auth::Algorithm;
 use crate::limit::Plan;
 
 /// The whole file.
@@ -32,6 +33,8 @@ pub struct File {
     pub trusted_proxies: Vec<IpNet>,
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub watch_interval: Duration,
     pub default_model: Option<String>,
     pub upstream: Option<Upstream>,
     pub log: LogSection,
@@ -58,6 +61,7 @@ impl Default for File {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30),
+            watch_interval: Duration::from_secs(2),
             default_model: None,
             upstream: None,
             log: LogSection::default(),
@@ -147,82 +151,6 @@ impl Default for HttpSection {
             keep_alive: Duration::from_secs(75),
             peer_timeout: Duration::from_secs(25),
         }
-    }
-}
-
-/// Which tokens are accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuthSection {
-    pub issuers: Vec<String>,
-    pub audiences: Vec<String>,
-    #[serde(with = "humantime_serde")]
-    pub leeway: Duration,
-    pub required_claims: Vec<String>,
-    pub cookie: Option<String>,
-    #[serde(with = "humantime_serde")]
-    pub ticket_lifetime: Duration,
-    pub ticket_secret_file: Option<PathBuf>,
-    pub scopes: ScopeSection,
-    pub keys: Vec<KeyEntry>,
-}
-
-impl Default for AuthSection {
-    fn default() -> Self {
-        Self {
-            issuers: Vec::new(),
-            audiences: Vec::new(),
-            leeway: Duration::from_secs(30),
-            required_claims: Vec::new(),
-            cookie: None,
-            ticket_lifetime: Duration::from_secs(3600),
-            ticket_secret_file: None,
-            scopes: ScopeSection::default(),
-            keys: Vec::new(),
-        }
-    }
-}
-
-/// The names of the scopes; an empty one is not demanded.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScopeSection {
-    pub write: String,
-    pub read: String,
-    pub admin: String,
-}
-
-impl Default for ScopeSection {
-    fn default() -> Self {
-        Self {
-            write: "streams:write".to_owned(),
-            read: "streams:read".to_owned(),
-            admin: "tailrace:admin".to_owned(),
-        }
-    }
-}
-
-/// One key that tokens are verified with.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyEntry {
-    pub id: Option<String>,
-    pub algorithm: Option<Algorithm>,
-    pub secret: Option<String>,
-    pub secret_env: Option<String>,
-    pub secret_file: Option<PathBuf>,
-    pub public_key_file: Option<PathBuf>,
-    pub jwks_file: Option<PathBuf>,
-    pub private_key_file: Option<PathBuf>,
-}
-
-impl std::fmt::Debug for KeyEntry {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("KeyEntry")
-            .field("id", &self.id)
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
     }
 }
 

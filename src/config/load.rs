@@ -1,17 +1,19 @@
 //! From the settings as they stand in the file to a [`Config`]: reads the files that they name, and
 //! checks what a type cannot.
 
+mod keys;
 mod model;
 mod store;
 mod upstream;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{File, KeyEntry};
-use super::{Config, ConfigError, ModelConfig, development};
-use crate::auth::{JwtConfig, KeyConfig, KeyError, KeyMaterial, KeySet};
+use super::file::File;
+use super::{Config, ConfigError, ModelConfig, Origin, Sources, development};
+use crate::auth::{JwtConfig, KeyError};
 use crate::generator::demo::DemoConfig;
 
 /// The least that a time may be where none at all makes no sense, and the most.
@@ -24,6 +26,8 @@ pub(super) struct Loader {
     origin: String,
     /// What relative paths are relative to.
     directory: PathBuf,
+    /// The files that were read.
+    sources: RefCell<Sources>,
 }
 
 impl Loader {
@@ -37,7 +41,20 @@ impl Loader {
                 .and_then(Path::parent)
                 .map(Path::to_path_buf)
                 .unwrap_or_default(),
+            sources: RefCell::default(),
         }
+    }
+
+    /// Notes the configuration file itself, which somebody else reads. What is written into it in
+    /// between makes it another than the noted one, and is read later.
+    pub(super) fn note(&self, path: &Path) {
+        let content = std::fs::read(path).ok();
+        self.sources.borrow_mut().note(path, content.as_deref());
+    }
+
+    /// What was read.
+    pub(super) fn sources(&self) -> Sources {
+        self.sources.borrow().clone()
     }
 
     fn wrong(&self, key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
@@ -50,7 +67,10 @@ impl Loader {
 
     fn read(&self, key: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
         let path = self.directory.join(path);
-        std::fs::read(&path).map_err(|error| ConfigError::Unreadable {
+        let content = std::fs::read(&path);
+        let noted = content.as_deref().ok();
+        self.sources.borrow_mut().note(&path, noted);
+        content.map_err(|error| ConfigError::Unreadable {
             origin: self.origin.clone(),
             key: key.to_owned(),
             path,
@@ -89,21 +109,13 @@ impl Loader {
 
     pub(super) fn load(&self, file: File) -> Result<Config, ConfigError> {
         self.check(&file)?;
-        let mut keys = Vec::new();
-        for (at, entry) in file.auth.keys.iter().enumerate() {
-            keys.push(self.key(&format!("auth.keys[{at}]"), entry)?);
-        }
-        let development = keys.is_empty();
-        if development {
-            let key = development::key().map_err(|error| {
-                self.wrong(
-                    "auth.keys",
-                    format!("no key is configured, and none could be made: {error}"),
-                )
-            })?;
-            keys.push(key);
-        }
-        KeySet::load(&keys).map_err(|error| self.wrong("auth.keys", error.to_string()))?;
+        let (keys, providers) = self.keys(&file.auth)?;
+        let development = keys.is_empty() && providers.is_empty();
+        let keys = if development {
+            vec![self.development_key()?]
+        } else {
+            keys
+        };
         let tls = match &file.tls {
             None => None,
             Some(tls) => Some((
@@ -141,8 +153,11 @@ impl Loader {
             return Err(self.wrong("default_model", format!("there is no model {default:?}")));
         }
         Ok(Config {
+            origin: Origin::default(),
+            sources: self.sources(),
             file,
             keys,
+            providers,
             development,
             tls,
             ticket_secret,
@@ -153,40 +168,7 @@ impl Loader {
     }
 
     pub(super) fn check(&self, file: &File) -> Result<(), ConfigError> {
-        let moment = LEAST_TIME;
-        for (key, time, least) in [
-            ("drain_timeout", file.drain_timeout, Duration::ZERO),
-            ("http.heartbeat", file.http.heartbeat, moment),
-            ("http.body_timeout", file.http.body_timeout, moment),
-            ("http.head_timeout", file.http.head_timeout, moment),
-            ("http.keep_alive", file.http.keep_alive, moment),
-            ("http.peer_timeout", file.http.peer_timeout, moment),
-            ("auth.leeway", file.auth.leeway, Duration::ZERO),
-            ("auth.ticket_lifetime", file.auth.ticket_lifetime, moment),
-            (
-                "generation.first_token_timeout",
-                file.generation.first_token_timeout,
-                moment,
-            ),
-            (
-                "generation.idle_timeout",
-                file.generation.idle_timeout,
-                moment,
-            ),
-            (
-                "generation.total_timeout",
-                file.generation.total_timeout,
-                moment,
-            ),
-            (
-                "generation.abandon_after",
-                file.generation.abandon_after,
-                Duration::ZERO,
-            ),
-            ("memory.retention", file.memory.retention, Duration::ZERO),
-        ] {
-            self.time(key, time, least)?;
-        }
+        self.check_times(file)?;
         let limits = &file.limits;
         if !limits.plans.contains_key(&limits.default_plan) {
             return Err(self.wrong(
@@ -247,54 +229,65 @@ impl Loader {
             .map_err(|error: KeyError| self.wrong("auth.required_claims", error.to_string()))
     }
 
+    fn check_times(&self, file: &File) -> Result<(), ConfigError> {
+        let moment = LEAST_TIME;
+        for (key, time, least) in [
+            ("drain_timeout", file.drain_timeout, Duration::ZERO),
+            ("watch_interval", file.watch_interval, Duration::ZERO),
+            ("http.heartbeat", file.http.heartbeat, moment),
+            ("http.body_timeout", file.http.body_timeout, moment),
+            ("http.head_timeout", file.http.head_timeout, moment),
+            ("http.keep_alive", file.http.keep_alive, moment),
+            ("http.peer_timeout", file.http.peer_timeout, moment),
+            ("auth.leeway", file.auth.leeway, Duration::ZERO),
+            ("auth.ticket_lifetime", file.auth.ticket_lifetime, moment),
+            ("auth.jwks.timeout", file.auth.jwks.timeout, moment),
+            ("auth.jwks.cool_down", file.auth.jwks.cool_down, moment),
+            ("auth.jwks.refresh_min", file.auth.jwks.refresh_min, moment),
+            (
+                "auth.jwks.refresh_max",
+                file.auth.jwks.refresh_max,
+                file.auth.jwks.refresh_min,
+            ),
+            // Else keys would be too old before a provider is asked again.
+            (
+                "auth.jwks.keep",
+                file.auth.jwks.keep,
+                file.auth.jwks.refresh_max,
+            ),
+            (
+                "generation.first_token_timeout",
+                file.generation.first_token_timeout,
+                moment,
+            ),
+            (
+                "generation.idle_timeout",
+                file.generation.idle_timeout,
+                moment,
+            ),
+            (
+                "generation.total_timeout",
+                file.generation.total_timeout,
+                moment,
+            ),
+            (
+                "generation.abandon_after",
+                file.generation.abandon_after,
+                Duration::ZERO,
+            ),
+            ("memory.retention", file.memory.retention, Duration::ZERO),
+        ] {
+            self.time(key, time, least)?;
+        }
+        Ok(())
+    }
+
     fn time(&self, key: &str, time: Duration, least: Duration) -> Result<(), ConfigError> {
         if time < least || time > MOST_TIME {
             let least = humantime::format_duration(least);
             return Err(self.wrong(key, format!("expected at least {least} and at most a year")));
         }
         Ok(())
-    }
-
-    fn key(&self, path: &str, entry: &KeyEntry) -> Result<KeyConfig, ConfigError> {
-        let trimmed = |bytes: &[u8]| bytes.trim_ascii_end().to_vec();
-        let mut found = Vec::new();
-        if let Some(secret) = &entry.secret {
-            found.push(KeyMaterial::Secret(secret.as_bytes().to_vec()));
-        }
-        if let Some(name) = &entry.secret_env {
-            let secret = self.variable(&format!("{path}.secret_env"), name)?;
-            found.push(KeyMaterial::Secret(secret.into_bytes()));
-        }
-        if let Some(file) = &entry.secret_file {
-            let secret = self.read(&format!("{path}.secret_file"), file)?;
-            found.push(KeyMaterial::Secret(trimmed(&secret)));
-        }
-        if let Some(file) = &entry.public_key_file {
-            found.push(KeyMaterial::Pem(
-                self.read_text(&format!("{path}.public_key_file"), file)?,
-            ));
-        }
-        if let Some(file) = &entry.jwks_file {
-            found.push(KeyMaterial::Jwks(
-                self.read_text(&format!("{path}.jwks_file"), file)?,
-            ));
-        }
-        let signing_pem = match &entry.private_key_file {
-            None => None,
-            Some(file) => Some(self.read_text(&format!("{path}.private_key_file"), file)?),
-        };
-        match (found.pop(), found.is_empty()) {
-            (Some(material), true) => Ok(KeyConfig {
-                id: entry.id.clone(),
-                algorithm: entry.algorithm,
-                material,
-                signing_pem,
-            }),
-            _ => Err(self.wrong(
-                path,
-                "expected exactly one of secret, secret_env, secret_file, public_key_file and jwks_file",
-            )),
-        }
     }
 }
 

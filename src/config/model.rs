@@ -11,7 +11,7 @@ use crate::generator::openai::Continues;
 use crate::generator::route::RouteConfig;
 
 /// What runs behind a public model name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ModelConfig {
     /// The demo generator.
     Demo(DemoConfig),
@@ -118,7 +118,7 @@ impl fmt::Display for KeySource {
 }
 
 /// Several upstreams of one model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RouteModelConfig {
     /// The preferred one first; none is a route.
     pub upstreams: Vec<NamedModel>,
@@ -127,7 +127,7 @@ pub struct RouteModelConfig {
 }
 
 /// An upstream with its name for the log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NamedModel {
     /// Its name, unlike those of the others.
     pub name: String,
@@ -136,7 +136,7 @@ pub struct NamedModel {
 }
 
 /// A server that speaks OpenAI's chat completions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OpenAiConfig {
     /// Where it is.
     pub upstream: UpstreamConfig,
@@ -151,7 +151,7 @@ pub struct OpenAiConfig {
 }
 
 /// A server that speaks Anthropic's Messages API.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AnthropicConfig {
     /// Where it is.
     pub upstream: UpstreamConfig,

@@ -15,6 +15,8 @@ pub enum Warning {
     CannotGoOn(Vec<String>),
     /// It is said where Redis is, and streams are not kept there.
     UnusedRedis,
+    /// Keys are asked for in the open.
+    ExposedKeys(String),
 }
 
 impl fmt::Display for Warning {
@@ -31,6 +33,10 @@ impl fmt::Display for Warning {
             ),
             Self::UnusedRedis => formatter.write_str(
                 "[redis] is not used: streams are kept in memory unless store = \"redis\"",
+            ),
+            Self::ExposedKeys(url) => write!(
+                formatter,
+                "the keys of {url} are asked for without TLS: whoever is in between can be anybody"
             ),
         }
     }
@@ -65,6 +71,11 @@ impl Config {
         if self.redis.is_none() && self.file.redis.is_said() {
             warnings.push(Warning::UnusedRedis);
         }
+        let exposed = self
+            .providers
+            .iter()
+            .filter(|it| it.server.url.is_exposed());
+        warnings.extend(exposed.map(|it| Warning::ExposedKeys(it.url())));
         warnings
     }
 }

@@ -27,6 +27,7 @@ pub use subscription::Subscription;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -100,7 +101,7 @@ pub enum Refused {
 /// Starts, follows, describes and stops generations.
 pub struct GenerationService {
     log: Arc<dyn StreamLog>,
-    models: Models,
+    models: ArcSwap<Models>,
     config: GenerationConfig,
     producers: TaskTracker,
     readers: TaskTracker,
@@ -120,13 +121,24 @@ impl GenerationService {
     ) -> Self {
         Self {
             log,
-            models,
+            models: ArcSwap::from_pointee(models),
             config,
             producers: TaskTracker::new(),
             readers: TaskTracker::new(),
             stopping,
             metrics,
         }
+    }
+
+    /// The models that clients may name now.
+    #[must_use]
+    pub fn current_models(&self) -> Arc<Models> {
+        self.models.load_full()
+    }
+
+    /// Other models from now on. A generation that runs keeps the generator that it has.
+    pub fn replace_models(&self, models: Models) {
+        self.models.store(Arc::new(models));
     }
 
     /// Whether generations can be logged just now, as far as is known.
@@ -154,12 +166,14 @@ impl GenerationService {
     }
 
     /// Which upstreams of which models are left alone now, of those that have several.
-    pub fn rests(&self) -> impl Iterator<Item = (&str, Arc<str>, bool)> {
-        let models = self.models.by_name.iter();
-        models.flat_map(|(model, generator)| {
+    #[must_use]
+    pub fn rests(&self) -> Vec<(String, Arc<str>, bool)> {
+        let models = self.models.load();
+        let rests = models.by_name.iter().flat_map(|(model, generator)| {
             let rests = generator.rests().into_iter();
-            rests.map(|(upstream, rests)| (model.as_str(), upstream, rests))
-        })
+            rests.map(|(upstream, rests)| (model.clone(), upstream, rests))
+        });
+        rests.collect()
     }
 
     /// The public name of the model that a request means.
@@ -167,7 +181,7 @@ impl GenerationService {
     /// # Errors
     /// There is no such model.
     pub async fn resolve(&self, wanted: Option<&str>) -> Result<String, UnknownModel> {
-        self.models.resolve(wanted).await
+        self.models.load_full().resolve(wanted).await
     }
 
     /// The public names of the models.
@@ -175,7 +189,7 @@ impl GenerationService {
     /// # Errors
     /// An upstream whose models are ours could not be asked.
     pub async fn models(&self) -> Result<Vec<String>, UnknownModel> {
-        self.models.names().await
+        self.models.load_full().names().await
     }
 
     /// Asks the model's generator whether it can serve the prompt.
@@ -183,7 +197,7 @@ impl GenerationService {
     /// # Errors
     /// There is no such model, or it cannot.
     pub fn check(&self, prompt: &Prompt) -> Result<(), Refused> {
-        Ok(self.models.generator(prompt)?.check(prompt)?)
+        Ok(self.models.load().generator(prompt)?.check(prompt)?)
     }
 
     /// Starts a generation on this thread, or finds the one that the same request started before.
@@ -202,7 +216,7 @@ impl GenerationService {
             idempotency,
             request_id,
         } = generation;
-        let generator = self.models.generator(&prompt)?;
+        let generator = self.models.load().generator(&prompt)?;
         let new = NewStream {
             id: StreamId::generate(),
             owner: principal.owner().clone(),

@@ -18,7 +18,7 @@ pub struct Models {
     /// The model of a request that names none, if one is configured.
     pub default: Option<String>,
     /// The server whose models are ours too, under its own names.
-    pub upstream: Option<PassedThrough>,
+    pub upstream: Option<Arc<PassedThrough>>,
 }
 
 /// Why a request's model is not known.

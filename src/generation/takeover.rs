@@ -101,7 +101,7 @@ impl GenerationService {
         let mut prompt = job.prompt;
         prompt.max_tokens_field = job.max_tokens_field;
         prompt.answered = answered(&orphan.entries)?;
-        let generator = self.models.generator(&prompt);
+        let generator = self.models.load().generator(&prompt);
         let generator = generator.map_err(|_| "there is no such model here")?;
         if prompt.answered.is_some() && !generator.continues() {
             return Err("its generator cannot go on with an answer that has begun");

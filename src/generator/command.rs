@@ -38,7 +38,7 @@ const MAX_LINE_BYTES: usize = 1024 * 1024;
 const EXIT_GRACE: Duration = Duration::from_secs(1);
 
 /// What to run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CommandConfig {
     /// The program: a path, or a name that is looked up in the environment's `PATH`.
     pub program: String,

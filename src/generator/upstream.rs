@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use crate::http_client::{HttpClient, HttpClientConfig};
 
 /// What is configured of such a server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamConfig {
     /// Where it is, and how to ask it.
     pub server: HttpClientConfig,

@@ -49,6 +49,38 @@ impl BaseUrl {
         })
     }
 
+    /// Reads the URL of one thing, which may have a query: where its server is, and what to ask it for.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn split(url: &str) -> Result<(Self, String), &'static str> {
+        const EXPECTED: &str = "expected a URL such as https://login.example.com/keys.json";
+        let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(EXPECTED);
+        };
+        if url.contains('#') {
+            return Err("expected a URL without fragment");
+        }
+        let server = Self::parse(&format!("{scheme}://{authority}")).map_err(|wrong| {
+            if authority.as_str().contains('@') {
+                "expected a URL without credentials"
+            } else if matches!(scheme, "http" | "https") {
+                wrong
+            } else {
+                EXPECTED
+            }
+        })?;
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        Ok((server, target.to_owned()))
+    }
+
+    /// Whether what is asked there can be read and changed on the way: no TLS, and not this machine.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        !self.https && !self.is_loopback()
+    }
+
     /// Host and port, as they stand in the URL.
     #[must_use]
     pub fn authority(&self) -> &str {
@@ -87,7 +119,7 @@ pub enum KeyHeader {
 }
 
 /// Headers that go with each request. Their values are never shown.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(pub(super) HeaderMap);
 
 impl Headers {
@@ -146,6 +178,36 @@ mod tests {
             "http://a b/",
         ] {
             assert!(BaseUrl::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn urls_of_one_thing() {
+        let (server, target) = BaseUrl::split("https://a.example:8443/b/keys?p=c").unwrap();
+        assert_eq!(server.to_string(), "https://a.example:8443");
+        assert_eq!(server.join(&target), "/b/keys?p=c");
+        assert_eq!(BaseUrl::split("http://a.example").unwrap().1, "/");
+        for wrong in [
+            "",
+            "/keys",
+            "ftp://a/keys",
+            "https://u:p@a/keys",
+            "https://a/keys#x",
+        ] {
+            assert!(BaseUrl::split(wrong).is_err(), "{wrong:?}");
+        }
+        for (url, exposed) in [
+            ("https://a.example/", false),
+            ("http://a.example/", true),
+            ("http://localhost:1/", false),
+            ("http://[::1]:1/", false),
+            ("http://10.0.0.1/", true),
+        ] {
+            assert_eq!(
+                BaseUrl::split(url).unwrap().0.is_exposed(),
+                exposed,
+                "{url}"
+            );
         }
     }
 

@@ -49,6 +49,7 @@ pub(super) async fn all(pair: impl Fn(LimitConfig) -> Pair) {
     a_reservation_is_outgrown(&pair(limits(wide()))).await;
     principals_are_told_apart(&pair(limits(PLAN))).await;
     what_was_admitted_before_is_counted_but_never_refused(&pair(limits(PLAN))).await;
+    a_plan_that_changes_keeps_what_was_used(&pair(limits(PLAN))).await;
     let full = LimitConfig {
         max_streams: 1,
         ..limits(PLAN)
@@ -258,4 +259,42 @@ async fn a_process_has_its_own_ceiling([a, _]: &Pair) {
         4,
         "what the process turned away does not count"
     );
+}
+
+async fn a_plan_that_changes_keeps_what_was_used([a, b]: &Pair) {
+    let ann = Principal::for_tests("change");
+    let running = a.admit(&ann, Some(600)).await.unwrap();
+    let replace = |plan: Plan| {
+        for limiter in [a, b] {
+            limiter.replace(limits(plan.clone()));
+        }
+    };
+    // 1 of 5 requests and 600 of 1000 tokens are used; now there are 8 and 3000.
+    replace(Plan {
+        burst: 8,
+        streams: 3,
+        tokens_per_minute: 3000,
+        ..PLAN
+    });
+    let second = b.admit(&ann, Some(100)).await.unwrap();
+    let quota = second.quota().unwrap();
+    assert!((6..=7).contains(&quota.requests.remaining), "{quota:?}");
+    assert_eq!(quota.tokens.limit, 3000);
+    let left = quota.tokens.remaining;
+    assert!((2300..2400).contains(&left), "{quota:?}");
+    // Less than is used: what runs goes on, and the next waits.
+    replace(Plan {
+        burst: 1,
+        streams: 1,
+        ..PLAN
+    });
+    assert_eq!(limit_of(a.admit(&ann, Some(1)).await), Limit::Requests);
+    replace(Plan {
+        streams: 1,
+        ..wide()
+    });
+    assert_eq!(limit_of(a.admit(&ann, Some(1)).await), Limit::Streams);
+    drop(running);
+    drop(second);
+    let _again = admitted(&**b, &ann, 1).await;
 }

@@ -1,20 +1,17 @@
 //! The embedded limiter: exact within this process.
 //!
-//! Governor counts the requests. Streams at once and tokens are counted here, in one small table
-//! behind a lock that is taken when a generation starts, ends, or outgrows its reservation.
+//! All is counted in one small table, behind a lock that is taken when a generation starts, ends, or
+//! outgrows its reservation.
 
 mod grant;
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::state::keyed::DefaultKeyedStateStore;
 
 use self::grant::LocalGrant;
 use super::bucket::{Bucket, Rate};
@@ -24,58 +21,9 @@ use super::{
 use crate::auth::Principal;
 use crate::stream::Owner;
 
-type Requests = governor::RateLimiter<
-    Owner,
-    DefaultKeyedStateStore<Owner>,
-    DefaultClock,
-    StateInformationMiddleware,
->;
-
-struct PlanLimits {
-    plan: Plan,
-    requests: Requests,
-}
-
-impl PlanLimits {
-    /// Counts one request: what is left, and how long to wait if there were too many.
-    fn count_request(&self, owner: &Owner, clock: &DefaultClock) -> (Allowance, Option<Duration>) {
-        let limit = self.plan.requests_per_minute;
-        match self.requests.check_key(owner) {
-            Ok(state) => {
-                let remaining = state.remaining_burst_capacity();
-                let missing = self.plan.burst.saturating_sub(remaining);
-                let reset = state.quota().replenish_interval() * missing;
-                (
-                    Allowance {
-                        limit,
-                        remaining,
-                        reset,
-                    },
-                    None,
-                )
-            }
-            Err(until) => {
-                let wait = until.wait_time_from(clock.now());
-                let others = self.plan.burst.saturating_sub(1);
-                let reset = wait + until.quota().replenish_interval() * others;
-                (
-                    Allowance {
-                        limit,
-                        remaining: 0,
-                        reset,
-                    },
-                    Some(wait),
-                )
-            }
-        }
-    }
-}
-
 /// The `local` backend of [`RateLimiter`].
 pub struct LocalLimiter {
-    config: LimitConfig,
-    plans: HashMap<String, PlanLimits>,
-    clock: DefaultClock,
+    config: ArcSwap<LimitConfig>,
     accounts: Arc<Accounts>,
 }
 
@@ -90,15 +38,32 @@ struct Table {
     by_owner: HashMap<Owner, Account>,
 }
 
+/// What a principal has used, which counts on when their plan changes.
 struct Account {
     streams: u32,
+    request_rate: Rate,
+    requests: Bucket,
     rate: Rate,
     tokens: Bucket,
 }
 
+impl Account {
+    /// Counts one request: what is left, and how long to wait if there were too many.
+    fn count_request(&mut self, plan: &Plan, now: u64) -> (Allowance, Option<Duration>) {
+        let rate = self.request_rate;
+        let early = self.requests.take(rate, now, 1).err();
+        let allowance = Allowance {
+            limit: plan.requests_per_minute,
+            remaining: u32::try_from(self.requests.remaining(rate, now)).unwrap_or(u32::MAX),
+            reset: self.requests.reset(rate, now),
+        };
+        (allowance, early.flatten())
+    }
+}
+
 impl Table {
     /// The principal's account, unless it would be one too many.
-    fn account(&mut self, owner: &Owner, rate: Rate, most: usize) -> Option<&mut Account> {
+    fn account(&mut self, owner: &Owner, plan: &Plan, most: usize) -> Option<&mut Account> {
         let room = self.by_owner.len() < most;
         if !room && !self.by_owner.contains_key(owner) {
             return None;
@@ -106,10 +71,13 @@ impl Table {
         let account = self.by_owner.entry(owner.clone());
         let account = account.or_insert_with(|| Account {
             streams: 0,
-            rate,
+            request_rate: plan.requests(),
+            requests: Bucket::default(),
+            rate: plan.tokens(),
             tokens: Bucket::default(),
         });
-        account.rate = rate;
+        account.request_rate = plan.requests();
+        account.rate = plan.tokens();
         Some(account)
     }
 }
@@ -128,25 +96,8 @@ impl LocalLimiter {
     /// A limiter on which nothing has been used yet.
     #[must_use]
     pub fn new(config: LimitConfig) -> Self {
-        let plans = config
-            .plans
-            .iter()
-            .map(|(name, plan)| {
-                let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-                let quota = governor::Quota::per_minute(at_least_one(plan.requests_per_minute))
-                    .allow_burst(at_least_one(plan.burst));
-                let requests = governor::RateLimiter::dashmap(quota).with_middleware();
-                let limits = PlanLimits {
-                    plan: plan.clone(),
-                    requests,
-                };
-                (name.clone(), limits)
-            })
-            .collect();
         Self {
-            config,
-            plans,
-            clock: DefaultClock::default(),
+            config: ArcSwap::from_pointee(config),
             accounts: Arc::new(Accounts {
                 epoch: Instant::now(),
                 table: Mutex::default(),
@@ -169,26 +120,25 @@ impl LocalLimiter {
     /// Forgets principals that have been quiet for so long that nothing of theirs is spent. To be
     /// called about once a minute.
     pub fn sweep(&self) {
-        for limits in self.plans.values() {
-            limits.requests.retain_recent();
-            limits.requests.shrink_to_fit();
-        }
         let now = self.accounts.now();
         let mut table = self.accounts.table();
         table.by_owner.retain(|_, account| {
-            account.streams > 0 || !account.tokens.reset(account.rate, now).is_zero()
+            account.streams > 0
+                || !account.tokens.reset(account.rate, now).is_zero()
+                || !account.requests.reset(account.request_rate, now).is_zero()
         });
         table.by_owner.shrink_to_fit();
     }
 
     /// Takes tokens for a generation that this limiter may not have admitted; answers how many.
     pub(super) fn take_some(&self, owner: &Owner, plan: &str, most: u64) -> u64 {
-        let Some(limits) = self.plans.get(plan) else {
+        let config = self.config.load();
+        let Some(plan) = config.plans.get(plan) else {
             return 0;
         };
-        let rate = limits.plan.tokens();
+        let rate = plan.tokens();
         let (mut table, now) = (self.accounts.table(), self.accounts.now());
-        let account = table.account(owner, rate, self.config.max_principals);
+        let account = table.account(owner, plan, config.max_principals);
         account.map_or(0, |account| account.tokens.take_some(rate, now, most))
     }
 
@@ -200,10 +150,10 @@ impl LocalLimiter {
         tokens: Option<u32>,
         running: u32,
     ) -> Result<Permit, Rejection> {
-        self.start(principal, tokens, |limits, account, now, reserved| {
-            let (plan, rate) = (&limits.plan, account.rate);
+        self.start(principal, tokens, |plan, account, now, reserved| {
+            let rate = account.rate;
             // Every attempt counts as a request, whichever limit then turns it away.
-            let (requests, early) = limits.count_request(principal.owner(), &self.clock);
+            let (requests, early) = account.count_request(plan, now);
             let mut tokens_after = account.tokens;
             let met = if let Some(wait) = early {
                 Some((Limit::Requests, wait))
@@ -257,30 +207,31 @@ impl LocalLimiter {
         &self,
         principal: &Principal,
         tokens: Option<u32>,
-        admit: impl FnOnce(&PlanLimits, &mut Account, u64, u64) -> Result<Option<Quota>, Rejection>,
+        admit: impl FnOnce(&Plan, &mut Account, u64, u64) -> Result<Option<Quota>, Rejection>,
     ) -> Result<Permit, Rejection> {
-        let Some(limits) = self.plans.get(self.config.plan_of(principal)) else {
+        let config = self.config.load();
+        let Some(plan) = config.plans.get(config.plan_of(principal)) else {
             return Err(Rejection::server());
         };
-        let reserved = self.config.reservation(&limits.plan, tokens);
+        let reserved = config.reservation(plan, tokens);
         let owner = principal.owner();
         let now = self.accounts.now();
         let mut table = self.accounts.table();
-        if table.streams >= self.config.max_streams {
+        if table.streams >= config.max_streams {
             return Err(Rejection::server());
         }
-        let account = table.account(owner, limits.plan.tokens(), self.config.max_principals);
+        let account = table.account(owner, plan, config.max_principals);
         let Some(account) = account else {
             return Err(Rejection::server());
         };
-        let quota = admit(limits, account, now, reserved)?;
+        let quota = admit(plan, account, now, reserved)?;
         account.streams += 1;
         table.streams += 1;
         drop(table);
         let grant = LocalGrant {
             accounts: Arc::clone(&self.accounts),
             owner: owner.clone(),
-            step: self.config.step(),
+            step: config.step(),
         };
         Ok(Permit::new(Box::new(grant), reserved, quota))
     }
@@ -301,6 +252,12 @@ impl RateLimiter for LocalLimiter {
         tokens: Option<u32>,
     ) -> BoxFuture<'a, Result<Permit, Rejection>> {
         future::ready(self.try_admit_again(principal, tokens)).boxed()
+    }
+
+    fn replace(&self, limits: LimitConfig) {
+        let before = self.config.load();
+        self.config
+            .store(Arc::new(limits.with_ceilings_of(&before)));
     }
 }
 

@@ -44,6 +44,10 @@ pub trait RateLimiter: Send + Sync {
         principal: &'a Principal,
         tokens: Option<u32>,
     ) -> BoxFuture<'a, Result<Permit, Rejection>>;
+
+    /// Admits by these limits from now on. What was used counts on; what runs goes on. The ceilings
+    /// of this process stay as they are.
+    fn replace(&self, limits: LimitConfig);
 }
 
 /// What one plan allows each of its principals.
@@ -119,6 +123,15 @@ impl LimitConfig {
         Self {
             plans: plans.collect(),
             ..self.clone()
+        }
+    }
+
+    /// These limits, with the ceilings of the process that had those.
+    fn with_ceilings_of(self, before: &Self) -> Self {
+        Self {
+            max_streams: before.max_streams,
+            max_principals: before.max_principals,
+            ..self
         }
     }
 

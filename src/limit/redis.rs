@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use redis::FromRedisValue;
@@ -55,7 +56,7 @@ pub struct RedisLimiter {
 }
 
 struct Inner {
-    limits: LimitConfig,
+    limits: ArcSwap<LimitConfig>,
     config: RedisLimitConfig,
     /// Names this node, in this run.
     node: String,
@@ -84,7 +85,7 @@ impl RedisLimiter {
     ) -> Self {
         let inner = Arc::new(Inner {
             permits: Permits::new(limits.max_streams),
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             config,
             node: uuid::Uuid::new_v4().simple().to_string(),
             scripts,
@@ -139,6 +140,18 @@ impl RateLimiter for RedisLimiter {
     ) -> BoxFuture<'a, Result<Permit, Rejection>> {
         self.inner.admit_again(principal, tokens).boxed()
     }
+
+    fn replace(&self, limits: LimitConfig) {
+        let inner = &*self.inner;
+        // Under the lock, so that no other part of the old limits is made meanwhile.
+        let local = inner.local();
+        let limits = limits.with_ceilings_of(&inner.limits.load());
+        if let Some(local) = &*local {
+            let nodes = inner.nodes.load(Ordering::Relaxed).max(1);
+            local.replace(limits.part_of(nodes));
+        }
+        inner.limits.store(Arc::new(limits));
+    }
 }
 
 impl Inner {
@@ -169,7 +182,7 @@ impl Inner {
             return Arc::clone(local);
         }
         let nodes = self.nodes.load(Ordering::Relaxed).max(1);
-        let limiter = Arc::new(LocalLimiter::new(self.limits.part_of(nodes)));
+        let limiter = Arc::new(LocalLimiter::new(self.limits.load().part_of(nodes)));
         *local = Some(Arc::clone(&limiter));
         drop(local);
         tracing::warn!(

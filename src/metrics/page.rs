@@ -131,7 +131,7 @@ impl Families {
         let about = catalogue::GAPS;
         let (_, unit) = about.stem();
         let mut encoder = describe(encoder, about, unit.as_ref())?;
-        for (model, gaps) in &self.gaps {
+        for (model, gaps) in &*self.gaps.load_full() {
             let counted = gaps.counted();
             if counted.count == 0 {
                 continue;

@@ -34,6 +34,8 @@ mod forgeries;
 mod forgery;
 mod http10;
 mod http_client;
+mod issuer;
+mod jwks;
 mod limits;
 mod logprobs;
 mod metrics;
@@ -60,6 +62,7 @@ mod redis_sentinel;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod redis_tls;
+mod reload;
 mod resume;
 mod route;
 mod route_breaker;

@@ -15,7 +15,7 @@ use crate::sse::{Event, check_whole, text};
 use crate::upstream::{EVENTS, Exchange, Seen, Then, Upstream};
 
 /// An upstream with a certificate for these names, and the certificate of the CA that signed it.
-fn upstream(
+pub fn upstream(
     names: &[&str],
     script: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static,
 ) -> (Upstream, String) {

@@ -12,7 +12,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
     ("event_stream", &[]),
     ("stream_log", &["metrics", "redis", "stream"]),
     ("generator", &["event_stream", "http_client", "stream"]),
-    ("auth", &["stream"]),
+    ("auth", &["http_client", "stream"]),
     ("limit", &["auth", "redis", "stream"]),
     (
         "generation",
@@ -57,18 +57,21 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 21] = [
+const FENCES: [(&str, &[&str]); 24] = [
     ("rust_embed", &["src/api/playground.rs"]),
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
+    ("actix_http", &["src/app/http.rs", "src/telemetry.rs"]),
+    ("actix_service", &["src/app/http.rs"]),
+    ("actix_tls", &["src/api/connection.rs", "src/app/http.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
     ("jsonwebtoken", &["src/auth/"]),
-    ("governor", &["src/limit/local.rs", "src/limit/failures.rs"]),
+    ("governor", &["src/limit/failures.rs"]),
     ("figment", &["src/config.rs", "src/config/"]),
     (
         "rustls",
         &[
-            "src/app.rs",
+            "src/app",
             "src/generator/upstream.rs",
             "src/http_client",
             "src/redis/tls.rs",
@@ -89,7 +92,7 @@ const FENCES: [(&str, &[&str]); 21] = [
     ("anstyle_query", &["src/cli/chat/look.rs"]),
     ("prometheus_client", &["src/metrics"]),
     ("procfs", &["src/metrics/process.rs"]),
-    ("anyhow", &["src/main.rs", "src/cli/", "src/app.rs"]),
+    ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

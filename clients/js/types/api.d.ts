@@ -490,7 +490,7 @@ export interface components {
              * @description The stable code for programs; `/errors/{code}` explains it.
              * @enum {string}
              */
-            code: "invalid_request" | "invalid_json" | "invalid_event_id" | "invalid_stream_id" | "invalid_query" | "invalid_header" | "multiple_credentials" | "missing_credentials" | "invalid_token" | "token_expired" | "insufficient_scope" | "origin_not_allowed" | "route_not_found" | "stream_not_found" | "model_not_found" | "method_not_allowed" | "request_timeout" | "stream_expired" | "body_too_large" | "unsupported_media_type" | "invalid_field" | "idempotency_key_reused" | "rate_limited" | "tokens_exhausted" | "too_many_streams" | "too_many_failures" | "internal_error" | "generator_error" | "upstream_unavailable" | "upstream_error" | "upstream_invalid" | "upstream_incomplete" | "upstream_refused" | "upstream_rate_limited" | "first_token_timeout" | "idle_timeout" | "total_timeout" | "stream_too_large" | "quota_exceeded" | "producer_lost" | "overloaded" | "store_unavailable" | "server_stopping";
+            code: "invalid_request" | "invalid_json" | "invalid_event_id" | "invalid_stream_id" | "invalid_query" | "invalid_header" | "multiple_credentials" | "missing_credentials" | "invalid_token" | "token_expired" | "insufficient_scope" | "origin_not_allowed" | "route_not_found" | "stream_not_found" | "model_not_found" | "method_not_allowed" | "request_timeout" | "stream_expired" | "body_too_large" | "unsupported_media_type" | "invalid_field" | "idempotency_key_reused" | "rate_limited" | "tokens_exhausted" | "too_many_streams" | "too_many_failures" | "internal_error" | "generator_error" | "upstream_unavailable" | "upstream_error" | "upstream_invalid" | "upstream_incomplete" | "upstream_refused" | "upstream_rate_limited" | "first_token_timeout" | "idle_timeout" | "total_timeout" | "stream_too_large" | "quota_exceeded" | "producer_lost" | "overloaded" | "store_unavailable" | "keys_unavailable" | "server_stopping";
             /** @description What is wrong with this request. */
             message: string;
             /** @description The field, header or parameter that is wrong. */
@@ -739,7 +739,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description It is draining, or cannot reach the store of streams */
+            /** @description It is draining, cannot reach the store of streams, or has no keys to verify tokens with yet */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -48,6 +48,7 @@ pub enum Code {
     ProducerLost,
     Overloaded,
     StoreUnavailable,
+    KeysUnavailable,
     ServerStopping,
 }
 
@@ -105,6 +106,7 @@ impl Code {
         Self::ProducerLost,
         Self::Overloaded,
         Self::StoreUnavailable,
+        Self::KeysUnavailable,
         Self::ServerStopping,
     ];
 
@@ -258,6 +260,12 @@ impl Code {
                 "store_unavailable",
                 503,
                 "The store of streams cannot be reached",
+                true,
+            ),
+            Self::KeysUnavailable => (
+                "keys_unavailable",
+                503,
+                "The keys that tokens are verified with cannot be had",
                 true,
             ),
             Self::ServerStopping => ("server_stopping", 503, "The server is stopping", true),

@@ -10,11 +10,18 @@ use crate::limit::{Limit, Rejection};
 use crate::stream::{Failure, FailureCode, ParseIdError};
 use crate::stream_log::LogError;
 
+/// When a token whose key cannot be had may be sent again.
+const KEYS_RETRY: Duration = Duration::from_secs(5);
+
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let code = match error {
             AuthError::Expired => Code::TokenExpired,
+            AuthError::KeysUnavailable => {
+                return Self::new(Code::KeysUnavailable, error.to_string()).retry_after(KEYS_RETRY);
+            }
             AuthError::Invalid
+            | AuthError::UnknownKey
             | AuthError::TooLong
             | AuthError::UnsupportedHeader(_)
             | AuthError::Claim(_)

@@ -23,7 +23,7 @@ impl Inner {
         if let Some(local) = self.stand_in() {
             return self.admit_alone(&local, &account, place, principal, tokens);
         }
-        let reserved = self.limits.reservation(plan, tokens);
+        let reserved = self.limits.load().reservation(plan, tokens);
         let held = Held::new(&account, reserved, 1, true);
         let mut script = account.script(&self.scripts.admit);
         script
@@ -67,7 +67,7 @@ impl Inner {
         tokens: Option<u32>,
     ) -> Result<Permit, Rejection> {
         let (place, account) = self.place(principal)?;
-        let reserved = self.limits.reservation(&account.plan, tokens);
+        let reserved = self.limits.load().reservation(&account.plan, tokens);
         let held = Held::new(&account, reserved, 0, false);
         self.permits.insert(&held);
         let grant = RedisGrant::new(
@@ -87,8 +87,9 @@ impl Inner {
 
     /// A place for a generation on this node, and its principal as Redis knows them.
     fn place(&self, principal: &Principal) -> Result<(Place, Arc<Account>), Rejection> {
-        let plan_name = self.limits.plan_of(principal);
-        let plan = self.limits.plans.get(plan_name);
+        let limits = self.limits.load();
+        let plan_name = limits.plan_of(principal);
+        let plan = limits.plans.get(plan_name);
         let (Some(plan), Some(place)) = (plan, self.permits.place()) else {
             return Err(Rejection::server());
         };

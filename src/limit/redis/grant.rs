@@ -34,7 +34,7 @@ impl RedisGrant {
         let ahead = if is_named {
             0
         } else {
-            limiter.limits.step() / 2
+            limiter.limits.load().step() / 2
         };
         Self {
             limiter,
@@ -63,7 +63,7 @@ impl Grant for RedisGrant {
         });
         let more = ready!(Pin::new(asked).poll(context)).unwrap_or(0);
         self.asked = None;
-        self.ahead = self.limiter.limits.step() / 2;
+        self.ahead = self.limiter.limits.load().step() / 2;
         Poll::Ready(more)
     }
 
@@ -83,7 +83,7 @@ impl Grant for RedisGrant {
 impl Inner {
     /// Reserves more tokens for a permit; answers how many.
     async fn extend(&self, held: &Held) -> u64 {
-        let (account, step) = (&held.account, self.limits.step());
+        let (account, step) = (&held.account, self.limits.load().step());
         let take_alone = |local: &super::LocalLimiter| {
             let more = local.take_some(&account.owner, &account.plan_name, step);
             held.reserve(more, false);

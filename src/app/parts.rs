@@ -1,0 +1,108 @@
+//! The parts of a server that a configuration makes and a reload makes anew. What is configured as it was
+//! is kept as it is: connections, breakers, keys that were asked for.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use crate::auth::{KeyError, KeySet, Provider, ProviderConfig, TicketKey};
+use crate::config::{Config, ModelConfig, OpenAiConfig};
+use crate::generation::{Models, PassedThrough};
+use crate::generator::anthropic::AnthropicGenerator;
+use crate::generator::command::CommandGenerator;
+use crate::generator::demo::DemoGenerator;
+use crate::generator::openai::OpenAiGenerator;
+use crate::generator::route::RouteGenerator;
+use crate::generator::{Generator, Upstream};
+use crate::http_client::{HttpClient, authority_roots, system_roots};
+
+pub(super) fn keys(config: &Config) -> Result<KeySet, KeyError> {
+    if config.keys.is_empty() {
+        return Ok(KeySet::default());
+    }
+    KeySet::load(&config.keys)
+}
+
+pub(super) fn tickets(config: &Config) -> TicketKey {
+    TicketKey::new(&config.ticket_secret, config.file.auth.ticket_lifetime)
+}
+
+/// The providers of keys. Those that are new are asked from now on.
+pub(super) fn providers(
+    config: &Config,
+    before: &[Arc<Provider>],
+) -> Result<Vec<Arc<Provider>>, rustls::Error> {
+    let providers = config.providers.iter().map(|config| {
+        let same = before.iter().find(|before| before.config() == config);
+        same.map_or_else(|| provider(config), |same| Ok(Arc::clone(same)))
+    });
+    providers.collect()
+}
+
+fn provider(config: &ProviderConfig) -> Result<Arc<Provider>, rustls::Error> {
+    let roots = match &config.authority {
+        None => system_roots()?,
+        Some(authority) => authority_roots(authority)?,
+    };
+    let client = HttpClient::new(config.server.clone(), roots);
+    let (provider, asking) = Provider::new(config.clone(), client);
+    actix_web::rt::spawn(asking);
+    Ok(Arc::new(provider))
+}
+
+/// The models, of which those that were configured the same are the same.
+pub(super) fn models(
+    config: &Config,
+    before: Option<(&Config, &Models)>,
+) -> Result<Models, rustls::Error> {
+    let roots = system_roots()?;
+    let by_name = config.models.iter().map(|(name, model)| {
+        let same = before.and_then(|(config, models)| {
+            let is_same = config.models.get(name) == Some(model);
+            models.by_name.get(name).filter(|_| is_same)
+        });
+        let generator = same.map_or_else(|| generator(model, &roots), Arc::clone);
+        (name.clone(), generator)
+    });
+    let by_name = by_name.collect();
+    let upstream = config.upstream.as_ref().map(|server| {
+        let same = before.and_then(|(config, models)| {
+            let is_same = config.upstream.as_ref() == Some(server);
+            models.upstream.as_ref().filter(|_| is_same)
+        });
+        let anew = || Arc::new(PassedThrough::new(Arc::new(openai(server, &roots))));
+        same.map_or_else(anew, Arc::clone)
+    });
+    Ok(Models {
+        by_name,
+        default: config.default_model().map(str::to_owned),
+        upstream,
+    })
+}
+
+fn generator(model: &ModelConfig, roots: &Arc<ClientConfig>) -> Arc<dyn Generator> {
+    match model {
+        ModelConfig::Demo(demo) => Arc::new(DemoGenerator::new(demo.clone())),
+        ModelConfig::Command(command) => Arc::new(CommandGenerator::new(command.clone())),
+        ModelConfig::OpenAi(server) => Arc::new(openai(server, roots)),
+        ModelConfig::Anthropic(server) => Arc::new(AnthropicGenerator::new(
+            Upstream::new(server.upstream.clone(), Arc::clone(roots)),
+            server.model.clone(),
+            server.max_tokens,
+        )),
+        ModelConfig::Route(route) => {
+            let upstreams = route.upstreams.iter();
+            let upstreams = upstreams.map(|it| (it.name.clone(), generator(&it.model, roots)));
+            Arc::new(RouteGenerator::new(upstreams, route.route))
+        }
+    }
+}
+
+fn openai(server: &OpenAiConfig, roots: &Arc<ClientConfig>) -> OpenAiGenerator {
+    OpenAiGenerator::new(
+        Upstream::new(server.upstream.clone(), Arc::clone(roots)),
+        server.model.clone(),
+        server.max_tokens_field,
+        server.continues,
+    )
+}

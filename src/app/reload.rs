@@ -1,0 +1,173 @@
+//! Gives a running server another configuration: all of it, or, if it is wrong, nothing of it.
+//!
+//! Streams that run are not touched: each keeps its generator, its permit and its readers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use anyhow::bail;
+use tokio::signal::unix::Signal;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::certificate::Certificate;
+use super::{check, parts, watched};
+use crate::api::{Api, ApiConfig};
+use crate::config::{Config, File, Sources};
+use crate::telemetry::{self, LogLevel};
+
+/// An interval that nobody waits for.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+/// Reloads on SIGHUP, and when one of the files has changed.
+pub struct Reloader {
+    api: web::Data<Api>,
+    certificate: Option<Arc<Certificate>>,
+    workers: usize,
+    level: LogLevel,
+    /// What is in force.
+    config: Config,
+    /// What the server was started with: some of it holds until it stops.
+    started: File,
+    /// The files as they were read last.
+    sources: Sources,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        api: web::Data<Api>,
+        certificate: Option<Arc<Certificate>>,
+        workers: usize,
+        level: LogLevel,
+        config: Config,
+    ) -> Self {
+        Self {
+            api,
+            certificate,
+            workers,
+            level,
+            started: config.file.clone(),
+            sources: config.sources.clone(),
+            config,
+        }
+    }
+
+    /// Reloads whenever it is asked to, or has to, for ever.
+    pub async fn run(mut self, mut hangups: Signal) {
+        let every = self.started.watch_interval;
+        let is_watching = !every.is_zero();
+        let mut watch = interval(if is_watching { every } else { NEVER });
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What was seen the last time, if it was not what is loaded. Several files, or one that is
+        // written in pieces, are read when they are quiet.
+        let mut seen: Option<Sources> = None;
+        loop {
+            tokio::select! {
+                _ = hangups.recv() => {}
+                _ = watch.tick(), if is_watching => {
+                    let sources = self.sources.clone();
+                    let Ok(now) = spawn_blocking(move || sources.again()).await else {
+                        continue;
+                    };
+                    if now == self.sources {
+                        seen = None;
+                        continue;
+                    }
+                    if seen.as_ref() != Some(&now) {
+                        seen = Some(now);
+                        continue;
+                    }
+                }
+            }
+            seen = None;
+            self.reload().await;
+        }
+    }
+
+    /// Loads the configuration again. If it is wrong, the one in force stays.
+    async fn reload(&mut self) {
+        let origin = self.config.origin.clone();
+        let Ok((loaded, sources)) = spawn_blocking(move || Config::load_from(origin)).await else {
+            return;
+        };
+        // Also if it is wrong: the same mistake is said once.
+        self.sources = sources;
+        let applied = match loaded {
+            Ok(config) => self.apply(config),
+            Err(error) => Err(error.into()),
+        };
+        self.api.metrics.reloaded(applied.is_ok());
+        match applied {
+            Ok(()) => {
+                let restart = self.started.needs_restart(&self.config.file).join(", ");
+                tracing::info!(
+                    models = self.config.models.len(),
+                    plans = self.config.file.limits.plans.len(),
+                    keys = self.config.keys.len() + self.config.providers.len(),
+                    "Reloaded the configuration"
+                );
+                for warning in self.config.warnings() {
+                    tracing::warn!(config.warning = %warning, "The configuration may not do what was meant");
+                }
+                if !restart.is_empty() {
+                    tracing::warn!(config.keys = %restart, "These settings have changed and hold only after a restart");
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %format!("{error:#}"), "The configuration is wrong: the one in force stays");
+            }
+        }
+    }
+
+    fn apply(&mut self, config: Config) -> anyhow::Result<()> {
+        // Everything that can fail comes before anything that changes.
+        check(&config)?;
+        if config.development && !self.config.development {
+            bail!("`auth.keys`: expected a key: development mode begins with a start only");
+        }
+        let config = if config.development {
+            // Where there is no place to keep it, each load makes a key of its own.
+            let keys = self.config.keys.clone();
+            Config { keys, ..config }
+        } else {
+            config
+        };
+        let keys = parts::keys(&config)?;
+        let models = parts::models(
+            &config,
+            Some((&self.config, &*self.api.generations.current_models())),
+        )?;
+        let certificate = match &config.tls {
+            None => None,
+            Some((chain, key)) => Some(Certificate::new(chain, key)?),
+        };
+        let providers = parts::providers(&config, &self.api.jwt.providers())?;
+
+        // The page of metrics is where it was from the start, or nowhere.
+        let mut scope = watched::scope(&config, self.workers);
+        scope.gaps = self.started.metrics.bind.is_some();
+        self.api.metrics.replace_scope(scope);
+        self.api.jwt.replace(config.jwt(), keys, providers);
+        self.api.limiter.replace(config.limits());
+        self.api.generations.replace_models(models);
+        self.api.config.store(Arc::new(ApiConfig {
+            // The middleware and the sockets know these from the start.
+            cookie: self.started.auth.cookie.clone(),
+            peer_timeout: self.started.http.peer_timeout,
+            ..config.api()
+        }));
+        // A secret that nobody has configured lives as long as the process.
+        if config.file.auth.ticket_secret_file.is_some() {
+            self.api.tickets.store(Arc::new(parts::tickets(&config)));
+        }
+        if let (Some(shown), Some(other)) = (&self.certificate, &certificate) {
+            shown.replace(other);
+        }
+        if config.file.log.level != self.config.file.log.level {
+            self.level.set(telemetry::filter(&config.file.log)?);
+        }
+        self.config = config;
+        Ok(())
+    }
+}
