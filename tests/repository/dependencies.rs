@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 13] = [
+const MAY_NAME: [(&str, &[&str]); 14] = [
     ("stream", &[]),
     ("metrics", &[]),
     ("redis", &["metrics"]),
     ("http_client", &[]),
     ("event_stream", &[]),
+    ("load", &["event_stream", "http_client"]),
     ("stream_log", &["metrics", "redis", "stream"]),
     ("generator", &["event_stream", "http_client", "stream"]),
     ("auth", &["http_client", "stream"]),
@@ -57,7 +58,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 24] = [
+const FENCES: [(&str, &[&str]); 26] = [
     ("rust_embed", &["src/api/playground.rs"]),
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_http", &["src/app/http.rs", "src/telemetry.rs"]),
@@ -91,7 +92,9 @@ const FENCES: [(&str, &[&str]); 24] = [
     ("pulldown_cmark", &["src/cli/chat/markdown/inline.rs"]),
     ("anstyle_query", &["src/cli/chat/look.rs"]),
     ("prometheus_client", &["src/metrics"]),
-    ("procfs", &["src/metrics/process.rs"]),
+    ("procfs", &["src/metrics/process.rs", "src/load/usage.rs"]),
+    ("hdrhistogram", &["src/load/quantiles.rs"]),
+    ("indicatif", &["src/cli/bench/progress.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 
