@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 const MAY_NAME: [(&str, &[&str]); 14] = [
     ("stream", &[]),
     ("metrics", &[]),
+    ("traces", &["http_client"]),
     ("redis", &["metrics"]),
     ("http_client", &[]),
     ("event_stream", &[]),
     ("load", &["event_stream", "http_client"]),
     ("stream_log", &["metrics", "redis", "stream"]),
-    ("generator", &["event_stream", "http_client", "stream"]),
+    (
+        "generator",
+        &["event_stream", "http_client", "stream", "traces"],
+    ),
     ("auth", &["http_client", "stream"]),
     ("limit", &["auth", "redis", "stream"]),
     (
@@ -25,6 +29,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
             "shutdown",
             "stream",
             "stream_log",
+            "traces",
         ],
     ),
     ("shutdown", &[]),
@@ -38,6 +43,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
             "metrics",
             "stream",
             "stream_log",
+            "traces",
         ],
     ),
     // Assembles each module's own configuration, so it names those, and nothing names it but the
@@ -53,12 +59,13 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
             "limit",
             "redis",
             "stream_log",
+            "traces",
         ],
     ),
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 26] = [
+const FENCES: [(&str, &[&str]); 30] = [
     ("rust_embed", &["src/api/playground.rs"]),
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_http", &["src/app/http.rs", "src/telemetry.rs"]),
@@ -76,6 +83,7 @@ const FENCES: [(&str, &[&str]); 26] = [
             "src/generator/upstream.rs",
             "src/http_client",
             "src/redis/tls.rs",
+            "src/traces.rs",
         ],
     ),
     ("tokio_rustls", &["src/http_client/"]),
@@ -92,13 +100,18 @@ const FENCES: [(&str, &[&str]); 26] = [
     ("pulldown_cmark", &["src/cli/chat/markdown/inline.rs"]),
     ("anstyle_query", &["src/cli/chat/look.rs"]),
     ("prometheus_client", &["src/metrics"]),
+    ("opentelemetry", &["src/traces"]),
+    ("opentelemetry_sdk", &["src/traces"]),
+    ("opentelemetry_proto", &["src/traces"]),
+    ("prost", &["src/traces/"]),
     ("procfs", &["src/metrics/process.rs", "src/load/usage.rs"]),
     ("hdrhistogram", &["src/load/quantiles.rs"]),
     ("indicatif", &["src/cli/bench/progress.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 
-fn sources() -> Vec<(String, String)> {
+/// Every file of the program, with its path.
+pub(crate) fn sources() -> Vec<(String, String)> {
     fn visit(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
