@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 14] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("stream", &[]),
     ("metrics", &[]),
     ("traces", &["http_client"]),
