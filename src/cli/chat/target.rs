@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::server::{Mint, Server};
+use crate::cli::credential::{self, Credential};
 use crate::cli::token;
-use crate::config::{Config, token_variable};
 use crate::http_client::{BaseUrl, Headers, HttpClient, HttpClientConfig, system_roots};
 
 /// How long a connection may take.
@@ -48,7 +46,7 @@ impl TargetArguments {
     /// # Errors
     /// There is no token, or certificates cannot be read.
     pub(super) fn server(&self, config: Option<&Path>) -> anyhow::Result<Server> {
-        let Token { given, made } = self.token(config)?;
+        let (given, made) = self.token(config)?;
         let client = HttpClientConfig {
             url: self.url.clone(),
             headers: Headers::default(),
@@ -58,54 +56,23 @@ impl TargetArguments {
         Server::new(client, self.url.to_string(), given, made)
     }
 
-    fn token(&self, config: Option<&Path>) -> anyhow::Result<Token> {
-        if let Some(path) = &self.token_file {
-            let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-            return Ok(Token::given(text.trim().to_owned()));
-        }
-        if let Some(token) = token_variable() {
-            return Ok(Token::given(token));
-        }
-        if !self.url.is_loopback() {
-            anyhow::bail!(
-                "{} is not on this machine: it needs a token, in $TAILRACE_TOKEN or a --token-file",
-                self.url
-            );
-        }
-        let config = Config::load(config)?;
+    fn token(&self, config: Option<&Path>) -> anyhow::Result<(Option<String>, Option<Mint>)> {
+        let found = Credential::find(&self.url, self.token_file.as_deref(), config)?;
+        let config = match found {
+            Credential::Given(token) => return Ok((Some(token), None)),
+            Credential::Ours(config) => config,
+        };
         let key = if config.development {
             "the development key of this user"
         } else {
             "the key of the configuration here"
         };
-        let sign = move || {
-            token::sign(&config, &token::Arguments::default())
-                .context("no token can be made; give one in $TAILRACE_TOKEN or a --token-file")
-        };
+        let sign = move || credential::mint(&config, &token::Arguments::default());
         let made = Mint {
             sign: Box::new(sign),
             key,
         };
-        Ok(Token {
-            given: None,
-            made: Some(made),
-        })
-    }
-}
-
-/// What says who asks: a token that was given, or what makes one.
-struct Token {
-    given: Option<String>,
-    made: Option<Mint>,
-}
-
-impl Token {
-    const fn given(token: String) -> Self {
-        Self {
-            given: Some(token),
-            made: None,
-        }
+        Ok((None, Some(made)))
     }
 }
 
