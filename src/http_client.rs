@@ -17,6 +17,7 @@ mod tls;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,8 @@ struct Endpoint {
     id: u64,
     config: HttpClientConfig,
     tls: Arc<ClientConfig>,
+    /// How many connections were made.
+    connections: AtomicU64,
 }
 
 /// Why there is no answer, or no more of it.
@@ -87,6 +90,7 @@ impl HttpClient {
                 id: pool::next_id(),
                 config,
                 tls,
+                connections: AtomicU64::new(0),
             }),
         }
     }
@@ -95,6 +99,12 @@ impl HttpClient {
     #[must_use]
     pub fn authority(&self) -> &str {
         self.endpoint.config.url.authority()
+    }
+
+    /// How many connections it has made so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.endpoint.connections.load(Ordering::Relaxed)
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -123,6 +133,7 @@ impl HttpClient {
             }
         }
         let mut connection = Connection::open(&self.endpoint).await?;
+        self.endpoint.connections.fetch_add(1, Ordering::Relaxed);
         match connection.exchange(&request).await {
             Ok(begun) => Ok(self.answer(connection, begun)),
             Err(failed) => Err(failed.error),
@@ -226,6 +237,18 @@ impl Answer {
         // Nobody has asked for what follows: the two sides do not agree where the answer ends.
         self.keep_alive &= arrived.is_empty();
         Ok(shown)
+    }
+
+    /// From now on the system holds about so many bytes that have come and were not read; more wait at
+    /// the server.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub fn limit_receive_buffer(&self, bytes: usize) -> io::Result<()> {
+        match &self.connection {
+            Some(connection) => connection.limit_receive_buffer(bytes),
+            None => Ok(()),
+        }
     }
 
     /// Nobody wants more of it. If its end has come, or comes soon, the connection may serve another

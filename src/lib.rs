@@ -23,6 +23,7 @@ pub mod generation;
 pub mod generator;
 pub mod http_client;
 pub mod limit;
+pub mod load;
 pub mod metrics;
 pub mod redis;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use socket2::{Domain, Socket, Type};
 use tokio::time::{Instant, sleep_until};
 
-use crate::request::Wanted;
+use crate::bench::Wanted;
 use crate::scenario::REPLAYED_TOKENS;
 
 /// The argument that makes this program the bare server.
@@ -75,23 +75,16 @@ pub(crate) fn serve() -> anyhow::Result<()> {
 struct Ready {
     start: Bytes,
     tokens: Vec<Bytes>,
-    done: Bytes,
 }
 
 impl Ready {
     fn new() -> Self {
-        let event = |seq: u32, name: &str, rest: &str| {
-            Bytes::from(format!(
-                "data: {{\"type\":\"{name}\",\"seq\":{seq},{rest}}}\nevent: {name}\nid: {STREAM}.{seq}\n\n"
-            ))
-        };
         let token =
             |(seq, text): (u32, &&str)| event(seq, "token", &format!("\"text\":\"{text}\""));
         let seqs = 1..=REPLAYED_TOKENS;
         Self {
             start: event(0, "start", &format!("\"stream\":\"{STREAM}\"")),
             tokens: seqs.zip(TEXTS.iter().cycle()).map(token).collect(),
-            done: event(REPLAYED_TOKENS + 1, "done", "\"finish_reason\":\"stop\""),
         }
     }
 
@@ -99,6 +92,17 @@ impl Ready {
     fn token(&self, number: u32) -> Bytes {
         self.tokens[number as usize % self.tokens.len()].clone()
     }
+}
+
+fn event(seq: u32, name: &str, rest: &str) -> Bytes {
+    Bytes::from(format!(
+        "data: {{\"type\":\"{name}\",\"seq\":{seq},{rest}}}\nevent: {name}\nid: {STREAM}.{seq}\n\n"
+    ))
+}
+
+/// The end of a stream of so many tokens.
+fn done(tokens: u32) -> Bytes {
+    event(tokens + 1, "done", "\"finish_reason\":\"stop\"")
 }
 
 /// What we read of a request's body.
@@ -136,7 +140,7 @@ async fn create(body: web::Json<Body>, ready: web::Data<Ready>) -> HttpResponse 
             }
             yield Ok(ready.token(number));
         }
-        yield Ok(ready.done.clone());
+        yield Ok(done(wanted.tokens));
     })
 }
 
@@ -146,7 +150,7 @@ async fn replay(ready: web::Data<Ready>) -> HttpResponse {
         for number in 0..REPLAYED_TOKENS {
             yield Ok(ready.token(number));
         }
-        yield Ok(ready.done.clone());
+        yield Ok(done(REPLAYED_TOKENS));
     })
 }
 

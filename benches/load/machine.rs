@@ -1,6 +1,4 @@
-//! The machine: which cores the two sides run on, how many files may be open, what it is called.
-
-use std::fs;
+//! The machine: which cores the two sides run on, and how many files may be open.
 
 use anyhow::Context as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -38,11 +36,6 @@ impl Cores {
             load: only,
         }))
     }
-
-    /// The two of them.
-    pub(crate) const fn both(self) -> [usize; 2] {
-        [self.server, self.load]
-    }
 }
 
 /// Keeps this thread, and what it starts from now on, on one core.
@@ -57,21 +50,4 @@ pub(crate) fn raise_file_limit() -> anyhow::Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).context("cannot raise the limit of open files")
-}
-
-/// The processor, its cores and the kernel, in one line.
-pub(crate) fn describe() -> String {
-    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processors
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("unknown processor", |(_, model)| model);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let online = processors
-        .lines()
-        .filter(|line| line.starts_with("processor"))
-        .count()
-        .max(cores);
-    format!("{model}, {online} cores, Linux {}", kernel.trim())
 }

@@ -5,7 +5,7 @@
 //! servers before the same upstream (see [`proxied`]), `-- cluster` the log in Redis with the embedded
 //! one and with another program's (see [`cluster`]), `-- transports` SSE with WebSocket and long polling
 //! (see [`transports`]). The server under test is a process of its own on
-//! one core, and this program loads it from another. Figures of two machines cannot
+//! one core, and `tailrace bench` loads it from another. Figures of two machines cannot
 //! be compared; the ratio to the bare handler of the same run can.
 
 #![expect(
@@ -18,24 +18,20 @@
     reason = "what is counted here stays far below 2^52"
 )]
 
-mod ages;
 mod bare;
+mod bench;
 mod cluster;
-mod fleet;
 mod machine;
 mod median;
 mod proxied;
 mod report;
-mod request;
 mod response;
 mod scenario;
 mod scrape;
 mod server;
-mod stamp;
 mod tied;
 mod transports;
 mod upstream;
-mod usage;
 
 use std::path::PathBuf;
 
@@ -100,7 +96,7 @@ fn main() -> anyhow::Result<()> {
         quick: arguments.quick,
         progress: progress(steps),
     };
-    let mut report = Report::new(machine::describe(), arguments.quick);
+    let mut report = Report::new(tailrace::load::machine(), arguments.quick);
     for scenario in scenarios {
         scenario
             .run(&bench, &mut report)

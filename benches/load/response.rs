@@ -1,4 +1,4 @@
-//! One answer as it arrives: HTTP/1.1 with chunks or a length, of which only the events are counted.
+//! One answer as it arrives: HTTP/1.1 with chunks or a length, of which only the body is taken out.
 //!
 //! A whole parser would cost more than the server under test. This one trusts the server to frame
 //! its answer right and fails on what it does not expect.
@@ -33,10 +33,7 @@ enum Place {
 pub(crate) struct Response {
     place: Place,
     head: Vec<u8>,
-    events: u64,
     bytes: u64,
-    /// Whether the last byte of the body so far was a line end.
-    line_ended: bool,
 }
 
 impl Response {
@@ -45,9 +42,7 @@ impl Response {
         Self {
             place: Place::Head,
             head: Vec::new(),
-            events: 0,
             bytes: 0,
-            line_ended: false,
         }
     }
 
@@ -59,11 +54,6 @@ impl Response {
             head,
             ..Self::new()
         };
-    }
-
-    /// How many events have arrived whole.
-    pub(crate) const fn events(&self) -> u64 {
-        self.events
     }
 
     /// How many bytes of the body have arrived, without the framing of the chunks.
@@ -110,7 +100,7 @@ impl Response {
                 }
                 Place::Chunk(left) => {
                     let taken = left.min(input.len());
-                    self.count(&input[..taken]);
+                    self.bytes += taken as u64;
                     body(&input[..taken]);
                     self.place = match left - taken {
                         0 => Place::ChunkEnd,
@@ -180,16 +170,6 @@ impl Response {
 
     fn said(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.head)
-    }
-
-    /// Counts the blank lines, each of which ends an event.
-    fn count(&mut self, data: &[u8]) {
-        if self.line_ended && data.first() == Some(&b'\n') {
-            self.events += 1;
-        }
-        self.events += memmem::find_iter(data, b"\n\n").count() as u64;
-        self.line_ended = data.last() == Some(&b'\n');
-        self.bytes += data.len() as u64;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::scrape::Scraper;
 use crate::{bare, tied};
 
 /// This package's own.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tailrace");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tailrace");
 
 /// How long a server may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,7 +73,6 @@ impl Kind {
 /// A server that listens, and what else belongs to it.
 pub(crate) struct Server {
     child: Child,
-    cores: Cores,
     address: SocketAddr,
     token: String,
     home: TempDir,
@@ -149,7 +148,6 @@ impl Server {
         machine::pin(cores.load)?;
         Ok(Self {
             child: child?,
-            cores,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             token: String::from("none"),
             home,
@@ -220,11 +218,6 @@ impl Server {
     /// What to send as a bearer token.
     pub(crate) fn token(&self) -> &str {
         &self.token
-    }
-
-    /// Where it runs, and where its load does.
-    pub(crate) const fn cores(&self) -> Cores {
-        self.cores
     }
 
     /// Its process.

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
+use tailrace::load;
 
 use crate::machine::Cores;
 use crate::server::{CONFIG, Server};
-use crate::{stamp, tied};
+use crate::tied;
 
 /// The argument that makes this program the upstream.
 pub(crate) const ARGUMENT: &str = "paced-upstream";
@@ -191,7 +192,7 @@ impl Connection {
         }
         self.left = Some(left - 1);
         let mut delta = *br#"{"content":" @00000"}"#;
-        delta[12..19].copy_from_slice(&stamp::write(stamp::now()));
+        delta[12..19].copy_from_slice(&load::write_stamp(load::microseconds()));
         self.chunk(&delta, "null")?;
         Ok(true)
     }

@@ -13,7 +13,7 @@ use crate::config::Config;
 const BACKLOG: i32 = 4096;
 
 /// How many bytes the kernel takes for a client beyond those that are on their way to it. What is on its
-/// way is not bounded here, so a fast reader far away is as fast as without (docs/adr/0018).
+/// way is not bounded here, so a fast reader far away is as fast as without (docs/adr/0020).
 const UNSENT: u32 = 64 * 1024;
 
 /// What says where the page of metrics is.

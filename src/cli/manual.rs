@@ -146,9 +146,71 @@ const CHAT: &[Part] = &[
     },
 ];
 
+const BENCH: &[Part] = &[
+    Part {
+        title: "Exit status",
+        entries: &[
+            ("0", "Everything was as it should be."),
+            (
+                "1",
+                "Something was wrong: streams or requests failed, events were lost or came twice. The report \
+                 says what.",
+            ),
+            ("2", "A mistake in the arguments or the configuration."),
+            (
+                "3",
+                "The server refuses the request (its token, the model, a field).",
+            ),
+            ("4", "There is no server, or none that streams events."),
+            (
+                "130",
+                "Ended with Ctrl-C; nothing was wrong until then, and there is a report.",
+            ),
+        ],
+    },
+    Part {
+        title: "Environment",
+        entries: &[
+            ("TAILRACE_URL", "The server, if no URL is given."),
+            (
+                "TAILRACE_TOKEN",
+                "The token, unless there is a --token-file.",
+            ),
+            (
+                "SSL_CERT_FILE, SSL_CERT_DIR",
+                "Whose certificates are trusted for https URLs.",
+            ),
+        ],
+    },
+    SERVER_FILES,
+    Part {
+        title: "Examples",
+        entries: &[
+            (
+                "tailrace bench",
+                "100 streams for 30 seconds, of the server on this machine.",
+            ),
+            (
+                "tailrace bench --rate 50/s --duration 2m --pid $(pidof tailrace) --html report.html",
+                "Starts 50 streams each second, whatever becomes of them, watches the server's process and \
+                 draws what happened.",
+            ),
+            (
+                "tailrace bench --streams 500 --cuts 30% --slow-readers 10% --cancel 10%",
+                "Readers as they are in the world.",
+            ),
+            (
+                "tailrace bench http://127.0.0.1:11434/v1 --api openai --model llama3.2 --streams 4",
+                "Any server that speaks OpenAI's API.",
+            ),
+        ],
+    },
+];
+
 /// What stands after the options of a command.
 pub(super) fn parts(command: &str) -> &'static [Part] {
     match command {
+        "bench" => BENCH,
         "chat" => CHAT,
         "token" | "check" => &[STATUS, SERVER_ENVIRONMENT, SERVER_FILES],
         "completions" | "man" => &[STATUS],

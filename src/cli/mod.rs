@@ -5,9 +5,12 @@
     reason = "this is where the program speaks to a person"
 )]
 
+mod bench;
 mod chat;
 mod check;
 mod completions;
+mod credential;
+mod file_limit;
 mod man;
 mod manual;
 mod serve;
@@ -56,6 +59,13 @@ enum Command {
     /// the generation; a second one leaves at once.
     #[command(after_long_help = manual::help("chat"))]
     Chat(Box<chat::Arguments>),
+    /// Load a server that streams, and report how it bears that
+    ///
+    /// It starts streams, reads all of them, and tells how soon the first tokens came, how evenly the others
+    /// did, and what that cost. Of a Tailrace server it checks every stream: each event once and in
+    /// order, one end, and the text that the end names.
+    #[command(after_long_help = manual::help("bench"))]
+    Bench(Box<bench::Arguments>),
     #[command(after_long_help = manual::help("token"))]
     /// Print a token (JWT) signed with a configured key
     Token(token::Arguments),
@@ -83,6 +93,7 @@ impl Cli {
                 serve::run(Config::load_with(path, arguments.overrides())?)
             }
             Command::Chat(arguments) => chat::run(path, &arguments),
+            Command::Bench(arguments) => bench::run(path, &arguments),
             Command::Completions(arguments) => completions::run(Self::command(), &arguments),
             Command::Man(arguments) => man::run(Self::command(), &arguments),
             Command::Token(arguments) => token::run(&Config::load(path)?, &arguments),

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::file_limit::raise_file_limit;
 use crate::app::{App, Stopped};
 use crate::config::{Config, Overrides, UpstreamOverride};
 use crate::shutdown::StopSignals;
@@ -41,7 +41,9 @@ impl Arguments {
 
 pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
     let level = telemetry::init(&config.file.log)?;
-    raise_file_limit();
+    if let Err(error) = raise_file_limit() {
+        tracing::warn!(%error, "Could not raise the limit of open files");
+    }
     let stopped = actix_web::rt::System::new().block_on(async {
         // First: until it is taken over, SIGHUP ends the process.
         let hangups = signal(SignalKind::hangup()).context("cannot take over signals")?;
@@ -68,15 +70,6 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
         Stopped::Drained => ExitCode::SUCCESS,
         Stopped::AtOnce => ExitCode::FAILURE,
     })
-}
-
-/// Each stream is a file; the soft limit is often 1024, and ours to raise.
-fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "Could not raise the limit of open files");
-    }
 }
 
 /// What a person needs for a first stream, and what they should know.

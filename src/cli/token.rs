@@ -35,10 +35,17 @@ pub(super) struct Arguments {
 
 impl Default for Arguments {
     fn default() -> Self {
+        Self::lasting(Duration::from_secs(3600))
+    }
+}
+
+impl Arguments {
+    /// What a token says by default, but for its time.
+    pub(super) fn lasting(ttl: Duration) -> Self {
         Self {
             sub: "developer".to_owned(),
             scope: None,
-            ttl: Duration::from_secs(3600),
+            ttl,
             plan: None,
             key: None,
         }

@@ -148,13 +148,21 @@ impl Connection {
         })
     }
 
-    /// Whether the connection is still there and nothing has come that nobody asked for.
-    pub(super) fn is_quiet(&self) -> bool {
-        let socket = match self {
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(match self {
             Self::Plain(socket) => socket,
             Self::Tls(socket) => socket.get_ref().0,
-        };
-        let looked = SockRef::from(socket).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        })
+    }
+
+    /// From now on the system holds about so many bytes for us.
+    pub(super) fn limit_receive_buffer(&self, bytes: usize) -> io::Result<()> {
+        self.socket().set_recv_buffer_size(bytes)
+    }
+
+    /// Whether the connection is still there and nothing has come that nobody asked for.
+    pub(super) fn is_quiet(&self) -> bool {
+        let looked = self.socket().peek(&mut [std::mem::MaybeUninit::uninit()]);
         looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }

@@ -17,6 +17,7 @@
 mod anthropic;
 mod auth;
 mod bad_requests;
+mod bench;
 mod chat_completions;
 mod client;
 mod command;

@@ -79,7 +79,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
     }
     bar.finish_and_clear();
-    let table = Table::new(machine::describe(), cases.into_iter().zip(found));
+    let table = Table::new(tailrace::load::machine(), cases.into_iter().zip(found));
     println!("{table}");
     if let Some(path) = &arguments.json {
         std::fs::write(path, table.json()?)

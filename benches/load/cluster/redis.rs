@@ -9,7 +9,6 @@ use redis::{Client, Connection, InfoDict, cmd};
 use crate::machine::Cores;
 use crate::server::Server;
 use crate::tied;
-use crate::usage::CpuTime;
 
 /// A `redis-server` that keeps nothing on disk, on the load's core.
 pub(super) struct Redis {
@@ -21,8 +20,6 @@ pub(super) struct Redis {
 /// What a Redis has done so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Work {
-    /// CPU seconds of the process.
-    pub(super) seconds: f64,
     /// Commands, those in scripts too.
     pub(super) commands: f64,
     /// Entries that were added to streams.
@@ -56,6 +53,11 @@ impl Redis {
         })
     }
 
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
     pub(super) fn url(&self) -> &str {
         &self.url
     }
@@ -65,10 +67,7 @@ impl Redis {
         let info: InfoDict = cmd("INFO")
             .arg("commandstats")
             .query(&mut self.connection)?;
-        let mut work = Work {
-            seconds: CpuTime::of(self.server.pid())?.total(),
-            ..Work::default()
-        };
+        let mut work = Work::default();
         for (name, value) in info.iter() {
             let Some(name) = name.strip_prefix("cmdstat_") else {
                 continue;

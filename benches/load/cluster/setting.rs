@@ -1,15 +1,12 @@
 //! The processes of a measurement: the nodes, their Redis, and who makes the tokens.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use anyhow::Context as _;
-use serde_json::json;
 
 use super::cases::{Case, Kind, Readers};
 use super::redis::Redis;
 use crate::machine::Cores;
-use crate::request;
 use crate::server::{CONFIG, Server};
 use crate::{tied, upstream};
 
@@ -25,9 +22,6 @@ burst = 100000
 streams = 100000
 tokens_per_minute = 4000000000
 "#;
-
-/// More tokens than a measurement waits for.
-const ENDLESS: u32 = 100_000;
 
 /// All processes of one case, gone when dropped.
 pub(super) struct Setting {
@@ -99,14 +93,4 @@ fn node(peer: &Path, redis: Option<&str>, cores: Cores) -> anyhow::Result<Server
     let mut server = Server::spawn(command, tempfile::tempdir()?, cores, cores.server)?;
     server.wait_until_it_listens()?;
     Ok(server)
-}
-
-/// Asks a node for a stream that outlasts the measurement.
-pub(super) fn create(server: &Server) -> Rc<[u8]> {
-    let body = json!({
-        "model": upstream::MODEL,
-        "prompt": "Tell me about lighthouse keepers",
-        "max_tokens": ENDLESS,
-    });
-    request::post(server, &body)
 }

@@ -8,23 +8,19 @@
 mod peers;
 mod table;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use serde_json::json;
 
 use self::peers::{Kind, Peer};
 use self::table::{Figures, Table};
-use crate::ages::Ages;
-use crate::fleet::{Audience, Connection, Fleet};
+use crate::bench::{Found, Load, options};
 use crate::machine::{self, Cores};
+use crate::scenario::seconds;
 use crate::server::Server;
 use crate::upstream::{self, TOKENS_PER_SECOND};
-use crate::usage::{Memory, Meter};
 
 /// The argument that makes this program compare.
 pub(crate) const ARGUMENT: &str = "proxied";
@@ -37,6 +33,9 @@ const FEW_STREAMS: usize = 20;
 /// Over how long they start: not a multiple of the interval of their tokens, or many would have theirs in
 /// the same moment.
 const START: Duration = Duration::from_millis(2020);
+
+/// How long all of them run before anything counts.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Compares Tailrace with other servers before the same upstream.
 #[derive(Debug, Parser)]
@@ -115,7 +114,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     let table = Table::new(
-        machine::describe(),
+        tailrace::load::machine(),
         cases
             .into_iter()
             .map(|case| (case.peer.kind, case.streams, case.found)),
@@ -128,24 +127,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A request for a streamed completion of so many tokens.
-fn request(address: SocketAddr, token: &str, tokens: u32) -> Rc<[u8]> {
-    let body = json!({
-        "model": upstream::MODEL,
-        "messages": [{"role": "user", "content": "Tell me about lighthouse keepers"}],
-        "max_tokens": tokens,
-        "stream": true,
-    });
-    let body = body.to_string();
-    let length = body.len();
-    format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
-    .into()
-}
-
 fn measure(peer: &Peer, streams: usize, window: Duration, cores: Cores) -> anyhow::Result<Figures> {
     let upstream = upstream::start(cores)?;
     let started = match peer.kind {
@@ -154,50 +135,53 @@ fn measure(peer: &Peer, streams: usize, window: Duration, cores: Cores) -> anyho
     };
     let server = started.as_ref().unwrap_or(&upstream);
     warm_up(server)?;
-
-    let endless = request(server.address(), server.token(), 100_000);
-    let mut fleet = Fleet::new(server.address())?;
-    let mut ages = Ages::new(streams)?;
-    let before = Memory::of(server.pid())?;
-    fleet.open_evenly(&vec![endless; streams], START, &mut ages)?;
-    fleet.run(Duration::from_secs(1), &mut ages)?;
-    let meter = Meter::start(server)?;
-    ages.begin()?;
-    fleet.run(window, &mut ages)?;
-    let used = meter.stop()?;
-    let memory = Memory::of(server.pid())?.per_stream(before, streams);
-    let tokens = ages.count() as f64;
-    let due = streams as f64 * f64::from(TOKENS_PER_SECOND) * used.seconds;
+    let found = load(
+        server,
+        options([
+            ("max-tokens", "100000".to_owned()),
+            ("streams", streams.to_string()),
+            ("ramp", seconds(START)),
+            ("warm-up", seconds(START + SETTLE)),
+            ("duration", seconds(window)),
+            ("drain", "0s".to_owned()),
+        ]),
+    )?;
+    let age = |member: &str| found.figure(&format!("/age_ms/{member}"));
     Ok(Figures {
-        cpu_us_per_token: used.server_seconds * 1e6 / tokens,
-        kernel_us_per_token: used.kernel_seconds * 1e6 / tokens,
-        age_p50_ms: ages.quantile_ms(0.5),
-        age_p99_ms: ages.quantile_ms(0.99),
-        age_p999_ms: ages.quantile_ms(0.999),
-        kib_per_stream: memory.rss,
-        arrived_percent: 100.0 * tokens / due,
-        server_core_percent: 100.0 * used.server_seconds / used.seconds,
-        load_core_percent: used.load_percent + used.others_percent,
+        cpu_us_per_token: found.cpu_us_per_token(0),
+        kernel_us_per_token: found.kernel_us_per_token(0),
+        age_p50_ms: age("p50"),
+        age_p99_ms: age("p99"),
+        age_p999_ms: age("p999"),
+        kib_per_stream: found.kib_per_stream("resident"),
+        arrived_percent: found.arrived_percent(streams, TOKENS_PER_SECOND),
+        server_core_percent: found.figure("/processes/0/cpu_percent"),
+        load_core_percent: found.figure("/client/cpu_percent")
+            + found.figure("/others_cpu_percent"),
     })
 }
 
 /// Lets a server load its code and fill its allocator once.
 fn warm_up(server: &Server) -> anyhow::Result<()> {
-    const ANSWERS: usize = 20;
-    let request = request(server.address(), server.token(), TOKENS_PER_SECOND);
-    let mut fleet = Fleet::new(server.address())?;
-    for _ in 0..ANSWERS {
-        fleet.open(&request)?;
-    }
-    let mut ended = Ended(0);
-    fleet.run_until(&mut ended, |ended| ended.0 >= ANSWERS)
+    load(
+        server,
+        options([
+            ("max-tokens", TOKENS_PER_SECOND.to_string()),
+            ("streams", "20".to_owned()),
+            ("ramp", "0s".to_owned()),
+            ("duration", "100ms".to_owned()),
+        ]),
+    )
+    .map(drop)
 }
 
-struct Ended(usize);
-
-impl Audience for Ended {
-    fn ended(&mut self, _: &Connection) -> bool {
-        self.0 += 1;
-        false
-    }
+/// Asks for completions. What a server does not bear is seen in the figures.
+fn load(server: &Server, mut more: Vec<String>) -> anyhow::Result<Found> {
+    more.extend(options([
+        ("api", "openai".to_owned()),
+        ("model", upstream::MODEL.to_owned()),
+    ]));
+    more.push("--stamped".to_owned());
+    let (address, pids) = (server.address(), [server.pid()]);
+    Load::start(address, "/v1", server.token(), &pids, &more)?.wait()
 }

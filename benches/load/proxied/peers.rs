@@ -9,8 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 
-use super::request;
 use crate::machine::Cores;
 use crate::server::Server;
 use crate::{tied, upstream};
@@ -196,11 +196,28 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
+/// A request for a streamed completion of one token.
+fn request(address: SocketAddr, token: &str) -> Vec<u8> {
+    let body = json!({
+        "model": upstream::MODEL,
+        "messages": [{"role": "user", "content": "Tell me about lighthouse keepers"}],
+        "max_tokens": 1,
+        "stream": true,
+    });
+    let body = body.to_string();
+    let length = body.len();
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
 /// Whether a short completion comes through.
 fn answers(server: &Server) -> anyhow::Result<bool> {
     let mut socket = TcpStream::connect(server.address())?;
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-    socket.write_all(&request(server.address(), server.token(), 1))?;
+    socket.write_all(&request(server.address(), server.token()))?;
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
     while memchr::memmem::find(&answer, b"[DONE]").is_none() {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::Bench;
-use super::paced::{self, Measured};
+use super::paced;
+use crate::bench::Found;
 use crate::median::median;
 use crate::report::{Pair, Report};
 use crate::server::Kind;
@@ -25,9 +26,9 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         found.tailrace.push(of(Kind::Watched)?);
         found.bare.push(off);
     }
-    let per_token = |it: &Measured| it.used.server_seconds * 1e6 / it.tokens;
-    let kernel = |it: &Measured| it.used.kernel_seconds * 1e6 / it.tokens;
-    let mut figure = |name: &str, of: &dyn Fn(&Measured) -> f64| {
+    let per_token = |it: &Found| it.cpu_us_per_token(0);
+    let kernel = |it: &Found| it.kernel_us_per_token(0);
+    let mut figure = |name: &str, of: &dyn Fn(&Found) -> f64| {
         report.figure(
             NAME,
             name,
@@ -38,12 +39,13 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     figure("of it outside the kernel, us", &|it| {
         per_token(it) - kernel(it)
     });
-    figure("lateness p99, ms", &|it| {
-        it.lateness.value_at_quantile(0.99) as f64 / 1e3
+    figure("lateness p99, ms", &|it| it.figure("/lateness_ms/p99"));
+    figure("memory per stream, KiB RSS", &|it| {
+        it.kib_per_stream("resident")
     });
-    figure("memory per stream, KiB RSS", &|it| it.memory.rss);
-    figure("(CPU of the load, %)", &|it| it.used.load_percent);
-    figure("(CPU of other programs, %)", &|it| it.used.others_percent);
+    for (name, pointer) in super::CONDITIONS {
+        figure(name, &|it| it.figure(pointer));
+    }
     report.note(
         "Of the metrics scenario, Tailrace has a listener for metrics that is read each second, and what \
          stands for the bare handler is Tailrace without one; each figure is the median of its rounds.",

@@ -14,12 +14,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 
-use crate::fleet::{Audience, Connection, Fleet};
+use crate::bench::{Found, Load, Wanted, options};
 use crate::machine::Cores;
 use crate::report::{Pair, Report};
-use crate::request::{self, Wanted};
 use crate::server::{Kind, Server};
-use crate::usage::Used;
 
 /// The name of a scenario on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -111,83 +109,38 @@ impl Bench {
     }
 }
 
-/// Reports what tells whether the figures can be trusted: a load that is itself at its limit measures
-/// itself, and other work on the cores delays both sides.
-fn report_conditions(report: &mut Report, scenario: &'static str, used: Pair<Used>) {
-    let load = used.each(|used| used.load_percent);
-    let others = used.each(|used| used.others_percent);
-    report.figure(scenario, "(CPU of the load, %)", load);
-    report.figure(scenario, "(CPU of other programs, %)", others);
-}
+/// What tells whether figures can be trusted: a load that is itself at its limit measures itself, and
+/// other work on the machine delays both sides.
+const CONDITIONS: [(&str, &str); 2] = [
+    ("(CPU of the load, %)", "/client/cpu_percent"),
+    ("(CPU of other programs, %)", "/others_cpu_percent"),
+];
 
-/// Counts what arrives, and asks again whenever an answer has ended.
-#[derive(Default)]
-struct Counter {
-    events: u64,
-    answers: u64,
-    bytes: u64,
-    /// How many events an answer must have, if that is known.
-    expected: Option<u64>,
-    /// Answers that had another number of events.
-    wrong: u64,
-}
-
-impl Counter {
-    const fn expecting(events: u64) -> Self {
-        Self {
-            events: 0,
-            answers: 0,
-            bytes: 0,
-            expected: Some(events),
-            wrong: 0,
-        }
-    }
-
-    /// Fails if a server has cut corners.
-    fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.wrong == 0, "{} answers lacked events", self.wrong);
-        anyhow::ensure!(self.answers > 0, "no answer ended");
-        Ok(())
-    }
-
-    fn bytes_per_event(&self) -> f64 {
-        self.bytes as f64 / (self.answers * self.expected.unwrap_or(1)) as f64
+fn report_conditions(report: &mut Report, scenario: &'static str, found: &Pair<Found>) {
+    for (name, pointer) in CONDITIONS {
+        report.figure(scenario, name, found.each(|it| it.figure(pointer)));
     }
 }
 
-impl Audience for Counter {
-    fn events(&mut self, _: &Connection, more: u64, _: std::time::Instant) {
-        self.events += more;
-    }
-
-    fn ended(&mut self, connection: &Connection) -> bool {
-        self.answers += 1;
-        self.bytes += connection.response.bytes();
-        if self
-            .expected
-            .is_some_and(|expected| expected != connection.response.events())
-        {
-            self.wrong += 1;
-        }
-        true
-    }
+/// A time as an option.
+pub(crate) fn seconds(time: Duration) -> String {
+    humantime::format_duration(time)
+        .to_string()
+        .replace(' ', "")
 }
 
 /// Lets a server load its code and fill its allocator once, so that what is measured later is not
 /// the first time for anything.
 fn warm_up(server: &Server) -> anyhow::Result<()> {
-    const STREAMS: usize = 20;
     let wanted = Wanted {
         tokens: 200,
         tokens_per_second: 2000,
         stall_after: None,
     };
-    let request = request::create(server, wanted);
-    let mut fleet = Fleet::new(server.address())?;
-    for _ in 0..STREAMS {
-        fleet.open(&request)?;
-    }
-    let mut counter = Counter::expecting(u64::from(wanted.tokens) + 2);
-    fleet.run_until(&mut counter, |counter| counter.answers >= STREAMS as u64)?;
-    counter.check()
+    let load = options([
+        ("streams", "20".to_owned()),
+        ("ramp", "0s".to_owned()),
+        ("duration", "50ms".to_owned()),
+    ]);
+    Load::run(server, "", &[load, wanted.options()].concat()).map(drop)
 }

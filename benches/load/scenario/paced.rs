@@ -1,21 +1,17 @@
 //! Many streams at the pace of a model: what a token costs when each is a wake-up, a write and a
 //! read of its own, and how late it comes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
-use super::Bench;
-use crate::fleet::{Audience, Connection, Fleet};
+use super::{Bench, seconds};
+use crate::bench::{Found, Load, Wanted, options};
 use crate::median::median;
 use crate::report::{Bar, Pair, Report};
-use crate::request::{self, Wanted};
 use crate::server::Server;
-use crate::usage::{Memory, Meter, Used};
 
 const NAME: &str = "paced";
 
-const STREAMS: usize = 1_000;
+const STREAMS: u32 = 1_000;
 
 const TOKENS_PER_SECOND: u32 = 50;
 
@@ -26,12 +22,8 @@ const START: Duration = Duration::from_millis(2020);
 /// What we may spend on a token, in times of what the bare handler spends.
 const BAR: Bar = Bar::RatioAtMost(1.25);
 
-pub(super) struct Measured {
-    pub(super) used: Used,
-    pub(super) tokens: f64,
-    pub(super) lateness: Histogram<u64>,
-    pub(super) memory: Memory,
-}
+/// How long all of them run before anything counts.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// How often both servers are measured in turns.
 pub(super) const fn rounds(quick: bool) -> usize {
@@ -53,16 +45,12 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         found.bare.push(both.bare);
     }
 
-    let per_token = |it: &Measured| it.used.server_seconds * 1e6 / it.tokens;
-    let kernel = |it: &Measured| it.used.kernel_seconds * 1e6 / it.tokens;
-    let own = |it: &Measured| per_token(it) - kernel(it);
-    let arrived = |it: &Measured| {
-        let due = STREAMS as f64 * f64::from(TOKENS_PER_SECOND) * it.used.seconds;
-        100.0 * it.tokens / due
-    };
+    let per_token = |it: &Found| it.cpu_us_per_token(0);
+    let kernel = |it: &Found| it.kernel_us_per_token(0);
+    let own = |it: &Found| per_token(it) - kernel(it);
     let cpu = found.each(|rounds| median(rounds.iter().map(per_token)));
     report.barred(NAME, "CPU per token, us", cpu, BAR);
-    let mut figure = |name: &str, of: &dyn Fn(&Measured) -> f64| {
+    let mut figure = |name: &str, of: &dyn Fn(&Found) -> f64| {
         report.figure(
             NAME,
             name,
@@ -71,15 +59,20 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     };
     figure("of it in the kernel, us", &kernel);
     figure("of it outside the kernel, us", &own);
-    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+    for (name, member) in [("p50", "p50"), ("p99", "p99"), ("p99.9", "p999")] {
         figure(&format!("lateness {name}, ms"), &|it| {
-            it.lateness.value_at_quantile(quantile) as f64 / 1e3
+            it.figure(&format!("/lateness_ms/{member}"))
         });
     }
-    figure("memory per stream, KiB RSS", &|it| it.memory.rss);
-    figure("tokens that came in time, %", &arrived);
-    figure("(CPU of the load, %)", &|it| it.used.load_percent);
-    figure("(CPU of other programs, %)", &|it| it.used.others_percent);
+    figure("memory per stream, KiB RSS", &|it| {
+        it.kib_per_stream("resident")
+    });
+    figure("tokens that came in time, %", &|it| {
+        it.arrived_percent(STREAMS as usize, TOKENS_PER_SECOND)
+    });
+    for (name, pointer) in super::CONDITIONS {
+        figure(name, &|it| it.figure(pointer));
+    }
     report.note("Of the paced scenario, each figure is the median of its rounds.");
     report.note(
         "Lateness: how much later than its schedule a token arrived, where a stream's schedule \
@@ -89,77 +82,18 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn measure(server: &Server, window: Duration) -> anyhow::Result<Measured> {
+pub(super) fn measure(server: &Server, window: Duration) -> anyhow::Result<Found> {
     let wanted = Wanted {
         tokens: 1_000_000,
         tokens_per_second: TOKENS_PER_SECOND,
         stall_after: None,
     };
-    let request = request::create(server, wanted);
-    let mut fleet = Fleet::new(server.address())?;
-    let mut arrivals = Arrivals::new();
-    let before = Memory::of(server.pid())?;
-    fleet.open_evenly(&vec![request; STREAMS], START, &mut arrivals)?;
-    fleet.run(Duration::from_secs(1), &mut arrivals)?;
-    let meter = Meter::start(server)?;
-    arrivals.begin();
-    fleet.run(window, &mut arrivals)?;
-    let used = meter.stop()?;
-    Ok(Measured {
-        used,
-        tokens: arrivals.tokens() as f64,
-        memory: Memory::of(server.pid())?.per_stream(before, STREAMS),
-        lateness: arrivals.lateness()?,
-    })
-}
-
-/// When the tokens of each stream arrived.
-struct Arrivals {
-    began: Option<Instant>,
-    /// For each stream, microseconds from the beginning, token by token.
-    by_stream: Vec<Vec<u64>>,
-}
-
-impl Arrivals {
-    fn new() -> Self {
-        Self {
-            began: None,
-            by_stream: vec![Vec::new(); STREAMS],
-        }
-    }
-
-    /// From now on arrivals are noted.
-    fn begin(&mut self) {
-        self.began = Some(Instant::now());
-    }
-
-    fn tokens(&self) -> usize {
-        self.by_stream.iter().map(Vec::len).sum()
-    }
-
-    fn lateness(&self) -> anyhow::Result<Histogram<u64>> {
-        const PERIOD: u64 = 1_000_000 / TOKENS_PER_SECOND as u64;
-        let mut histogram = Histogram::new(3)?;
-        for arrivals in &self.by_stream {
-            // Later tokens may be ahead of the first one's schedule, so this is not yet lateness.
-            let offset = |(number, at): (u64, &u64)| at.wrapping_sub(number * PERIOD).cast_signed();
-            let offsets = || (0..).zip(arrivals).map(offset);
-            let Some(earliest) = offsets().min() else {
-                anyhow::bail!("a stream has stopped");
-            };
-            for offset in offsets() {
-                histogram.record((offset - earliest).cast_unsigned())?;
-            }
-        }
-        Ok(histogram)
-    }
-}
-
-impl Audience for Arrivals {
-    fn events(&mut self, connection: &Connection, more: u64, now: Instant) {
-        let Some(began) = self.began else { return };
-        let at = u64::try_from((now - began).as_micros()).unwrap_or(u64::MAX);
-        let arrivals = &mut self.by_stream[connection.number];
-        arrivals.extend((0..more).map(|_| at));
-    }
+    let load = options([
+        ("streams", STREAMS.to_string()),
+        ("ramp", seconds(START)),
+        ("warm-up", seconds(START + SETTLE)),
+        ("duration", seconds(window)),
+        ("drain", "0s".to_owned()),
+    ]);
+    Load::run(server, "", &[load, wanted.options()].concat())
 }

@@ -8,6 +8,7 @@
 pub(crate) mod embedded;
 
 mod cuts;
+mod meter;
 mod paced;
 mod reader;
 mod scene;
@@ -100,7 +101,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     let tables = Tables {
-        machine: machine::describe(),
+        machine: tailrace::load::machine(),
         token_bytes: scene::Scene::start(cores)?.site.token.len(),
         paced: rows,
         cuts: cut,

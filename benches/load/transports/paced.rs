@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
+use tailrace::load::Usage;
 use tokio::time::sleep;
 
+use super::meter::Meter;
 use super::reader::Reader;
 use super::scene::{Scene, block_on};
 use super::transport::Transport;
 use crate::machine::Cores;
 use crate::upstream::TOKENS_PER_SECOND;
-use crate::usage::{CpuTime, Memory, Meter};
 
 /// Over how long the streams start.
 const START: Duration = Duration::from_secs(1);
@@ -71,7 +72,7 @@ async fn run(case: Case, window: Duration, scene: &Scene) -> anyhow::Result<Figu
         seen,
     } = scene;
     scene.warm_up(case.transport).await?;
-    let before = Memory::of(server.pid())?;
+    let before = Usage::of(server.pid())?;
     let mut readers = Vec::new();
     let read = |stream: String| {
         for _ in 0..case.readers_of_each {
@@ -87,15 +88,16 @@ async fn run(case: Case, window: Duration, scene: &Scene) -> anyhow::Result<Figu
     sleep(SETTLE).await;
 
     let meter = Meter::start(server)?;
-    let upstream_before = CpuTime::of(upstream.pid())?.total();
+    let upstream_before = Usage::of(upstream.pid())?.cpu_seconds();
     let segments_before = segments_sent()?;
     seen.begin();
     sleep(window).await;
     let used = meter.stop()?;
     let segments = segments_sent()? - segments_before;
-    let upstream_seconds = CpuTime::of(upstream.pid())?.total() - upstream_before;
-    let memory = Memory::of(server.pid())?;
+    let upstream_seconds = Usage::of(upstream.pid())?.cpu_seconds() - upstream_before;
+    let after = Usage::of(server.pid())?;
 
+    let more = after.resident_bytes as f64 - before.resident_bytes as f64;
     let failed = readers.iter().filter(|reader| reader.is_finished()).count();
     ensure!(failed == 0, "{failed} readers have stopped");
     let due = f64::from(case.readers() * TOKENS_PER_SECOND) * used.seconds;
@@ -114,7 +116,7 @@ async fn run(case: Case, window: Duration, scene: &Scene) -> anyhow::Result<Figu
         cpu_seconds: used.server_seconds,
         cpu_us_per_token: used.server_seconds * 1e6 / tokens,
         kernel_us_per_token: used.kernel_seconds * 1e6 / tokens,
-        kib_per_reader: memory.per_stream(before, case.readers() as usize).rss,
+        kib_per_reader: more / 1024.0 / f64::from(case.readers()),
         arrived_percent: 100.0 * tokens / due,
         server_core_percent: 100.0 * used.server_seconds / used.seconds,
         load_core_percent: used.load_percent + of_upstream,

@@ -44,7 +44,7 @@ impl Scene {
             upstream,
             server,
             site: Rc::new(site),
-            seen: Seen::new()?,
+            seen: Seen::new(),
         })
     }
 

@@ -4,27 +4,25 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
+use tailrace::load::{Quantiles, Stamps, microseconds};
 
 use super::wire::Traffic;
-use crate::stamp;
 
 /// What all readers of one measurement see together.
 pub(super) struct Seen {
     pub(super) traffic: Rc<Traffic>,
     pub(super) requests: Cell<u64>,
-    /// In microseconds.
-    ages: RefCell<Histogram<u64>>,
+    ages: RefCell<Quantiles>,
 }
 
 impl Seen {
     /// Nothing yet.
-    pub(super) fn new() -> anyhow::Result<Rc<Self>> {
-        Ok(Rc::new(Self {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
             traffic: Rc::default(),
             requests: Cell::new(0),
-            ages: RefCell::new(Histogram::new_with_max(stamp::CYCLE, 3)?),
-        }))
+            ages: RefCell::new(Quantiles::fine()),
+        })
     }
 
     /// Only what comes from now on counts.
@@ -32,15 +30,15 @@ impl Seen {
         self.traffic.down.set(0);
         self.traffic.up.set(0);
         self.requests.set(0);
-        self.ages.borrow_mut().reset();
+        self.ages.borrow_mut().clear();
     }
 
     /// One more token, with the time of its making in its text. Answers how old it is.
     pub(super) fn token(&self, text: &str) -> Option<Duration> {
         let mut age = None;
-        stamp::Stamps::default().read(text.as_bytes(), stamp::now(), |microseconds| {
+        Stamps::default().read(text.as_bytes(), microseconds(), |microseconds| {
             age = Some(Duration::from_micros(microseconds));
-            self.ages.borrow_mut().saturating_record(microseconds);
+            self.ages.borrow_mut().add_microseconds(microseconds, 1);
         });
         age
     }
@@ -52,12 +50,12 @@ impl Seen {
 
     /// How many tokens have come.
     pub(super) fn tokens(&self) -> u64 {
-        self.ages.borrow().len()
+        self.ages.borrow().count()
     }
 
     /// The age that this part of them did not exceed, in milliseconds.
     pub(super) fn age_ms(&self, quantile: f64) -> f64 {
-        self.ages.borrow().value_at_quantile(quantile) as f64 / 1e3
+        self.ages.borrow().ms(quantile).unwrap_or(f64::NAN)
     }
 }
 

@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::server::{Mint, Server};
+use crate::cli::credential::{self, Credential};
 use crate::cli::token;
-use crate::config::{Config, token_variable};
 use crate::http_client::{BaseUrl, Headers, HttpClient, HttpClientConfig, system_roots};
 
 /// How long a connection may take.
@@ -59,25 +57,13 @@ impl TargetArguments {
     }
 
     fn token(&self, config: Option<&Path>) -> anyhow::Result<(Option<String>, Option<Mint>)> {
-        if let Some(path) = &self.token_file {
-            let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-            return Ok((Some(text.trim().to_owned()), None));
-        }
-        if let Some(token) = token_variable() {
-            return Ok((Some(token), None));
-        }
-        if !self.url.is_loopback() {
-            anyhow::bail!(
-                "{} is not on this machine: it needs a token, in $TAILRACE_TOKEN or a --token-file",
-                self.url
-            );
-        }
-        let config = Config::load(config)?;
-        let mint = move || {
-            token::sign(&config, &token::Arguments::default())
-                .context("no token can be made; give one in $TAILRACE_TOKEN or a --token-file")
-        };
-        Ok((None, Some(Box::new(mint))))
+        let found = Credential::find(&self.url, self.token_file.as_deref(), config)?;
+        Ok(match found {
+            Credential::Given(token) => (Some(token), None),
+            Credential::Ours(config) => {
+                let mint = move || credential::mint(&config, &token::Arguments::default());
+                (None, Some(Box::new(mint)))
+            }
+        })
     }
 }

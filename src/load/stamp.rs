@@ -11,16 +11,18 @@ const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const LENGTH: usize = 5;
 
 /// How many microseconds can be told apart.
-pub(crate) const CYCLE: u64 = 1 << (6 * LENGTH);
+const CYCLE: u64 = 1 << (6 * LENGTH);
 
 /// Microseconds now.
-pub(crate) fn now() -> u64 {
+#[must_use]
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX) % CYCLE
 }
 
 /// The token of this moment.
-pub(crate) fn write(now: u64) -> [u8; LENGTH + 2] {
+#[must_use]
+pub fn write(now: u64) -> [u8; LENGTH + 2] {
     let mut token = *b" @00000";
     let mut left = now;
     for digit in token.iter_mut().rev().take(LENGTH) {
@@ -31,15 +33,15 @@ pub(crate) fn write(now: u64) -> [u8; LENGTH + 2] {
 }
 
 /// Finds the stamps in one body as it arrives.
-#[derive(Default)]
-pub(crate) struct Stamps {
+#[derive(Debug, Default)]
+pub struct Stamps {
     /// How many digits of a stamp have been read, and what they say; none outside of one.
     open: Option<(usize, u64)>,
 }
 
 impl Stamps {
     /// Reads on, and tells the age of each token in microseconds.
-    pub(crate) fn read(&mut self, mut piece: &[u8], now: u64, mut age: impl FnMut(u64)) {
+    pub fn read(&mut self, mut piece: &[u8], now: u64, mut age: impl FnMut(u64)) {
         loop {
             if self.open.is_none() {
                 let Some(at) = memchr::memchr(b'@', piece) else {
@@ -73,4 +75,28 @@ fn digit(byte: u8) -> Option<u64> {
         _ => return None,
     };
     Some(value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_found_in_any_pieces_and_over_the_cycles_end() {
+        let made = CYCLE - 3;
+        let body = [
+            b"{\"content\":\"".as_slice(),
+            &write(made),
+            b"\"} a@b @",
+            &write(made),
+        ]
+        .concat();
+        for size in 1..body.len() {
+            let (mut stamps, mut ages) = (Stamps::default(), Vec::new());
+            for piece in body.chunks(size) {
+                stamps.read(piece, 4, |age| ages.push(age));
+            }
+            assert_eq!(ages, [7, 7], "pieces of {size}");
+        }
+    }
 }

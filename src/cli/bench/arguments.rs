@@ -1,0 +1,307 @@
+//! The options of `tailrace bench`, and what they make of a load.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use http::header::HeaderValue;
+
+use super::html::html;
+use super::output::{Output, Text};
+use super::request::RequestArguments;
+use super::units::{byte_rate, rate, share};
+use crate::cli::credential::{self, Credential};
+use crate::cli::token;
+use crate::http_client::{BaseUrl, Headers, HttpClient, HttpClientConfig, system_roots};
+use crate::load::{Api, Arrivals, Fan, Plan, Shares, Target};
+
+/// How long a connection may take.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// What to know when a token is not accepted.
+pub(super) const ABOUT_TOKEN: &str = "A token is taken from --token-file or $TAILRACE_TOKEN. Without them it is \
+     signed with the keys of --config, or the development key: those must be the server's.";
+
+/// Options of `tailrace bench`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// The server
+    ///
+    /// A Tailrace server's base URL; with `--api openai` the one that OpenAI's SDKs are given, such as
+    /// `http://127.0.0.1:11434/v1`; with `--api sse` that of the stream itself.
+    #[arg(
+        value_name = "URL",
+        env = "TAILRACE_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    url: String,
+
+    /// What the server speaks
+    #[arg(
+        long,
+        value_enum,
+        value_name = "API",
+        default_value = "native",
+        help_heading = "Server"
+    )]
+    api: ApiName,
+
+    /// A file that holds the token
+    ///
+    /// Without one it is $`TAILRACE_TOKEN`; without that, if a Tailrace server is on this machine, one is made
+    /// with the configured key, or the development key, as `tailrace token` does. A token is no
+    /// argument because everybody on the machine could read it there.
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    token_file: Option<PathBuf>,
+
+    /// How long a stream may be silent, and a head of an answer may take
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Server")]
+    timeout: Duration,
+
+    /// A process on this machine whose CPU and memory are watched; several times
+    #[arg(long = "pid", value_name = "PID", help_heading = "Server")]
+    pub(super) pids: Vec<u32>,
+
+    /// How many streams are open at any time: the next starts when one has ended
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Load")]
+    streams: u32,
+
+    /// How many streams start each second instead, such as 20/s, however long the others take
+    ///
+    /// Times count from the moment at which a stream should have been asked for, so that a server that
+    /// stalls is not spared what would have come meanwhile.
+    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "streams", help_heading = "Load")]
+    rate: Option<f64>,
+
+    /// How long is measured
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Load")]
+    duration: Duration,
+
+    /// Over how long the first streams start, or the rate grows; a part of what is measured
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration, help_heading = "Load")]
+    ramp: Duration,
+
+    /// How long it runs before anything is measured
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration, help_heading = "Load")]
+    warm_up: Duration,
+
+    /// How long streams that are under way then may take to their ends
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Load")]
+    drain: Duration,
+
+    #[command(flatten)]
+    request: RequestArguments,
+
+    /// The share of streams whose readers take no more than --slow-rate, such as 10%
+    #[arg(long, value_name = "SHARE", default_value = "0", hide_default_value = true, value_parser = share, help_heading = "Readers")]
+    slow_readers: f64,
+
+    /// How much a slow reader takes
+    #[arg(long, value_name = "BYTES/s", default_value = "10KB/s", value_parser = byte_rate, help_heading = "Readers")]
+    slow_rate: u64,
+
+    /// The share of streams whose connection is cut again and again
+    ///
+    /// A Tailrace server is asked for the rest, and nothing may be missing or come twice. Elsewhere such a
+    /// stream is lost, and counted as that.
+    #[arg(long, value_name = "SHARE", default_value = "0", hide_default_value = true, value_parser = share, help_heading = "Readers")]
+    cuts: f64,
+
+    /// How long a connection that is cut holds
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration, help_heading = "Readers")]
+    cut_every: Duration,
+
+    /// The share of streams that are cancelled, within two seconds
+    #[arg(long, value_name = "SHARE", default_value = "0", hide_default_value = true, value_parser = share, help_heading = "Readers")]
+    cancel: f64,
+
+    /// The share of requests that the server must refuse, for they are wrong
+    #[arg(long, value_name = "SHARE", default_value = "0", hide_default_value = true, value_parser = share, help_heading = "Readers")]
+    bad_requests: f64,
+
+    /// How many others read each stream, in place of who has asked for it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Readers")]
+    readers: Option<u32>,
+
+    /// Where they read: another node of the same cluster [default: the server]
+    #[arg(long, value_name = "URL", value_parser = BaseUrl::parse, requires = "readers", help_heading = "Readers")]
+    readers_url: Option<BaseUrl>,
+
+    /// Tokens say when they were made, as those of our benchmarks do: tell how old they are
+    #[arg(long, hide = true)]
+    stamped: bool,
+
+    /// Write the findings as JSON to this file; `-` is standard output, in place of the table
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    json: Option<PathBuf>,
+
+    /// Draw the findings as a page that needs nothing but itself, in this file
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    html: Option<PathBuf>,
+}
+
+/// The name of an API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ApiName {
+    /// Tailrace's own; every stream is checked
+    Native,
+    /// OpenAI's chat completions
+    Openai,
+    /// Any Server-Sent Events: GET, or POST with a --body; events are counted
+    Sse,
+}
+
+impl From<ApiName> for Api {
+    fn from(name: ApiName) -> Self {
+        match name {
+            ApiName::Native => Self::Native,
+            ApiName::Openai => Self::OpenAi,
+            ApiName::Sse => Self::Sse,
+        }
+    }
+}
+
+impl Arguments {
+    /// The server, as it was named.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The model, if one was named.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.request.model()
+    }
+
+    /// The load that is wanted.
+    ///
+    /// # Errors
+    /// Options do not fit together.
+    pub(super) fn plan(&self) -> anyhow::Result<Plan> {
+        let api = Api::from(self.api);
+        let shares = Shares {
+            slow: self.slow_readers,
+            cut: self.cuts,
+            cancel: self.cancel,
+            bad: self.bad_requests,
+        };
+        ensure!(
+            shares.sum() <= 1.0 + f64::EPSILON,
+            "--slow-readers, --cuts, --cancel and --bad-requests are more than all streams together"
+        );
+        ensure!(!self.duration.is_zero(), "--duration is nothing");
+        let native_only = self.readers.is_some();
+        ensure!(
+            !native_only || api == Api::Native,
+            "--readers needs --api native: elsewhere nobody can read a stream but who has asked for it"
+        );
+        ensure!(
+            api != Api::Sse || self.bad_requests == 0.0,
+            "--bad-requests needs --api native or openai: of any other server nobody knows what it refuses"
+        );
+        Ok(Plan {
+            api,
+            arrivals: match self.rate {
+                Some(rate) => Arrivals::Rate(rate),
+                None => Arrivals::Streams(self.streams),
+            },
+            ramp: self.ramp,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            drain: self.drain,
+            timeout: self.timeout,
+            pace: self.request.pace(),
+            shares,
+            slow_rate: self.slow_rate,
+            cut_every: self.cut_every,
+            fan: self.readers.map(|readers| Fan { readers }),
+            stamped: self.stamped,
+        })
+    }
+
+    /// The server, ready to be asked.
+    ///
+    /// # Errors
+    /// The URL, the token or the request is wrong.
+    pub(super) fn target(&self, plan: &Plan, config: Option<&Path>) -> anyhow::Result<Target> {
+        let (base, query) = match self.url.split_once('?') {
+            Some((base, query)) if plan.api == Api::Sse => (base, format!("?{query}")),
+            _ => (self.url.as_str(), String::new()),
+        };
+        let url = BaseUrl::parse(base)
+            .map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url))?;
+        let tls = system_roots()?;
+        let client = |url: &BaseUrl| {
+            let config = HttpClientConfig {
+                url: url.clone(),
+                headers: Headers::default(),
+                connect_timeout: CONNECT_TIME,
+            };
+            HttpClient::new(config, tls.clone())
+        };
+        let token = self.token(&url, config, plan)?;
+        Ok(Target {
+            api: plan.api,
+            client: client(&url),
+            readers: client(self.readers_url.as_ref().unwrap_or(&url)),
+            call: self.request.call(plan, query)?,
+            token: token.as_deref().map(bearer).transpose()?,
+            timeout: self.timeout,
+        })
+    }
+
+    fn token(
+        &self,
+        url: &BaseUrl,
+        config: Option<&Path>,
+        plan: &Plan,
+    ) -> anyhow::Result<Option<String>> {
+        let file = self.token_file.as_deref();
+        // Nobody but a Tailrace server knows our key, and other servers on this machine may need no token.
+        if plan.api != Api::Native {
+            let given = Credential::given(file)?;
+            let may_be_ours = given.is_none() && plan.api == Api::OpenAi && url.is_loopback();
+            if !may_be_ours {
+                return Ok(given);
+            }
+        }
+        Ok(Some(match Credential::find(url, file, config)? {
+            Credential::Given(token) => token,
+            Credential::Ours(config) => {
+                let time = plan.length() + plan.drain + Duration::from_secs(3600);
+                credential::mint(&config, &token::Arguments::lasting(time))?
+            }
+        }))
+    }
+
+    /// Where reports go.
+    ///
+    /// # Errors
+    /// A file cannot be made.
+    pub(super) fn outputs(&self) -> anyhow::Result<Vec<Output>> {
+        let json: Text = |document| document.json();
+        let html: Text = |document| Ok(html(document));
+        let json = self.json.iter().map(|path| (path, json));
+        let html = self.html.iter().map(|path| (path, html));
+        json.chain(html)
+            .map(|(path, text)| Output::create(path, text))
+            .collect()
+    }
+
+    /// What to know when there is no server.
+    pub(super) fn about_server(&self) -> &'static str {
+        match self.api {
+            ApiName::Native => "Is a Tailrace server running there? `tailrace` starts one.",
+            ApiName::Openai => {
+                "It is asked for /chat/completions below this URL, which often ends in /v1."
+            }
+            ApiName::Sse => "It is asked for this URL itself.",
+        }
+    }
+}
+
+fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
+    let value = HeaderValue::from_str(&format!("Bearer {token}"));
+    let mut value = value.context("the token has characters that no token has")?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,278 @@
+//! The findings as a page that needs nothing but itself: no script, no font, no picture from elsewhere.
+
+mod chart;
+
+use std::fmt::{self, Display, Formatter};
+
+use self::chart::{Chart, Line};
+use super::figure::{Count, Figure, mib};
+use super::json::Document;
+use super::table::{HEADS, described, facts, of, times};
+use crate::load::{Api, Moment};
+
+const STYLE: &str = include_str!("html/style.css");
+
+/// Writes the page.
+pub(super) fn html(document: &Document<'_>) -> String {
+    Page(document).to_string()
+}
+
+struct Page<'a>(&'a Document<'a>);
+
+impl Display for Page<'_> {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let document = self.0;
+        let found = document.findings;
+        let url = Text(document.url);
+        let verdict = match (found.wrong, found.interrupted) {
+            (true, _) => ("bad", "Something was wrong"),
+            (false, true) => ("good", "Nothing was wrong, ended early"),
+            (false, false) => ("good", "Nothing was wrong"),
+        };
+        write!(
+            to,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+             <title>Load of {url}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <header>\n<h1>{url}</h1>\n<p class=\"verdict {}\">{}</p>\n<p>{}</p>\n</header>\n<main>\n",
+            verdict.0,
+            verdict.1,
+            Text(&described(&found.plan)),
+        )?;
+        self.tiles(to)?;
+        if !found.warnings.is_empty() {
+            to.write_str("<ul class=\"warnings\">\n")?;
+            for warning in &found.warnings {
+                writeln!(to, "<li>{}</li>", Text(warning))?;
+            }
+            to.write_str("</ul>\n")?;
+        }
+        to.write_str("<section class=\"charts\">\n")?;
+        for chart in self.charts() {
+            write!(to, "{chart}")?;
+        }
+        to.write_str("</section>\n<p class=\"note\">What stands on grey is not measured: warm-up, and what ends after it.</p>\n")?;
+        self.tables(to)?;
+        writeln!(
+            to,
+            "</main>\n<footer>{} on {}, written {}.</footer>\n</body>\n</html>",
+            document.program,
+            Text(&found.machine),
+            document.written
+        )
+    }
+}
+
+impl Page<'_> {
+    /// What everybody looks for first.
+    fn tiles(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let found = self.0.findings;
+        let what = self.unit();
+        let mut tiles = vec![(
+            format!("{what} a second"),
+            Figure(found.tokens.per_second).to_string(),
+            format!("{} in all", Count(found.tokens.count)),
+        )];
+        let of_times = [
+            ("First token", found.first_token_ms),
+            ("Gap between tokens", found.gap_ms),
+        ];
+        for (name, summary) in of_times {
+            if let Some(summary) = summary {
+                tiles.push((
+                    format!("{name}, p99"),
+                    format!("{} ms", Figure(summary.p99)),
+                    format!("half of them {} ms", Figure(summary.p50)),
+                ));
+            }
+        }
+        let streams = &found.streams;
+        tiles.push((
+            "Failed".to_owned(),
+            Count(streams.failed).to_string(),
+            format!("{} streams started", Count(streams.started)),
+        ));
+        for process in &found.processes {
+            if let Some(cpu) = process.cpu_us_per_token {
+                tiles.push((
+                    format!("CPU of {}", process.name),
+                    format!("{} us", Figure(cpu)),
+                    format!("per token, {} % of a core", Figure(process.cpu_percent)),
+                ));
+            }
+        }
+        to.write_str("<section class=\"tiles\">\n")?;
+        for (name, figure, more) in &tiles {
+            writeln!(
+                to,
+                "<div><h2>{}</h2><strong>{}</strong><span>{}</span></div>",
+                Text(name),
+                Text(figure),
+                Text(more)
+            )?;
+        }
+        to.write_str("</section>\n")
+    }
+
+    fn tables(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let found = self.0.findings;
+        let times = times(found);
+        if !times.is_empty() {
+            to.write_str("<section>\n<h2>Times, in milliseconds</h2>\n<div class=\"wide\"><table>\n<tr><th></th>")?;
+            for head in HEADS {
+                write!(to, "<th>{head}</th>")?;
+            }
+            to.write_str("<th>number</th></tr>\n")?;
+            for (name, summary) in times {
+                write!(to, "<tr><th>{name}</th>")?;
+                for time in of(&summary) {
+                    write!(to, "<td>{}</td>", Figure(time))?;
+                }
+                writeln!(to, "<td>{}</td></tr>", Count(summary.count))?;
+            }
+            to.write_str("</table></div>\n</section>\n")?;
+        }
+        to.write_str("<section>\n<h2>Counts</h2>\n<div class=\"wide\"><table class=\"facts\">\n")?;
+        for (name, text) in facts(found) {
+            writeln!(
+                to,
+                "<tr><th>{}</th><td>{}</td></tr>",
+                Text(&name),
+                Text(&text)
+            )?;
+        }
+        to.write_str("</table></div>\n</section>\n")
+    }
+
+    fn unit(&self) -> &'static str {
+        match self.0.findings.plan.api {
+            Api::Sse => "Events",
+            Api::Native | Api::OpenAi => "Tokens",
+        }
+    }
+
+    fn charts(&self) -> Vec<Chart> {
+        let found = self.0.findings;
+        let moments = &found.timeline;
+        let mut befores = std::iter::once(0.0).chain(moments.iter().map(|moment| moment.at));
+        let lengths: Vec<f64> = moments
+            .iter()
+            .map(|moment| moment.at - befores.next().unwrap_or_default())
+            .collect();
+        let chart = |title: String, unit: &'static str, lines: Vec<Line>| {
+            Chart::new(title, unit, moments, lines)
+        };
+        let of = |name: &str, value: &dyn Fn(&Moment) -> Option<f64>| Line {
+            name: name.to_owned(),
+            values: moments.iter().map(value).collect(),
+        };
+        let each_second = |name: &str, value: &dyn Fn(&Moment) -> u64| Line {
+            name: name.to_owned(),
+            values: moments
+                .iter()
+                .zip(&lengths)
+                .map(|(moment, length)| Some(value(moment) as f64 / length.max(0.001)))
+                .collect(),
+        };
+        let unit = self.unit();
+        let mut charts = vec![
+            chart(
+                format!("{unit} a second"),
+                "",
+                vec![each_second(unit, &|moment| moment.tokens)],
+            ),
+            chart(
+                "First token".to_owned(),
+                "ms",
+                vec![
+                    of("p50", &|moment| moment.first_token_p50_ms),
+                    of("p99", &|moment| moment.first_token_p99_ms),
+                ],
+            ),
+            chart(
+                "Gaps".to_owned(),
+                "ms",
+                vec![
+                    of("p50", &|moment| moment.gap_p50_ms),
+                    of("p99", &|moment| moment.gap_p99_ms),
+                ],
+            ),
+            chart(
+                "Open streams".to_owned(),
+                "",
+                vec![of("open", &|moment| Some(moment.open as f64))],
+            ),
+            chart(
+                "Streams a second".to_owned(),
+                "",
+                vec![
+                    each_second("started", &|moment| moment.started),
+                    each_second("finished", &|moment| moment.finished),
+                ],
+            ),
+        ];
+        let counts = &found.counts;
+        if found.streams.failed + counts.cuts + counts.broken > 0 {
+            charts.push(chart(
+                "Failures and cuts a second".to_owned(),
+                "",
+                vec![
+                    each_second("failed", &|moment| moment.failed),
+                    each_second("connections cut", &|moment| moment.cut),
+                ],
+            ));
+        }
+        let names = found.processes.iter().enumerate();
+        let names: Vec<(usize, String)> = names
+            .map(|(at, process)| (at, format!("{} {}", process.name, process.pid)))
+            .collect();
+        let mut cpu = vec![of("this program", &|moment| {
+            Some(moment.client_cpu_percent)
+        })];
+        let (mut memory, mut descriptors) = (Vec::new(), Vec::new());
+        for (at, name) in &names {
+            let seen = |moment: &Moment| moment.processes.get(*at).copied();
+            cpu.push(of(name, &|moment| Some(seen(moment)?.cpu_percent)));
+            memory.push(of(name, &|moment| Some(mib(seen(moment)?.resident_bytes))));
+            descriptors.push(of(name, &|moment| Some(seen(moment)?.descriptors as f64)));
+        }
+        charts.push(chart("CPU".to_owned(), "% of a core", cpu));
+        if !names.is_empty() {
+            charts.push(chart("Memory".to_owned(), "MiB", memory));
+            charts.push(chart("Open files and sockets".to_owned(), "", descriptors));
+        }
+        charts
+    }
+}
+
+/// Text that is no markup, in elements and in attributes.
+struct Text<'a>(&'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '&' => to.write_str("&amp;")?,
+                '<' => to.write_str("&lt;")?,
+                '>' => to.write_str("&gt;")?,
+                '"' => to.write_str("&quot;")?,
+                '\'' => to.write_str("&#39;")?,
+                other => write!(to, "{other}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_no_markup() {
+        let text = Text("<b a='\"'>&amp;").to_string();
+        assert_eq!(text, "&lt;b a=&#39;&quot;&#39;&gt;&amp;amp;");
+    }
+}

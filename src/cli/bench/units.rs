@@ -1,0 +1,68 @@
+//! Rates, shares and sizes, as people write them.
+
+use bytesize::ByteSize;
+
+/// So many each second: `20`, `20/s`, `90/min`.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    let (number, seconds) = match text.split_once('/') {
+        None | Some((_, "s")) => (text.trim_end_matches("/s"), 1.0),
+        Some((number, "min" | "m")) => (number, 60.0),
+        Some(_) => (text, 1.0),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1e6 => Ok(rate / seconds),
+        _ => Err("expected a rate such as 20/s or 90/min".to_owned()),
+    }
+}
+
+/// A part of all: `10%`, `0.1`.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text, 1.0),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(number) if (0.0..=whole).contains(&number) => Ok(number / whole),
+        _ => Err("expected a share such as 10% or 0.1".to_owned()),
+    }
+}
+
+/// So many bytes each second: `10KB/s`, `1MiB`.
+pub(super) fn byte_rate(text: &str) -> Result<u64, String> {
+    match text.trim_end_matches("/s").parse::<ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+        _ => Err("expected a rate such as 10KB/s".to_owned()),
+    }
+}
+
+/// A note for the server: `KEY=VALUE`.
+pub(super) fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write() {
+        assert_eq!(rate("20"), Ok(20.0));
+        assert_eq!(rate("0.5/s"), Ok(0.5));
+        assert_eq!(rate("90/min"), Ok(1.5));
+        assert_eq!(share("10%"), Ok(0.1));
+        assert_eq!(share("0.25"), Ok(0.25));
+        assert_eq!(share("1"), Ok(1.0));
+        assert_eq!(byte_rate("10KB/s"), Ok(10_000));
+        assert_eq!(byte_rate("1KiB"), Ok(1024));
+        for wrong in ["", "0", "-1", "nan", "inf", "5/h", "x/s"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "101%", "1.5", "-1%", "nan"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+        assert!(byte_rate("0").is_err() && byte_rate("fast").is_err());
+    }
+}

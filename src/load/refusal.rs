@@ -1,0 +1,127 @@
+//! Why a server does not stream to us, in its own words.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::header::{HeaderMap, RETRY_AFTER};
+use serde::{Deserialize, Serialize};
+
+use crate::http_client::{Answer, HttpError};
+
+/// How much is read of an answer that is an error, and for how long.
+const ERROR_BYTES: usize = 16 * 1024;
+const ERROR_TIME: Duration = Duration::from_secs(5);
+
+/// Why there is no answer that streams.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoStream {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("there was no answer in time")]
+    Silent,
+    #[error("what answers there does not stream events")]
+    NotEvents,
+    #[error("{0}")]
+    Refused(Refused),
+}
+
+/// What a server says that refuses.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refused {
+    /// Its status.
+    pub status: u16,
+    /// Its word for it, if it has one.
+    pub code: Option<String>,
+    /// What it says to people.
+    pub message: String,
+    /// The limit of requests that it names: `RateLimit-Policy`.
+    pub limit: Option<String>,
+    /// When it wants to be asked again.
+    #[serde(skip)]
+    pub(super) again: Option<Duration>,
+}
+
+impl NoStream {
+    /// What it is counted as.
+    pub(super) fn code(&self) -> String {
+        match self {
+            Self::Http(HttpError::Connect(_) | HttpError::ConnectTimeout(_)) => "connect".into(),
+            Self::Http(HttpError::Malformed(_)) => "not_http".into(),
+            Self::Http(HttpError::Broken(_) | HttpError::Closed) => "connection_broken".into(),
+            Self::Silent => "timeout".into(),
+            Self::NotEvents => "not_events".into(),
+            Self::Refused(refused) => match &refused.code {
+                Some(code) => code.clone(),
+                None => format!("status_{}", refused.status),
+            },
+        }
+    }
+
+    /// Whether asking again the same would come to the same, now and later.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Self::Http(HttpError::Connect(_) | HttpError::Malformed(_)) | Self::NotEvents => true,
+            Self::Http(_) | Self::Silent => false,
+            Self::Refused(refused) => {
+                matches!(refused.status, 300..=499) && !matches!(refused.status, 408 | 425 | 429)
+            }
+        }
+    }
+
+    /// How long to wait before the next request, lest a server that refuses is asked without end.
+    pub(super) fn pause(&self) -> Duration {
+        const USUAL: Duration = Duration::from_millis(100);
+        match self {
+            Self::Refused(refused) => refused.again.unwrap_or(USUAL),
+            _ => USUAL,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} (", self.message.trim_end_matches('.'))?;
+        if let Some(code) = &self.code {
+            write!(formatter, "{code}, ")?;
+        }
+        write!(formatter, "status {})", self.status)
+    }
+}
+
+/// Reads what a server says that refuses.
+pub(super) async fn refused(answer: &mut Answer) -> Refused {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Problem {
+        message: Option<String>,
+        detail: Option<String>,
+        error: Said,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Said {
+        // Some servers say a number.
+        code: serde_json::Value,
+        message: Option<String>,
+    }
+    let text = answer.text(ERROR_BYTES, ERROR_TIME).await;
+    let problem: Problem = serde_json::from_str(&text).unwrap_or_default();
+    let said = problem.message.or(problem.detail).or(problem.error.message);
+    let header = |name: &str| Some(answer.headers.get(name)?.to_str().ok()?.to_owned());
+    Refused {
+        status: answer.status.as_u16(),
+        code: problem.error.code.as_str().map(str::to_owned),
+        message: said.unwrap_or_else(|| {
+            let reason = answer.status.canonical_reason();
+            format!("The server answers: {}", reason.unwrap_or("unknown status"))
+        }),
+        limit: header("ratelimit-policy"),
+        again: retry_after(&answer.headers),
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let milliseconds = number("retry-after-ms").map(Duration::from_millis);
+    milliseconds.or_else(|| number(RETRY_AFTER.as_str()).map(Duration::from_secs))
+}

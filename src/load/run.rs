@@ -1,0 +1,257 @@
+//! Runs a load: starts streams when they are due, looks at the clock, and ends it.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::findings::Findings;
+use super::plan::{Arrivals, Plan};
+use super::recorder::Recorder;
+use super::refusal::{NoStream, Refused};
+use super::schedule::Schedule;
+use super::session;
+use super::target::{Api, Target};
+use super::watch::Watch;
+
+/// How often somebody looks at the clock.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long it may take to end generations that nobody reads any more.
+const TIDYING: Duration = Duration::from_secs(5);
+
+/// A load under way, as its streams see it.
+pub(super) struct Load {
+    pub(super) plan: Plan,
+    pub(super) target: Target,
+    pub(super) recorder: RefCell<Recorder>,
+    /// How many streams were begun.
+    number: Cell<u64>,
+    /// Whether any stream was begun by the server.
+    has_reached: Cell<bool>,
+    /// The latest refusal, which may say why.
+    refused: RefCell<Option<Refused>>,
+    hopeless: RefCell<Option<Stopped>>,
+    /// No more streams are started.
+    enough: CancellationToken,
+}
+
+/// Why a load was given up before anything came of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The server refuses what is asked.
+    #[error("{0}")]
+    Refused(Refused),
+    /// There is no server that streams.
+    #[error("{0}")]
+    Unreachable(String),
+    /// This machine cannot.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// How it goes, for whoever watches.
+#[derive(Debug, Clone, Copy)]
+pub struct Live {
+    /// Since its beginning.
+    pub elapsed: Duration,
+    /// Whether nothing is started any more.
+    pub draining: bool,
+    /// How many streams are open.
+    pub open: u64,
+    /// How many have come to their ends.
+    pub finished: u64,
+    /// How many have failed.
+    pub failed: u64,
+    /// How many tokens have arrived.
+    pub tokens: u64,
+}
+
+impl Load {
+    /// The server has begun a stream: from now on what fails does not stop the load.
+    pub(super) fn reached(&self) {
+        self.has_reached.set(true);
+    }
+
+    /// A stream could not be started.
+    pub(super) fn failed(&self, error: NoStream) {
+        if !self.has_reached.get() && error.is_final() && !self.enough.is_cancelled() {
+            let said = error.to_string();
+            *self.hopeless.borrow_mut() = Some(match error {
+                NoStream::Refused(refused) => Stopped::Refused(refused),
+                _ => Stopped::Unreachable(said),
+            });
+            self.enough.cancel();
+        } else if let NoStream::Refused(refused) = error {
+            *self.refused.borrow_mut() = Some(refused);
+        }
+    }
+
+    /// The number of the next stream.
+    fn next(&self) -> u64 {
+        self.number.replace(self.number.get() + 1)
+    }
+}
+
+/// Runs a load to its end, or until `stop`. `pids` are the processes that are watched, `live` is told how
+/// it goes.
+///
+/// # Errors
+/// Nothing came of it.
+pub async fn run(
+    plan: Plan,
+    target: Target,
+    pids: &[u32],
+    stop: impl Future<Output = ()>,
+    live: impl FnMut(Live),
+) -> Result<Findings, Stopped> {
+    let load = Rc::new(Load {
+        plan,
+        target,
+        recorder: RefCell::new(Recorder::new()),
+        number: Cell::new(0),
+        has_reached: Cell::new(false),
+        refused: RefCell::default(),
+        hopeless: RefCell::default(),
+        enough: CancellationToken::new(),
+    });
+    let watch = Watch::start(pids);
+    LocalSet::new()
+        .run_until(drive(load, watch, stop, live))
+        .await
+}
+
+async fn drive(
+    load: Rc<Load>,
+    mut watch: Watch,
+    stop: impl Future<Output = ()>,
+    mut live: impl FnMut(Live),
+) -> Result<Findings, Stopped> {
+    let clock = Clock::new()?;
+    let mut streams = JoinSet::new();
+    let began = Instant::now();
+    watch.tick(&load, Duration::ZERO);
+    let schedule = Schedule::new(load.plan.arrivals, load.plan.ramp);
+    let due = |start: u64| schedule.start(start).map(|start| began + start);
+    let mut starts = 0;
+    let mut next = due(starts);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut stop = pin!(stop);
+    let mut interrupted = false;
+    let mut drained_at = None;
+    let length = load.plan.length();
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => {
+                interrupted = true;
+                break;
+            }
+            tick = ticks.tick() => {
+                let now = Instant::now();
+                watch.lag(now.saturating_duration_since(tick.into_std()));
+                let elapsed = now - began;
+                watch.tick(&load, elapsed);
+                if elapsed >= length {
+                    load.enough.cancel();
+                }
+                if load.enough.is_cancelled() {
+                    let since = *drained_at.get_or_insert(now);
+                    if streams.is_empty() || now >= since + load.plan.drain {
+                        break;
+                    }
+                }
+                live(look(&load, elapsed));
+            }
+            started = wait(&clock, next), if next.is_some() && !load.enough.is_cancelled() => {
+                started?;
+                let number = load.next();
+                let intended = next.unwrap_or_else(Instant::now);
+                match load.plan.arrivals {
+                    Arrivals::Streams(_) => streams.spawn_local(slot(Rc::clone(&load), number, intended)),
+                    Arrivals::Rate(_) => {
+                        let load = Rc::clone(&load);
+                        streams.spawn_local(async move {
+                            session::generate(&load, number, intended).await;
+                        })
+                    }
+                };
+                starts += 1;
+                next = due(starts);
+            }
+            Some(_) = streams.join_next(), if !streams.is_empty() => {}
+        }
+        if load.hopeless.borrow().is_some() {
+            break;
+        }
+    }
+    let ended = began.elapsed();
+    load.enough.cancel();
+    streams.shutdown().await;
+    if let Some(stopped) = load.hopeless.borrow_mut().take() {
+        return Err(stopped);
+    }
+    let refused = load.refused.borrow_mut().take();
+    let findings = watch.stop(&load, ended, interrupted, refused);
+    tidy(&load).await;
+    Ok(findings)
+}
+
+/// One of a number of streams: the next one starts when it has ended.
+async fn slot(load: Rc<Load>, mut number: u64, mut intended: Instant) {
+    loop {
+        let pause = session::generate(&load, number, intended).await;
+        if let Some(pause) = pause {
+            let _enough = timeout(pause, load.enough.cancelled()).await;
+        }
+        if load.enough.is_cancelled() {
+            return;
+        }
+        number = load.next();
+        intended = Instant::now();
+    }
+}
+
+async fn wait(clock: &Clock, due: Option<Instant>) -> io::Result<()> {
+    match due {
+        Some(due) => clock.until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn look(load: &Load, elapsed: Duration) -> Live {
+    let recorder = load.recorder.borrow();
+    Live {
+        elapsed,
+        draining: load.enough.is_cancelled(),
+        open: recorder.open,
+        finished: recorder.finished + recorder.cancelled,
+        failed: recorder.all_failed(),
+        tokens: recorder.tokens,
+    }
+}
+
+/// Ends the generations that we leave, where nobody else does.
+async fn tidy(load: &Load) {
+    const AT_ONCE: usize = 32;
+    let goes_on = load.plan.shares.cut > 0.0 || load.plan.fan.is_some();
+    let mut left = std::mem::take(&mut load.recorder.borrow_mut().left);
+    left.dedup();
+    if load.plan.api != Api::Native || !goes_on {
+        return;
+    }
+    let cancelling = futures_util::stream::iter(&left)
+        .map(|id| load.target.cancel(id))
+        .buffer_unordered(AT_ONCE)
+        .for_each(async |_may_have_ended| {});
+    let _late = timeout(TIDYING, cancelling).await;
+}

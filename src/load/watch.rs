@@ -1,0 +1,304 @@
+//! Looks at the clock and at processes while a load runs, and says at its end what was found.
+
+use std::time::{Duration, Instant};
+
+use super::findings::{Client, Counts, Findings, Memory, ProcessUsage, Streams, Tokens};
+use super::quantiles::Quantiles;
+use super::recorder::Recorder;
+use super::refusal::Refused;
+use super::run::Load;
+use super::timeline::{Moment, Seen};
+use super::usage::{self, Usage};
+
+/// From this part of a core on, this program may be what is measured.
+const SATURATED_PERCENT: f64 = 90.0;
+
+/// A client that is held up longer than this, in milliseconds, is told.
+const LAG_MS: f64 = 50.0;
+
+/// What was used up to a moment.
+#[derive(Clone)]
+struct Sample {
+    at: Instant,
+    processes: Vec<Usage>,
+    client: Usage,
+    busy_seconds: Option<f64>,
+}
+
+/// A process that is watched.
+struct Watched {
+    pid: u32,
+    name: String,
+    memory: Memory,
+}
+
+pub(super) struct Watch {
+    watched: Vec<Watched>,
+    /// How many seconds are over.
+    seconds: u64,
+    /// At the beginning of the second under way.
+    second: Sample,
+    began: Option<Sample>,
+    ended: Option<Sample>,
+    moments: Vec<Moment>,
+    lag: Quantiles,
+}
+
+impl Watch {
+    /// Looks at these processes before there is any load.
+    pub(super) fn start(pids: &[u32]) -> Self {
+        let watched: Vec<Watched> = pids
+            .iter()
+            .map(|pid| Watched {
+                pid: *pid,
+                name: usage::name(*pid).unwrap_or_default(),
+                memory: Memory {
+                    resident_before: Usage::of(*pid).unwrap_or_default().resident_bytes,
+                    proportional_before: usage::proportional_bytes(*pid),
+                    ..Memory::default()
+                },
+            })
+            .collect();
+        Self {
+            seconds: 0,
+            second: sample(&watched, None),
+            watched,
+            began: None,
+            ended: None,
+            moments: Vec::new(),
+            lag: Quantiles::fine(),
+        }
+    }
+
+    /// The clock was looked at so long after it should have been.
+    pub(super) fn lag(&mut self, lag: Duration) {
+        if self.began.is_some() && self.ended.is_none() {
+            self.lag.add(lag);
+        }
+    }
+
+    /// So much time has passed.
+    pub(super) fn tick(&mut self, load: &Load, elapsed: Duration) {
+        if elapsed.as_secs() > self.seconds {
+            self.seconds = elapsed.as_secs();
+            self.moment(load, elapsed);
+        }
+        if self.began.is_none() && elapsed >= load.plan.warm_up {
+            load.recorder.borrow_mut().measuring = true;
+            self.began = Some(sample(&self.watched, None));
+        }
+        if self.began.is_some() && self.ended.is_none() && elapsed >= load.plan.length() {
+            self.end(load);
+        }
+    }
+
+    /// What is measured ends here.
+    fn end(&mut self, load: &Load) {
+        let mut recorder = load.recorder.borrow_mut();
+        recorder.measuring = false;
+        let sample = sample(&self.watched, self.began.as_ref());
+        for (watched, usage) in self.watched.iter_mut().zip(&sample.processes) {
+            watched.memory.resident = usage.resident_bytes;
+            watched.memory.streams = recorder.open;
+        }
+        self.ended = Some(sample);
+        for watched in &mut self.watched {
+            watched.memory.proportional = usage::proportional_bytes(watched.pid);
+        }
+    }
+
+    /// A second is over.
+    fn moment(&mut self, load: &Load, elapsed: Duration) {
+        let now = sample(&self.watched, Some(&self.second));
+        let seconds = (now.at - self.second.at).as_secs_f64();
+        let percent = |now: &Usage, before: &Usage| {
+            100.0 * (now.cpu_seconds() - before.cpu_seconds()) / seconds
+        };
+        let seen = now.processes.iter().zip(&self.second.processes);
+        let seen = seen.map(|(usage, before)| Seen {
+            cpu_percent: percent(usage, before),
+            resident_bytes: usage.resident_bytes,
+            descriptors: usage.descriptors,
+            threads: usage.threads,
+        });
+        let seen: Vec<Seen> = seen.collect();
+        for (watched, seen) in self.watched.iter_mut().zip(&seen) {
+            let most = &mut watched.memory.resident_most;
+            *most = seen.resident_bytes.max(*most);
+        }
+        let client = percent(&now.client, &self.second.client);
+        let mut recorder = load.recorder.borrow_mut();
+        let (measured, open) = (recorder.measuring, recorder.open);
+        let at = elapsed.as_secs_f64();
+        let moment = recorder.second.take(at, measured, open, seen, client);
+        self.moments.push(moment);
+        self.second = now;
+    }
+
+    /// The load is over.
+    pub(super) fn stop(
+        mut self,
+        load: &Load,
+        elapsed: Duration,
+        interrupted: bool,
+        refused: Option<Refused>,
+    ) -> Findings {
+        if self.ended.is_none() {
+            self.end(load);
+        }
+        let last = self.moments.last().map_or(0.0, |moment| moment.at);
+        if elapsed.as_secs_f64() - last > 0.1 {
+            self.moment(load, elapsed);
+        }
+        let ended = self.ended.take().unwrap_or_else(|| self.second.clone());
+        let began = self.began.take().unwrap_or_else(|| ended.clone());
+        let recorder = load.recorder.borrow();
+        let seconds = (ended.at - began.at).as_secs_f64();
+        let tokens = recorder.measured_tokens as f64;
+        let per_second = |number: f64| if seconds > 0.0 { number / seconds } else { 0.0 };
+        let per_token = |cpu: f64| (tokens > 0.0).then(|| cpu * 1e6 / tokens);
+        let processes = self.watched.into_iter().zip(&began.processes);
+        let processes = processes.zip(&ended.processes);
+        let processes: Vec<ProcessUsage> = processes
+            .map(|((watched, before), after)| {
+                let cpu = after.cpu_seconds() - before.cpu_seconds();
+                ProcessUsage {
+                    pid: watched.pid,
+                    name: watched.name,
+                    cpu_seconds: cpu,
+                    kernel_seconds: after.kernel_seconds - before.kernel_seconds,
+                    cpu_percent: 100.0 * per_second(cpu),
+                    cpu_us_per_token: per_token(cpu),
+                    memory: watched.memory,
+                }
+            })
+            .collect();
+        let client_cpu = ended.client.cpu_seconds() - began.client.cpu_seconds();
+        let client = Client {
+            cpu_percent: 100.0 * per_second(client_cpu),
+            cpu_us_per_token: per_token(client_cpu),
+            lag_ms: self.lag.ms(1.0).unwrap_or_default(),
+            saturated: 100.0 * per_second(client_cpu) > SATURATED_PERCENT,
+        };
+        let known: f64 = processes.iter().map(|process| process.cpu_seconds).sum();
+        let busy = ended.busy_seconds.zip(began.busy_seconds);
+        let others = busy.map(|(ended, began)| (ended - began - known - client_cpu).max(0.0));
+        let streams = streams(&recorder);
+        Findings {
+            plan: load.plan.clone(),
+            machine: usage::machine(),
+            interrupted,
+            wrong: is_wrong(&recorder),
+            warnings: warnings(&streams, &client, refused.as_ref()),
+            seconds: elapsed.as_secs_f64(),
+            measured_seconds: seconds,
+            streams,
+            failures: recorder.failures.clone(),
+            refused,
+            counts: counts(load, &recorder),
+            tokens: Tokens {
+                count: recorder.measured_tokens,
+                per_second: per_second(tokens),
+                bytes_each: (tokens > 0.0).then(|| recorder.measured_bytes as f64 / tokens),
+                streams_per_second: per_second(recorder.measured_streams as f64),
+            },
+            first_token_ms: recorder.first_token.summary(),
+            gap_ms: recorder.gap.summary(),
+            stream_ms: recorder.stream.summary(),
+            lateness_ms: recorder.lateness.summary(),
+            age_ms: recorder.age.summary(),
+            resume_ms: recorder.resume.summary(),
+            processes,
+            client,
+            others_cpu_percent: others.map(|others| 100.0 * per_second(others)),
+            timeline: self.moments,
+        }
+    }
+}
+
+/// A process that cannot be seen any more has used what it had used before.
+fn sample(watched: &[Watched], before: Option<&Sample>) -> Sample {
+    let earlier = |at: usize| before.and_then(|before| before.processes.get(at).copied());
+    let usage = |(at, watched): (usize, &Watched)| {
+        let usage = Usage::of(watched.pid).ok().or_else(|| earlier(at));
+        usage.unwrap_or_default()
+    };
+    Sample {
+        at: Instant::now(),
+        processes: watched.iter().enumerate().map(usage).collect(),
+        client: Usage::of(std::process::id()).unwrap_or_default(),
+        busy_seconds: usage::busy_seconds(),
+    }
+}
+
+fn streams(recorder: &Recorder) -> Streams {
+    Streams {
+        started: recorder.started,
+        finished: recorder.finished,
+        cancelled: recorder.cancelled,
+        failed: recorder.all_failed(),
+        lost: recorder.lost,
+        unfinished: recorder.unfinished,
+    }
+}
+
+fn counts(load: &Load, recorder: &Recorder) -> Counts {
+    let readers = match load.plan.fan {
+        Some(_) => load.target.readers.connections(),
+        None => 0,
+    };
+    Counts {
+        connections: load.target.client.connections() + readers,
+        cuts: recorder.cuts,
+        broken: recorder.broken,
+        resumed: recorder.resumed,
+        bad_requests: recorder.bad_requests,
+        events: recorder.events,
+        events_lost: recorder.events_lost,
+        events_doubled: recorder.events_doubled,
+        tokens: recorder.tokens,
+        bytes: recorder.bytes,
+    }
+}
+
+fn is_wrong(recorder: &Recorder) -> bool {
+    recorder.all_failed() + recorder.events_lost + recorder.events_doubled > 0
+}
+
+fn warnings(streams: &Streams, client: &Client, refused: Option<&Refused>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(refused) = refused {
+        warnings.push(format!("The server has refused: {refused}."));
+        if refused.status == 429 {
+            let limit = refused.limit.as_deref().map_or_else(String::new, |limit| {
+                format!(" It allows {limit} (requests; per seconds).")
+            });
+            warnings.push(format!(
+                "What was measured is a limit.{limit} A Tailrace server's limits are in [limits.plans.NAME] \
+                 of its configuration: requests_per_minute, burst, streams, tokens_per_minute; \
+                 `tailrace token --plan NAME` makes a token of a plan."
+            ));
+        }
+    }
+    if client.saturated {
+        warnings.push(format!(
+            "This program used {:.0} % of the one core that it can use: it may have measured itself. Use \
+             less load, or several of it.",
+            client.cpu_percent
+        ));
+    }
+    if client.lag_ms > LAG_MS {
+        warnings.push(format!(
+            "This program was held up for up to {:.0} ms, by itself or by others on this machine: what came \
+             meanwhile was seen late.",
+            client.lag_ms
+        ));
+    }
+    if streams.unfinished > 0 {
+        warnings.push(format!(
+            "{} streams were still under way at the end.",
+            streams.unfinished
+        ));
+    }
+    warnings
+}
