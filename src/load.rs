@@ -11,6 +11,7 @@
 )]
 
 mod bad_request;
+mod blocks;
 mod clock;
 mod dialect;
 mod findings;

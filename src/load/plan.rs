@@ -70,11 +70,23 @@ pub struct Plan {
     pub cut_every: Duration,
     /// Several readers for each stream.
     pub fan: Option<Fan>,
+    /// Whether events are read, and not only counted.
+    pub checked: bool,
     /// Whether tokens say when they were made.
     pub stamped: bool,
 }
 
 impl Plan {
+    /// How what comes is to be understood: events that are only counted are nobody's.
+    pub(super) const fn dialect(&self) -> Api {
+        if self.checked { self.api } else { Api::Sse }
+    }
+
+    /// Whether a stream goes on over another connection.
+    pub(super) fn resumes(&self) -> bool {
+        self.checked && self.api == Api::Native
+    }
+
     /// From the first start to the end of the measurement.
     #[must_use]
     pub fn length(&self) -> Duration {

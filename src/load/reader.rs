@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use super::dialect::{Dialect, End, Heard};
+use super::blocks::Blocks;
+use super::dialect::{Dialect, End, Heard, Wrong};
+use super::plan::Plan;
 use super::recorder::Recorder;
 use super::stamp::{self, Stamps};
 use crate::event_stream::EventStream;
@@ -10,9 +12,17 @@ use crate::event_stream::EventStream;
 /// The longest event that is read.
 const EVENT_BYTES: usize = 16 * 1024 * 1024;
 
+/// How the body is read.
+enum Form {
+    /// By a parser, and each event by what it says.
+    Parsed(Box<EventStream>),
+    /// Not at all.
+    Counted(Blocks),
+}
+
 /// What one connection has brought of a stream.
 pub(super) struct Body {
-    events: EventStream,
+    form: Form,
     stamps: Option<Stamps>,
     bytes: u64,
     tokens: u64,
@@ -30,10 +40,14 @@ pub(super) struct Piece {
 }
 
 impl Body {
-    pub(super) fn new(stamped: bool) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            events: EventStream::new(EVENT_BYTES),
-            stamps: stamped.then(Stamps::default),
+            form: if plan.checked {
+                Form::Parsed(Box::new(EventStream::new(EVENT_BYTES)))
+            } else {
+                Form::Counted(Blocks::default())
+            },
+            stamps: plan.stamped.then(Stamps::default),
             bytes: 0,
             tokens: 0,
             heard: 0,
@@ -48,26 +62,45 @@ impl Body {
             stamps.read(piece, stamp::now(), |age| recorder.age(age));
         }
         let Self {
-            tokens, heard, end, ..
+            form,
+            tokens,
+            heard,
+            end,
+            ..
         } = self;
-        let read = self.events.push(piece, |event| {
-            *heard += 1;
-            Self::event(dialect.event(event.data), tokens, end);
-        });
-        if read.is_err() {
-            self.end = Some(End::Wrong(super::dialect::Wrong::Malformed));
+        match form {
+            Form::Parsed(events) => {
+                let read = events.push(piece, |event| {
+                    *heard += 1;
+                    Self::event(dialect.event(event.data), tokens, end);
+                });
+                if read.is_err() {
+                    *end = Some(End::Wrong(Wrong::Malformed));
+                }
+            }
+            Form::Counted(blocks) => {
+                let more = blocks.push(piece);
+                *heard += more;
+                *tokens += more;
+            }
         }
     }
 
     /// The body is over.
     pub(super) fn finish(&mut self, dialect: &mut Dialect) {
         let Self {
-            tokens, heard, end, ..
+            form,
+            tokens,
+            heard,
+            end,
+            ..
         } = self;
-        let _text_or_not = self.events.finish(|event| {
-            *heard += 1;
-            Self::event(dialect.event(event.data), tokens, end);
-        });
+        if let Form::Parsed(events) = form {
+            let _text_or_not = events.finish(|event| {
+                *heard += 1;
+                Self::event(dialect.event(event.data), tokens, end);
+            });
+        }
     }
 
     fn event(heard: Heard, tokens: &mut u64, end: &mut Option<End>) {

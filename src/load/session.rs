@@ -117,7 +117,7 @@ impl<'a> Stream<'a> {
         Self {
             load,
             behaviour,
-            dialect: Dialect::new(load.plan.api),
+            dialect: Dialect::new(load.plan.dialect()),
             id: None,
             intended,
             measured: load.recorder.borrow_mut().started(),
@@ -179,13 +179,13 @@ impl<'a> Stream<'a> {
                 }
                 Over::Cut => {
                     self.load.recorder.borrow_mut().cut();
-                    if self.load.plan.api != Api::Native {
+                    if !self.load.plan.resumes() {
                         return self.ending = Some(Ending::Lost);
                     }
                 }
                 Over::Broken => {
                     self.load.recorder.borrow_mut().broken();
-                    if self.load.plan.api != Api::Native {
+                    if !self.load.plan.resumes() {
                         let code = "connection_broken".to_owned();
                         return self.ending = Some(Ending::Failed(code));
                     }
@@ -242,7 +242,7 @@ impl<'a> Stream<'a> {
         if is_slow {
             let _as_it_is = answer.limit_receive_buffer(SLOW_BUFFER);
         }
-        let mut body = Body::new(self.load.plan.stamped);
+        let mut body = Body::new(&self.load.plan);
         let mut alarm = pin!(sleep_until(self.next_alarm(&body).into()));
         self.last_event = Instant::now();
         loop {
@@ -364,6 +364,8 @@ impl<'a> Stream<'a> {
         self.ending = Some(match end {
             End::Finished => Ending::Finished,
             End::Cancelled if self.cancelled => Ending::Cancelled,
+            // Nobody has read how it ended.
+            End::Finished if self.cancelled && !self.load.plan.checked => Ending::Cancelled,
             End::Cancelled => Ending::Failed("cancelled_by_others".to_owned()),
             End::Failed(code) => Ending::Failed(code),
             End::Wrong(wrong) => Ending::Failed(wrong.code().to_owned()),

@@ -283,7 +283,7 @@ fn warnings(streams: &Streams, client: &Client, refused: Option<&Refused>) -> Ve
     if client.saturated {
         warnings.push(format!(
             "This program used {:.0} % of the one core that it can use: it may have measured itself. Use \
-             less load, or several of it.",
+             less load, several of it, or --no-check.",
             client.cpu_percent
         ));
     }

@@ -40,13 +40,14 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
 
 fn measure(server: &Server, readers: u32, window: Duration) -> anyhow::Result<Found> {
     let stream = generate(server)?;
-    let load = options([
+    let mut load = options([
         ("api", "sse".to_owned()),
         ("streams", readers.to_string()),
         ("ramp", "0s".to_owned()),
         ("warm-up", "500ms".to_owned()),
         ("duration", seconds(window)),
     ]);
+    load.push("--no-check".to_owned());
     let found = Load::run(server, &format!("/v1/streams/{stream}/events"), &load)?;
     let events = found.figure("/counts/events");
     let due = f64::from(EVENTS) * found.figure("/streams/finished");

@@ -127,6 +127,12 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "URL", value_parser = BaseUrl::parse, requires = "readers", help_heading = "Readers")]
     readers_url: Option<BaseUrl>,
 
+    /// Count events and look at none: for a server that is faster than this program reads
+    ///
+    /// Nothing is checked then, every event counts as a token, and a stream that is cut is lost.
+    #[arg(long, help_heading = "Readers")]
+    no_check: bool,
+
     /// Tokens say when they were made, as those of our benchmarks do: tell how old they are
     #[arg(long, hide = true)]
     stamped: bool,
@@ -214,6 +220,7 @@ impl Arguments {
             slow_rate: self.slow_rate,
             cut_every: self.cut_every,
             fan: self.readers.map(|readers| Fan { readers }),
+            checked: !self.no_check,
             stamped: self.stamped,
         })
     }

@@ -101,7 +101,7 @@ pub(super) fn facts(found: &Findings) -> Vec<(String, String)> {
     }
     let (tokens, word) = (
         &found.tokens,
-        if found.plan.api == Api::Sse {
+        if found.plan.api == Api::Sse || !found.plan.checked {
             "events"
         } else {
             "tokens"
@@ -133,7 +133,7 @@ pub(super) fn facts(found: &Findings) -> Vec<(String, String)> {
     if counts.bad_requests > 0 {
         fact("bad requests", Count(counts.bad_requests).to_string());
     }
-    if found.plan.api == Api::Native {
+    if found.plan.api == Api::Native && found.plan.checked {
         fact(
             "events",
             format!(
