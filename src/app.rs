@@ -42,7 +42,7 @@ pub struct App {
     certificate: Option<Arc<Certificate>>,
     store: Store,
     phases: Phases,
-    drain_timeout: Duration,
+    drain: shutdown::Times,
     /// The page of metrics, and where it is.
     metrics: Option<(Server, SocketAddr)>,
 }
@@ -100,6 +100,7 @@ impl App {
             limiter: store.limiter(),
             generations: Arc::new(generations),
             metrics,
+            leaving: phases.leaving.clone(),
             draining: phases.draining.clone(),
             playground: Playground {
                 enabled: config.file.playground.enabled,
@@ -142,7 +143,10 @@ impl App {
             certificate,
             store,
             phases,
-            drain_timeout: config.file.drain_timeout,
+            drain: shutdown::Times {
+                delay: config.file.drain_delay,
+                limit: config.file.drain_timeout,
+            },
             metrics,
         })
     }
@@ -184,9 +188,9 @@ impl App {
             actix_web::rt::spawn(server);
             handle
         });
-        let (api, draining) = (self.api.clone(), self.phases.draining.clone());
+        let (api, leaving) = (self.api.clone(), self.phases.leaving.clone());
         actix_web::rt::spawn(async move {
-            api.generations.take_over(&*api.limiter, &draining).await;
+            api.generations.take_over(&*api.limiter, &leaving).await;
         });
         let sweeping = self.store.sweep(&self.api.failures);
         let draining = async {
@@ -196,7 +200,7 @@ impl App {
                 &self.phases,
                 generations.producers(),
                 generations.readers(),
-                self.drain_timeout,
+                self.drain,
                 generations.takes_over(),
             );
             tokio::select! {

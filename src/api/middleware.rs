@@ -8,7 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 struct RequestId(String);
 
 /// Outermost: names the request, keeps what a query credential must not leak, knows how long it is being
-/// answered, and logs one line.
+/// answered, closes connections once the server leaves, and logs one line.
 ///
 /// # Errors
 /// None: an inner error has been rendered.
@@ -61,11 +61,18 @@ pub async fn request_id<B: MessageBody>(
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
     let took = started.elapsed();
+    let mut leaving = false;
     if let Some(api) = response.request().app_data::<web::Data<Api>>() {
         let request = response.request();
         let (method, route) = (request.method().as_str(), request.match_pattern());
         let status = response.status().as_u16();
         api.metrics.answered(method, route.as_deref(), status, took);
+        leaving = api.leaving.is_cancelled();
+    }
+    if leaving {
+        // The client's next connection is to a server that stays.
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
     }
     // The path and never the query, which may hold a credential.
     tracing::debug!(

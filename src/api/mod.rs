@@ -69,6 +69,8 @@ pub struct Api {
     pub generations: Arc<GenerationService>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Fires when the server has been told to stop, from when on it is not ready.
+    pub leaving: CancellationToken,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
     /// The chat page.

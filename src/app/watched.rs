@@ -44,9 +44,9 @@ pub(super) fn page(config: &Config, workers: usize, api: web::Data<Api>, parts: 
         samples.count(about::BUILD_INFO, &build, 1);
         samples.count(about::WORKERS, &[], workers as u64);
         samples.count(about::LIMIT_MOST_STREAMS, &[], max_streams.into());
-        let draining = api.draining.is_cancelled();
-        samples.count(about::DRAINING, &[], draining.into());
-        let ready = !draining && api.generations.is_ready() && api.jwt.has_keys();
+        let leaving = api.leaving.is_cancelled();
+        samples.count(about::DRAINING, &[], leaving.into());
+        let ready = !leaving && api.generations.is_ready() && api.jwt.has_keys();
         samples.count(about::READY, &[], ready.into());
         for provider in api.jwt.providers() {
             let url = provider.config().url();

@@ -32,6 +32,8 @@ pub struct File {
     pub allowed_origins: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
     #[serde(with = "humantime_serde")]
+    pub drain_delay: Duration,
+    #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     #[serde(with = "humantime_serde")]
     pub watch_interval: Duration,
@@ -60,6 +62,7 @@ impl Default for File {
             public_url: None,
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             watch_interval: Duration::from_secs(2),
             default_model: None,

@@ -232,6 +232,7 @@ impl Loader {
     fn check_times(&self, file: &File) -> Result<(), ConfigError> {
         let moment = LEAST_TIME;
         for (key, time, least) in [
+            ("drain_delay", file.drain_delay, Duration::ZERO),
             ("drain_timeout", file.drain_timeout, Duration::ZERO),
             ("watch_interval", file.watch_interval, Duration::ZERO),
             ("http.heartbeat", file.http.heartbeat, moment),

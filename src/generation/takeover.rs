@@ -60,9 +60,9 @@ pub(super) fn job(
 }
 
 impl GenerationService {
-    /// Takes over what other nodes have left, if that is configured, until this one drains. It must be
+    /// Takes over what other nodes have left, if that is configured, until this one leaves. It must be
     /// polled within a local task set.
-    pub async fn take_over(&self, limiter: &dyn RateLimiter, draining: &CancellationToken) {
+    pub async fn take_over(&self, limiter: &dyn RateLimiter, leaving: &CancellationToken) {
         if !self.config.takes_over {
             return;
         }
@@ -70,7 +70,7 @@ impl GenerationService {
         let mut looking = self.log.find_orphans(found);
         loop {
             let orphan = tokio::select! {
-                () = draining.cancelled() => break,
+                () = leaving.cancelled() => break,
                 () = &mut looking => break,
                 Some(orphan) = orphans.recv() => orphan,
             };

@@ -161,7 +161,7 @@ catalogue! {
     LIMIT_MOST_STREAMS: Gauge "tailrace_limit_max_streams" []
         "Generations that this process may run at once";
     READY: Gauge "tailrace_ready" []
-        "Whether this node takes new generations, as /readyz says it";
+        "Whether new generations should be sent here, as /readyz says it";
     KEY_FETCHES: Counter "tailrace_jwks_fetches_total" ["url", "result"]
         "How often an identity provider was asked for its keys, by whether it answered";
     KEYS: Gauge "tailrace_jwks_keys" ["url"]

@@ -69,6 +69,7 @@ mod route_breaker;
 mod route_leaving;
 mod route_log;
 mod server;
+mod service;
 mod sse;
 mod takeover;
 mod tls;

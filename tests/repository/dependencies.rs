@@ -95,7 +95,8 @@ const FENCES: [(&str, &[&str]); 24] = [
     ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 
-fn sources() -> Vec<(String, String)> {
+/// Every file of the program, with its path.
+pub(crate) fn sources() -> Vec<(String, String)> {
     fn visit(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
