@@ -61,7 +61,8 @@ auth.keys = [{ id = "test", algorithm = "HS256", secret = "a secret of at least 
 models.demo = { generator = "demo" }
 http.head_timeout = "2s"
 http.body_timeout = "2s"
-http.keep_alive = "3s"
+# Longer than the clients of the load keep connections, as it should be.
+http.keep_alive = "6s"
 http.peer_timeout = "4s"
 limits.failed_authentications_per_minute = 1000000
 limits.plans.default = { requests_per_minute = 1000000, burst = 100000, streams = 1000, tokens_per_minute = 1000000000 }
@@ -77,6 +78,8 @@ const HOSTILE: Duration = Duration::from_millis(150);
 const LEFT: f64 = 2.0;
 
 struct Options {
+    /// The program that is tested.
+    binary: PathBuf,
     minutes: f64,
     out: PathBuf,
     settings: String,
@@ -88,6 +91,10 @@ fn options() -> Options {
     let given = |name: &str| std::env::var(name).ok();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     Options {
+        binary: given("SOAK_BIN").map_or_else(
+            || PathBuf::from(env!("CARGO_BIN_EXE_tailrace")),
+            PathBuf::from,
+        ),
         minutes: given("SOAK_MINUTES").map_or(1.0, |text| text.parse().unwrap()),
         out: given("SOAK_OUT").map_or_else(|| root.join("target/soak"), PathBuf::from),
         settings: given("SOAK_SETTINGS").unwrap_or_else(|| STORE.to_owned()),
@@ -98,6 +105,7 @@ fn options() -> Options {
 #[ignore = "long: scripts/soak"]
 fn soak() {
     let Options {
+        binary,
         minutes,
         out,
         settings,
@@ -111,7 +119,9 @@ fn soak() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("tailrace.toml");
     std::fs::write(&config, format!("{SETTINGS}{settings}")).unwrap();
-    let mut command = tailrace(directory.path());
+    let mut command = Command::new(&binary);
+    command.env_clear().env("XDG_STATE_HOME", directory.path());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
     command.arg("--config").arg(&config);
     let mut server = Program::start(command);
     let (pid, metrics) = (server.child.id(), server.metrics());
@@ -126,7 +136,7 @@ fn soak() {
     look(0.0);
     let before = look(0.0);
 
-    let mut load = Command::new(env!("CARGO_BIN_EXE_tailrace"))
+    let mut load = Command::new(&binary)
         .arg("--config")
         .arg(&config)
         .args(["bench", &format!("http://{}", server.address)])
