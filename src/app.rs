@@ -47,6 +47,10 @@ pub struct App {
     metrics: Option<(Server, SocketAddr)>,
 }
 
+/// How long the collector may take at the end to take the last spans. Who stops a process waits for all
+/// such times together.
+const LAST_SPANS: Duration = Duration::from_secs(1);
+
 /// How a server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
@@ -100,6 +104,7 @@ impl App {
             limiter: store.limiter(),
             generations: Arc::new(generations),
             metrics,
+            traces: parts::traces(config)?,
             leaving: phases.leaving.clone(),
             draining: phases.draining.clone(),
             playground: Playground {
@@ -190,7 +195,10 @@ impl App {
         });
         let (api, leaving) = (self.api.clone(), self.phases.leaving.clone());
         actix_web::rt::spawn(async move {
-            api.generations.take_over(&*api.limiter, &leaving).await;
+            let generations = &api.generations;
+            generations
+                .take_over(&*api.limiter, &api.traces, &leaving)
+                .await;
         });
         let sweeping = self.store.sweep(&self.api.failures);
         let draining = async {
@@ -219,6 +227,9 @@ impl App {
         self.store.finish().await;
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
+        if stopped == Stopped::Drained {
+            self.api.traces.flush(LAST_SPANS).await;
+        }
         if let Some(metrics) = metrics {
             // Last, so that a drain is seen to its end.
             metrics.stop(false).await;

@@ -13,6 +13,7 @@
 mod bad_request;
 mod blocks;
 mod clock;
+mod connection;
 mod dialect;
 mod findings;
 mod native;
@@ -25,9 +26,11 @@ mod run;
 mod schedule;
 mod session;
 mod stamp;
+mod stream;
 mod target;
 mod timeline;
 mod usage;
+mod warnings;
 mod watch;
 
 pub use self::findings::{Client, Counts, Findings, Memory, ProcessUsage, Streams, Tokens};

@@ -77,6 +77,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if !arguments.bench {
         println!("A rehearsal. `cargo bench --bench load` measures.");
+        scenario::rehearse()?;
         return transports::rehearse();
     }
     machine::raise_file_limit()?;

@@ -59,6 +59,11 @@ pub(super) fn page(config: &Config, workers: usize, api: web::Data<Api>, parts: 
         for (model, upstream, rests) in api.generations.rests() {
             samples.count(about::BREAKER_OPEN, &[&model, &upstream], rests.into());
         }
+        if let Some(spans) = api.traces.figures() {
+            for (result, count) in spans.counted() {
+                samples.count(about::SPANS, &[result], count);
+            }
+        }
         parts.look(max_bytes, &mut samples);
         Metrics::page(&metrics, samples, format)
     })

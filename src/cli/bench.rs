@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod request;
 mod table;
+mod target;
 mod units;
 
 use std::io::Write as _;
@@ -111,7 +112,7 @@ fn gave_up(stopped: Stopped, arguments: &Arguments) -> anyhow::Result<ExitCode> 
             REFUSED,
             format!(
                 "{url} does not accept the token: {refused}\n{}",
-                arguments::ABOUT_TOKEN
+                target::ABOUT_TOKEN
             ),
         ),
         Stopped::Refused(refused) => (REFUSED, format!("{url} refuses: {refused}")),

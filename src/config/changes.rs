@@ -20,6 +20,7 @@ impl File {
             upstream: _,
             log: LogSection { format, level: _ },
             metrics,
+            traces,
             tls,
             http,
             auth,
@@ -45,6 +46,7 @@ impl File {
             ("store", *store != new.store),
             ("memory", *memory != new.memory),
             ("redis", *redis != new.redis),
+            ("traces", *traces != new.traces),
             ("metrics", *metrics != new.metrics),
             ("playground", *playground != new.playground),
         ];

@@ -6,10 +6,12 @@
 mod auth;
 mod model;
 mod store;
+mod traces;
 
 pub(super) use auth::{AuthSection, JwksSection, KeyEntry};
 pub(super) use model::{CommandModel, Kind, Model, RouteModel, Section, Upstream};
 pub(super) use store::{RedisSection, RedisTlsSection};
+pub(super) use traces::TracesSection;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,6 +43,7 @@ pub struct File {
     pub upstream: Option<Upstream>,
     pub log: LogSection,
     pub metrics: MetricsSection,
+    pub traces: TracesSection,
     pub tls: Option<TlsSection>,
     pub http: HttpSection,
     pub auth: AuthSection,
@@ -69,6 +72,7 @@ impl Default for File {
             upstream: None,
             log: LogSection::default(),
             metrics: MetricsSection::default(),
+            traces: TracesSection::default(),
             tls: None,
             http: HttpSection::default(),
             auth: AuthSection::default(),

@@ -9,12 +9,10 @@ use super::refusal::Refused;
 use super::run::Load;
 use super::timeline::{Moment, Seen};
 use super::usage::{self, Usage};
+use super::warnings::warnings;
 
 /// From this part of a core on, this program may be what is measured.
 const SATURATED_PERCENT: f64 = 90.0;
-
-/// A client that is held up longer than this, in milliseconds, is told.
-const LAG_MS: f64 = 50.0;
 
 /// What was used up to a moment.
 #[derive(Clone)]
@@ -263,42 +261,4 @@ fn counts(load: &Load, recorder: &Recorder) -> Counts {
 
 fn is_wrong(recorder: &Recorder) -> bool {
     recorder.all_failed() + recorder.events_lost + recorder.events_doubled > 0
-}
-
-fn warnings(streams: &Streams, client: &Client, refused: Option<&Refused>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(refused) = refused {
-        warnings.push(format!("The server has refused: {refused}."));
-        if refused.status == 429 {
-            let limit = refused.limit.as_deref().map_or_else(String::new, |limit| {
-                format!(" It allows {limit} (requests; per seconds).")
-            });
-            warnings.push(format!(
-                "What was measured is a limit.{limit} A Tailrace server's limits are in [limits.plans.NAME] \
-                 of its configuration: requests_per_minute, burst, streams, tokens_per_minute; \
-                 `tailrace token --plan NAME` makes a token of a plan."
-            ));
-        }
-    }
-    if client.saturated {
-        warnings.push(format!(
-            "This program used {:.0} % of the one core that it can use: it may have measured itself. Use \
-             less load, several of it, or --no-check.",
-            client.cpu_percent
-        ));
-    }
-    if client.lag_ms > LAG_MS {
-        warnings.push(format!(
-            "This program was held up for up to {:.0} ms, by itself or by others on this machine: what came \
-             meanwhile was seen late.",
-            client.lag_ms
-        ));
-    }
-    if streams.unfinished > 0 {
-        warnings.push(format!(
-            "{} streams were still under way at the end.",
-            streams.unfinished
-        ));
-    }
-    warnings
 }

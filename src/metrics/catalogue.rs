@@ -156,6 +156,9 @@ catalogue! {
     REDIS_ROUND_TRIP: Histogram "tailrace_redis_round_trip_seconds" []
         "How long Redis took to answer";
 
+    SPANS: Counter "tailrace_spans_total" ["result"]
+        "Spans that have ended and were sampled, by what became of them; only with a collector";
+
     LIMIT_STREAMS: Gauge "tailrace_limit_streams" []
         "Generations that hold a place in this process";
     LIMIT_MOST_STREAMS: Gauge "tailrace_limit_max_streams" []

@@ -20,6 +20,7 @@ mod bad_requests;
 mod bench;
 mod chat_completions;
 mod client;
+mod collector;
 mod command;
 mod connections;
 mod cors;
@@ -76,5 +77,8 @@ mod tls;
 mod tls_upstream;
 #[path = "../support/token.rs"]
 mod token;
+mod traces;
+mod traces_collector;
+mod traces_context;
 mod upstream;
 mod upstream_timeouts;

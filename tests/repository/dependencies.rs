@@ -4,14 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 13] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("stream", &[]),
     ("metrics", &[]),
+    ("traces", &["http_client"]),
     ("redis", &["metrics"]),
     ("http_client", &[]),
     ("event_stream", &[]),
+    ("load", &["event_stream", "http_client"]),
     ("stream_log", &["metrics", "redis", "stream"]),
-    ("generator", &["event_stream", "http_client", "stream"]),
+    (
+        "generator",
+        &["event_stream", "http_client", "stream", "traces"],
+    ),
     ("auth", &["http_client", "stream"]),
     ("limit", &["auth", "redis", "stream"]),
     (
@@ -24,6 +29,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
             "shutdown",
             "stream",
             "stream_log",
+            "traces",
         ],
     ),
     ("shutdown", &[]),
@@ -37,6 +43,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
             "metrics",
             "stream",
             "stream_log",
+            "traces",
         ],
     ),
     // Assembles each module's own configuration, so it names those, and nothing names it but the
@@ -52,12 +59,13 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
             "limit",
             "redis",
             "stream_log",
+            "traces",
         ],
     ),
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 24] = [
+const FENCES: [(&str, &[&str]); 30] = [
     ("rust_embed", &["src/api/playground.rs"]),
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_http", &["src/app/http.rs", "src/telemetry.rs"]),
@@ -75,6 +83,7 @@ const FENCES: [(&str, &[&str]); 24] = [
             "src/generator/upstream.rs",
             "src/http_client",
             "src/redis/tls.rs",
+            "src/traces.rs",
         ],
     ),
     ("tokio_rustls", &["src/http_client/"]),
@@ -91,7 +100,13 @@ const FENCES: [(&str, &[&str]); 24] = [
     ("pulldown_cmark", &["src/cli/chat/markdown/inline.rs"]),
     ("anstyle_query", &["src/cli/chat/look.rs"]),
     ("prometheus_client", &["src/metrics"]),
-    ("procfs", &["src/metrics/process.rs"]),
+    ("opentelemetry", &["src/traces"]),
+    ("opentelemetry_sdk", &["src/traces"]),
+    ("opentelemetry_proto", &["src/traces"]),
+    ("prost", &["src/traces/"]),
+    ("procfs", &["src/metrics/process.rs", "src/load/usage.rs"]),
+    ("hdrhistogram", &["src/load/quantiles.rs"]),
+    ("indicatif", &["src/cli/bench/progress.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 

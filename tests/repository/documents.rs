@@ -75,3 +75,26 @@ fn each_event_has_one_type_in_the_document() {
         assert!(required.contains(&"type".into()) && required.contains(&"seq".into()));
     }
 }
+
+/// Each member of the JSON of `tailrace bench` is explained.
+#[test]
+fn what_bench_writes_is_documented() {
+    let text = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let document = text("docs/bench.md");
+    let mut missing = Vec::new();
+    for path in [
+        "src/load/findings.rs",
+        "src/load/timeline.rs",
+        "src/load/quantiles.rs",
+    ] {
+        let source = text(path);
+        let fields = source.lines().filter_map(|line| {
+            let (name, _) = line.strip_prefix("    pub ")?.split_once(": ")?;
+            name.chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                .then(|| name.to_owned())
+        });
+        missing.extend(fields.filter(|name| !document.contains(&format!("`{name}`"))));
+    }
+    assert!(missing.is_empty(), "docs/bench.md lacks {missing:?}");
+}

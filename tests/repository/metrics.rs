@@ -46,9 +46,16 @@ fn the_document_has_each_metric_as_it_is() {
 
 #[test]
 fn a_test_moves_each_metric() {
-    let tests: String = ["metrics", "metrics_page", "metrics_redis", "jwks", "reload"]
-        .map(|name| read(&format!("tests/api/{name}.rs")))
-        .concat();
+    let tests: String = [
+        "metrics",
+        "metrics_page",
+        "metrics_redis",
+        "jwks",
+        "reload",
+        "traces_collector",
+    ]
+    .map(|name| read(&format!("tests/api/{name}.rs")))
+    .concat();
     for about in catalogue::ALL {
         let name = about.name;
         assert!(tests.contains(&format!("\"{name}")), "no test has {name}");

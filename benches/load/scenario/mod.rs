@@ -129,6 +129,15 @@ pub(crate) fn seconds(time: Duration) -> String {
         .replace(' ', "")
 }
 
+/// Loads both servers for a moment, which measures nothing.
+pub(crate) fn rehearse() -> anyhow::Result<()> {
+    let cores = Cores::any()?;
+    for kind in [Kind::Bare, Kind::Tailrace] {
+        warm_up(&Server::start(kind, cores)?)?;
+    }
+    Ok(())
+}
+
 /// Lets a server load its code and fill its allocator once, so that what is measured later is not
 /// the first time for anything.
 fn warm_up(server: &Server) -> anyhow::Result<()> {

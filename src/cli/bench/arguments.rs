@@ -1,26 +1,16 @@
 //! The options of `tailrace bench`, and what they make of a load.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use http::header::HeaderValue;
+use anyhow::ensure;
 
 use super::html::html;
 use super::output::{Output, Text};
 use super::request::RequestArguments;
 use super::units::{byte_rate, rate, share};
-use crate::cli::credential::{self, Credential};
-use crate::cli::token;
-use crate::http_client::{BaseUrl, Headers, HttpClient, HttpClientConfig, system_roots};
-use crate::load::{Api, Arrivals, Fan, Plan, Shares, Target};
-
-/// How long a connection may take.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
-
-/// What to know when a token is not accepted.
-pub(super) const ABOUT_TOKEN: &str = "A token is taken from --token-file or $TAILRACE_TOKEN. Without them it is \
-     signed with the keys of --config, or the development key: those must be the server's.";
+use crate::http_client::BaseUrl;
+use crate::load::{Api, Arrivals, Fan, Plan, Shares};
 
 /// Options of `tailrace bench`.
 #[derive(Debug, clap::Args)]
@@ -34,7 +24,7 @@ pub(in crate::cli) struct Arguments {
         env = "TAILRACE_URL",
         default_value = "http://127.0.0.1:8080"
     )]
-    url: String,
+    pub(super) url: String,
 
     /// What the server speaks
     #[arg(
@@ -44,7 +34,7 @@ pub(in crate::cli) struct Arguments {
         default_value = "native",
         help_heading = "Server"
     )]
-    api: ApiName,
+    pub(super) api: ApiName,
 
     /// A file that holds the token
     ///
@@ -52,11 +42,11 @@ pub(in crate::cli) struct Arguments {
     /// with the configured key, or the development key, as `tailrace token` does. A token is no
     /// argument because everybody on the machine could read it there.
     #[arg(long, value_name = "FILE", help_heading = "Server")]
-    token_file: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
 
     /// How long a stream may be silent, and a head of an answer may take
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Server")]
-    timeout: Duration,
+    pub(super) timeout: Duration,
 
     /// A process on this machine whose CPU and memory are watched; several times
     #[arg(long = "pid", value_name = "PID", help_heading = "Server")]
@@ -90,7 +80,7 @@ pub(in crate::cli) struct Arguments {
     drain: Duration,
 
     #[command(flatten)]
-    request: RequestArguments,
+    pub(super) request: RequestArguments,
 
     /// The share of streams whose readers take no more than --slow-rate, such as 10%
     #[arg(long, value_name = "SHARE", default_value = "0", hide_default_value = true, value_parser = share, help_heading = "Readers")]
@@ -125,7 +115,7 @@ pub(in crate::cli) struct Arguments {
 
     /// Where they read: another node of the same cluster [default: the server]
     #[arg(long, value_name = "URL", value_parser = BaseUrl::parse, requires = "readers", help_heading = "Readers")]
-    readers_url: Option<BaseUrl>,
+    pub(super) readers_url: Option<BaseUrl>,
 
     /// Count events and look at none: for a server that is faster than this program reads
     ///
@@ -225,61 +215,6 @@ impl Arguments {
         })
     }
 
-    /// The server, ready to be asked.
-    ///
-    /// # Errors
-    /// The URL, the token or the request is wrong.
-    pub(super) fn target(&self, plan: &Plan, config: Option<&Path>) -> anyhow::Result<Target> {
-        let (base, query) = match self.url.split_once('?') {
-            Some((base, query)) if plan.api == Api::Sse => (base, format!("?{query}")),
-            _ => (self.url.as_str(), String::new()),
-        };
-        let url = BaseUrl::parse(base)
-            .map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url))?;
-        let tls = system_roots()?;
-        let client = |url: &BaseUrl| {
-            let config = HttpClientConfig {
-                url: url.clone(),
-                headers: Headers::default(),
-                connect_timeout: CONNECT_TIME,
-            };
-            HttpClient::new(config, tls.clone())
-        };
-        let token = self.token(&url, config, plan)?;
-        Ok(Target {
-            api: plan.api,
-            client: client(&url),
-            readers: client(self.readers_url.as_ref().unwrap_or(&url)),
-            call: self.request.call(plan, query)?,
-            token: token.as_deref().map(bearer).transpose()?,
-            timeout: self.timeout,
-        })
-    }
-
-    fn token(
-        &self,
-        url: &BaseUrl,
-        config: Option<&Path>,
-        plan: &Plan,
-    ) -> anyhow::Result<Option<String>> {
-        let file = self.token_file.as_deref();
-        // Nobody but a Tailrace server knows our key, and other servers on this machine may need no token.
-        if plan.api != Api::Native {
-            let given = Credential::given(file)?;
-            let may_be_ours = given.is_none() && plan.api == Api::OpenAi && url.is_loopback();
-            if !may_be_ours {
-                return Ok(given);
-            }
-        }
-        Ok(Some(match Credential::find(url, file, config)? {
-            Credential::Given(token) => token,
-            Credential::Ours(config) => {
-                let time = plan.length() + plan.drain + Duration::from_secs(3600);
-                credential::mint(&config, &token::Arguments::lasting(time))?
-            }
-        }))
-    }
-
     /// Where reports go.
     ///
     /// # Errors
@@ -293,22 +228,4 @@ impl Arguments {
             .map(|(path, text)| Output::create(path, text))
             .collect()
     }
-
-    /// What to know when there is no server.
-    pub(super) fn about_server(&self) -> &'static str {
-        match self.api {
-            ApiName::Native => "Is a Tailrace server running there? `tailrace` starts one.",
-            ApiName::Openai => {
-                "It is asked for /chat/completions below this URL, which often ends in /v1."
-            }
-            ApiName::Sse => "It is asked for this URL itself.",
-        }
-    }
-}
-
-fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
-    let value = HeaderValue::from_str(&format!("Bearer {token}"));
-    let mut value = value.context("the token has characters that no token has")?;
-    value.set_sensitive(true);
-    Ok(value)
 }

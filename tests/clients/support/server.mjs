@@ -117,11 +117,20 @@ export class Server {
    */
   async token(...options) {
     const lifetime = options.includes('--ttl') ? [] : ['--ttl', '15m'];
+    return (await this.run('token', ...lifetime, ...options)).trim();
+  }
+
+  /**
+   * Runs a command of the program with the server's configuration. Answers what it prints.
+   *
+   * @param {...string} parameters
+   */
+  async run(...parameters) {
     const { stdout } = await promisify(execFile)(
       PROGRAM,
-      ['--config', this.#config, 'token', ...lifetime, ...options],
+      ['--config', this.#config, ...parameters],
       { env: this.#environment },
     );
-    return stdout.trim();
+    return stdout;
   }
 }

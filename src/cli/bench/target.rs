@@ -1,0 +1,95 @@
+//! The server that the options name, and our token for it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http::header::HeaderValue;
+
+use super::arguments::{ApiName, Arguments};
+use crate::cli::credential::{self, Credential};
+use crate::cli::token;
+use crate::http_client::{BaseUrl, Headers, HttpClient, HttpClientConfig, system_roots};
+use crate::load::{Api, Plan, Target};
+
+/// How long a connection may take.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// What to know when a token is not accepted.
+pub(super) const ABOUT_TOKEN: &str = "A token is taken from --token-file or $TAILRACE_TOKEN. Without them it is \
+     signed with the keys of --config, or the development key: those must be the server's.";
+
+impl Arguments {
+    /// The server, ready to be asked.
+    ///
+    /// # Errors
+    /// The URL, the token or the request is wrong.
+    pub(super) fn target(&self, plan: &Plan, config: Option<&Path>) -> anyhow::Result<Target> {
+        let (base, query) = match self.url.split_once('?') {
+            Some((base, query)) if plan.api == Api::Sse => (base, format!("?{query}")),
+            _ => (self.url.as_str(), String::new()),
+        };
+        let url = BaseUrl::parse(base)
+            .map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url))?;
+        let tls = system_roots()?;
+        let client = |url: &BaseUrl| {
+            let config = HttpClientConfig {
+                url: url.clone(),
+                headers: Headers::default(),
+                connect_timeout: CONNECT_TIME,
+            };
+            HttpClient::new(config, tls.clone())
+        };
+        let token = self.token(&url, config, plan)?;
+        Ok(Target {
+            api: plan.api,
+            client: client(&url),
+            readers: client(self.readers_url.as_ref().unwrap_or(&url)),
+            call: self.request.call(plan, query)?,
+            token: token.as_deref().map(bearer).transpose()?,
+            timeout: self.timeout,
+        })
+    }
+
+    fn token(
+        &self,
+        url: &BaseUrl,
+        config: Option<&Path>,
+        plan: &Plan,
+    ) -> anyhow::Result<Option<String>> {
+        let file = self.token_file.as_deref();
+        // Nobody but a Tailrace server knows our key, and other servers on this machine may need no token.
+        if plan.api != Api::Native {
+            let given = Credential::given(file)?;
+            let may_be_ours = given.is_none() && plan.api == Api::OpenAi && url.is_loopback();
+            if !may_be_ours {
+                return Ok(given);
+            }
+        }
+        Ok(Some(match Credential::find(url, file, config)? {
+            Credential::Given(token) => token,
+            Credential::Ours(config) => {
+                let time = plan.length() + plan.drain + Duration::from_secs(3600);
+                credential::mint(&config, &token::Arguments::lasting(time))?
+            }
+        }))
+    }
+
+    /// What to know when there is no server.
+    pub(super) fn about_server(&self) -> &'static str {
+        match self.api {
+            ApiName::Native => "Is a Tailrace server running there? `tailrace` starts one.",
+            ApiName::Openai => {
+                "It is asked for /chat/completions below this URL, which often ends in /v1."
+            }
+            ApiName::Sse => "It is asked for this URL itself.",
+        }
+    }
+}
+
+fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
+    let value = HeaderValue::from_str(&format!("Bearer {token}"));
+    let mut value = value.context("the token has characters that no token has")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
