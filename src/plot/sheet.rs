@@ -1,5 +1,10 @@
 //! Charts side by side, as a picture that needs nothing but itself.
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "there are few charts, and short names"
+)]
+
 use std::fmt::{self, Display, Formatter};
 
 use super::{Chart, HEIGHT, Text, WIDTH};

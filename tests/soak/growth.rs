@@ -21,7 +21,7 @@ pub struct Growth {
     /// The median.
     pub level: f64,
     /// By how much it grew in the time that is judged, by its slope.
-    pub growth: f64,
+    pub by: f64,
     /// By how much it might.
     pub allowed: f64,
     pub seconds: f64,
@@ -41,14 +41,14 @@ pub fn judge(samples: &[(f64, f64)], bound: Bound) -> Growth {
         (Some((first, _)), Some((last, _))) => last - first,
         _ => 0.0,
     };
-    let growth = slope * seconds;
+    let by = slope * seconds;
     let allowed = bound.least.max(bound.share * level);
     Growth {
         level,
-        growth,
+        by,
         allowed,
         seconds,
-        grows: growth > allowed,
+        grows: by > allowed,
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_sticks_out_does_not_count() {
-        let peaks = |at: u32| if at % 4 == 0 { 500.0 } else { 50.0 };
+        let peaks = |at: u32| if at.is_multiple_of(4) { 500.0 } else { 50.0 };
         assert!(!grows(420, |at| peaks(at) + noise(at)));
         assert!(!grows(420, |at| if at > 400 {
             500.0
@@ -124,7 +124,7 @@ mod tests {
         assert!(grows(420, |at| 50.0 + leak(at)));
         assert!(grows(420, |at| 50.0 + leak(at) + 3.0 * noise(at)));
         assert!(grows(420, |at| 50.0 + leak(at) + f64::from(at % 30)));
-        let peaks = |at: u32| if at % 5 == 0 { 500.0 } else { 0.0 };
+        let peaks = |at: u32| if at.is_multiple_of(5) { 500.0 } else { 0.0 };
         assert!(grows(420, |at| 50.0 + leak(at) + peaks(at)));
         // Memory is taken from the system in steps.
         assert!(grows(420, |at| 50.0 + f64::from(at / 60) * 1.5));
@@ -148,10 +148,7 @@ mod tests {
     fn a_long_run_is_judged_as_well() {
         let leak = |at: u32| 50.0 + f64::from(at) / 600.0 + 5.0 * noise(at);
         let found = judge(&series(36_000, leak), MEMORY);
-        assert!(
-            found.grows && (found.growth - 60.0).abs() < 1.0,
-            "{found:?}"
-        );
+        assert!(found.grows && (found.by - 60.0).abs() < 1.0, "{found:?}");
         assert!((found.level - 80.0).abs() < 2.0, "{found:?}");
     }
 }

@@ -13,6 +13,10 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::single_match_else,
     reason = "a test is no library: it stops where something is wrong, and says what it measured"
 )]
 
@@ -26,6 +30,7 @@ mod hostile;
 #[path = "../support/program.rs"]
 #[expect(dead_code, reason = "the API tests use all of it")]
 mod program;
+mod report;
 mod sample;
 #[path = "../api/server.rs"]
 #[expect(dead_code, unused_imports, reason = "the API tests use all of it")]
@@ -41,12 +46,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
-use tailrace::plot::{Chart, Figure, Line, Sheet};
 
-use crate::growth::{Growth, judge};
 use crate::hostile::Hostile;
 use crate::program::{Program, tailrace};
+use crate::report::Report;
 use crate::sample::{JUDGED, Sample, sample};
 use crate::server::wait_for;
 
@@ -181,70 +184,26 @@ fn soak() {
     let after = rested(&before, look);
 
     // Only then: a picture of what is wrong is what one wants then.
-    let measured: Vec<bool> = samples
-        .iter()
-        .map(|it| it.seconds >= warm_up.as_secs_f64())
-        .collect();
-    let findings: Vec<(&str, &str, Growth)> = JUDGED
-        .iter()
-        .map(|it| {
-            let values = samples.iter().zip(&measured).filter(|(_, judged)| **judged);
-            let values: Vec<(f64, f64)> = values
-                .map(|(sample, _)| (sample.seconds, (it.of)(sample)))
-                .collect();
-            (it.name, it.unit, judge(&values, it.bound))
-        })
-        .collect();
-    let title = format!(
-        "scripts/soak, {minutes} minutes: tailrace {}",
-        env!("CARGO_PKG_VERSION")
-    );
-    let picture = picture(title, &samples, &measured).to_string();
-    std::fs::write(out.join("soak.svg"), picture).unwrap();
-    let growth: serde_json::Map<_, _> = findings
-        .iter()
-        .map(|(name, _, growth)| ((*name).to_owned(), json!(growth)))
-        .collect();
-    let document = json!({
-        "minutes": minutes,
-        "settings": settings,
-        "hostile_connections": hostile.connections,
-        "before": before,
-        "after": after,
-        "growth": growth,
-        "samples": samples,
-    });
-    let text = serde_json::to_string(&document).unwrap();
-    std::fs::write(out.join("soak.json"), text).unwrap();
-
-    println!(
-        "{:<20} {:>10} {:>10} {:>10} {:>10} {:>10}",
-        "after the warm-up", "level", "growth", "allowed", "before", "after"
-    );
-    for ((name, unit, found), judged) in findings.iter().zip(&JUDGED) {
-        println!(
-            "{:<20} {:>10} {:>10} {:>10} {:>10} {:>10}  {}",
-            format!("{name} {unit}"),
-            Figure(found.level).to_string(),
-            Figure(found.growth).to_string(),
-            Figure(found.allowed).to_string(),
-            Figure((judged.of)(&before)).to_string(),
-            Figure((judged.of)(&after)).to_string(),
-            if found.grows { "GROWS" } else { "" }
-        );
-    }
-    println!(
-        "{} hostile connections; the findings are in {}",
-        hostile.connections,
-        out.display()
-    );
+    let report = Report {
+        minutes,
+        settings,
+        warm_up,
+        hostile: hostile.connections,
+        before,
+        after,
+        samples,
+    };
+    report.write(&out);
+    let findings = report.findings();
+    report.print(&findings, &out);
     let log = server.log.lock().unwrap().clone();
     assert!(!log.contains("panick"), "{log}");
     assert!(status.success(), "the load found something wrong: load.log");
-    let grown: Vec<&str> = findings
+    let grown: Vec<&str> = JUDGED
         .iter()
-        .filter(|(.., found)| found.grows)
-        .map(|(name, ..)| *name)
+        .zip(&findings)
+        .filter(|(_, found)| found.grows)
+        .map(|(it, _)| it.name)
         .collect();
     assert!(grown.is_empty(), "it grows: {grown:?}");
     let left: Vec<&str> = JUDGED[2..]
@@ -289,53 +248,6 @@ fn rested(before: &Sample, look: impl Fn(f64) -> Sample) -> Sample {
             return now;
         }
         std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
-fn picture(title: String, samples: &[Sample], measured: &[bool]) -> Sheet {
-    let at: Vec<f64> = samples.iter().map(|it| it.seconds.max(0.001)).collect();
-    let line = |name: &str, of: fn(&Sample) -> f64| Line {
-        name: name.to_owned(),
-        values: samples.iter().map(|it| Some(of(it))).collect(),
-    };
-    let chart = |title: &str, unit: &'static str, lines: Vec<Line>| {
-        Chart::new(title.to_owned(), unit, &at, measured, lines)
-    };
-    Sheet {
-        title,
-        charts: vec![
-            chart(
-                "Memory of the server",
-                "MiB",
-                vec![
-                    line("resident", |it| it.resident_mib),
-                    line("anonymous", |it| it.anonymous_mib),
-                    line("log", |it| it.log_mib),
-                ],
-            ),
-            chart(
-                "Descriptors",
-                "",
-                vec![
-                    line("all", |it| it.descriptors),
-                    line("sockets", |it| it.sockets),
-                ],
-            ),
-            chart(
-                "Generations and readers",
-                "",
-                vec![
-                    line("generations", |it| it.generations),
-                    line("readers", |it| it.readers),
-                ],
-            ),
-            chart(
-                "Streams in the log",
-                "",
-                vec![line("streams", |it| it.log_streams)],
-            ),
-            chart("Threads", "", vec![line("threads", |it| it.threads)]),
-        ],
     }
 }
 
