@@ -12,6 +12,10 @@ use crate::config::Config;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
+/// How many bytes the kernel takes for a client beyond those that are on their way to it. What is on its
+/// way is not bounded here, so a fast reader far away is as fast as without (docs/adr/0020).
+const UNSENT: u32 = 64 * 1024;
+
 /// What says where the page of metrics is.
 const METRICS_BIND: &str = "metrics.bind";
 
@@ -75,7 +79,8 @@ pub(super) fn open_metrics(config: &Config) -> anyhow::Result<Option<TcpListener
 }
 
 /// Listens. Accepted connections inherit the options: the kernel drops a peer that acknowledges
-/// nothing for `peer_timeout`, and one that reads nothing for as long.
+/// nothing for `peer_timeout`, and one that reads nothing for as long; and it holds little for one that
+/// reads slowly.
 fn listen(address: SocketAddr, peer_timeout: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -84,6 +89,7 @@ fn listen(address: SocketAddr, peer_timeout: Duration) -> io::Result<TcpListener
     )?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_user_timeout(Some(peer_timeout))?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;

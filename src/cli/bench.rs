@@ -6,7 +6,6 @@
 )]
 
 mod arguments;
-mod figure;
 mod html;
 mod json;
 mod output;

@@ -243,3 +243,46 @@ fn an_answer_may_take_as_long_as_it_takes() {
     connection.write_all(b"TP/1.1\r\nHost: x\r\n\r\n").unwrap();
     read_until(&mut connection, "\r\n\r\nok");
 }
+
+/// What the kernel holds of the server's side of this connection to be sent, in bytes.
+fn queued(connection: &std::net::TcpStream) -> u64 {
+    let (server, client) = (
+        connection.peer_addr().unwrap().port(),
+        connection.local_addr().unwrap().port(),
+    );
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let line = table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_it = fields[1].ends_with(&format!(":{server:04X}"))
+            && fields[2].ends_with(&format!(":{client:04X}"));
+        is_it.then(|| fields[4].split(':').next().unwrap().to_owned())
+    });
+    u64::from_str_radix(&line.unwrap(), 16).unwrap()
+}
+
+/// The kernel's own bound grows with what a reader has once taken at a time, to 4 MiB and more.
+#[test]
+fn the_kernel_holds_little_for_a_reader_that_was_fast_and_stalls() {
+    let server =
+        Server::with("memory.max_bytes = \"128MiB\"\nmemory.max_stream_bytes = \"64MiB\"\n");
+    let body = prompt(json!({"text": "huge", "tokens": 200}));
+    let mut connection = connect(server.address);
+    connection
+        .write_all(&server.post("/v1/streams").json(&body).bytes())
+        .unwrap();
+    let mut piece = vec![0; 256 * 1024];
+    let mut taken = 0;
+    while taken < 16 * 1024 * 1024 {
+        taken += connection.read(&mut piece).unwrap();
+    }
+    // It fills up, and then nothing moves any more.
+    let mut last = 0;
+    let held = crate::server::wait_for(|| {
+        std::thread::sleep(Duration::from_millis(100));
+        let held = queued(&connection);
+        let is_still = held > 0 && held == last;
+        last = held;
+        is_still.then_some(held)
+    });
+    assert!(held <= 256 * 1024, "{held} bytes");
+}

@@ -1,14 +1,11 @@
 //! The findings as a page that needs nothing but itself: no script, no font, no picture from elsewhere.
 
-mod chart;
-
 use std::fmt::{self, Display, Formatter};
 
-use self::chart::{Chart, Line};
-use super::figure::{Count, Figure, mib};
 use super::json::Document;
 use super::table::{HEADS, described, facts, of, times};
 use crate::load::{Api, Moment};
+use crate::plot::{Chart, Count, Figure, Line, Text, mib};
 
 const STYLE: &str = include_str!("html/style.css");
 
@@ -161,8 +158,10 @@ impl Page<'_> {
             .iter()
             .map(|moment| moment.at - befores.next().unwrap_or_default())
             .collect();
+        let at: Vec<f64> = moments.iter().map(|moment| moment.at).collect();
+        let measured: Vec<bool> = moments.iter().map(|moment| moment.measured).collect();
         let chart = |title: String, unit: &'static str, lines: Vec<Line>| {
-            Chart::new(title, unit, moments, lines)
+            Chart::new(title, unit, &at, &measured, lines)
         };
         let of = |name: &str, value: &dyn Fn(&Moment) -> Option<f64>| Line {
             name: name.to_owned(),
@@ -244,35 +243,5 @@ impl Page<'_> {
             charts.push(chart("Open files and sockets".to_owned(), "", descriptors));
         }
         charts
-    }
-}
-
-/// Text that is no markup, in elements and in attributes.
-struct Text<'a>(&'a str);
-
-impl Display for Text<'_> {
-    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => to.write_str("&amp;")?,
-                '<' => to.write_str("&lt;")?,
-                '>' => to.write_str("&gt;")?,
-                '"' => to.write_str("&quot;")?,
-                '\'' => to.write_str("&#39;")?,
-                other => write!(to, "{other}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_no_markup() {
-        let text = Text("<b a='\"'>&amp;").to_string();
-        assert_eq!(text, "&lt;b a=&#39;&quot;&#39;&gt;&amp;amp;");
     }
 }

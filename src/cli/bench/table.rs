@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::figure::{Count, Figure, mib};
 use super::json::Document;
 use crate::load::{Api, Arrivals, Findings, Plan, ProcessUsage, Summary};
+use crate::plot::{Count, Figure, mib};
 
 /// Shows a document as a table.
 pub(super) struct Table<'a>(pub(super) &'a Document<'a>);

@@ -1,10 +1,14 @@
-//! Lines over time, as SVG.
+//! Lines over time, as SVG: for a page, or as a picture of its own.
+
+mod figure;
+mod sheet;
+mod text;
+
+pub use self::figure::{Count, Figure, mib};
+pub use self::sheet::Sheet;
+pub use self::text::Text;
 
 use std::fmt::{self, Display, Formatter, Write as _};
-
-use super::Text;
-use crate::cli::bench::figure::Figure;
-use crate::load::Moment;
 
 /// The picture, with room for what stands beside the axes.
 const WIDTH: f64 = 640.0;
@@ -18,13 +22,17 @@ const BOTTOM: f64 = 26.0;
 const MOST: usize = 400;
 
 /// One line; it is broken where there is no value.
-pub(super) struct Line {
-    pub(super) name: String,
-    pub(super) values: Vec<Option<f64>>,
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// What it is.
+    pub name: String,
+    /// One of each moment.
+    pub values: Vec<Option<f64>>,
 }
 
 /// A chart.
-pub(super) struct Chart {
+#[derive(Debug, Clone)]
+pub struct Chart {
     title: String,
     unit: &'static str,
     /// The ends of the moments, in seconds.
@@ -35,15 +43,17 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Values of these moments. Of moments that are drawn together, the highest value counts: a peak is what
+    /// Values of these moments, by their ends in seconds, and whether they are measured. Of moments that are drawn together, the highest value counts: a peak is what
     /// one looks for.
-    pub(super) fn new(
+    #[must_use]
+    pub fn new(
         title: String,
         unit: &'static str,
-        moments: &[Moment],
+        at: &[f64],
+        measured: &[bool],
         lines: Vec<Line>,
     ) -> Self {
-        let together = moments.len().div_ceil(MOST).max(1);
+        let together = at.len().div_ceil(MOST).max(1);
         let highest = |values: &[Option<f64>]| {
             let there = values.iter().copied().flatten();
             there.reduce(f64::max)
@@ -55,12 +65,16 @@ impl Chart {
                 values: line.values.chunks(together).map(highest).collect(),
             })
             .collect();
-        let last = moments.chunks(together).filter_map(|some| some.last());
+        let measured = measured.chunks(together);
         Self {
             title,
             unit,
-            at: last.clone().map(|moment| moment.at).collect(),
-            measured: last.map(|moment| moment.measured).collect(),
+            at: at
+                .chunks(together)
+                .filter_map(<[f64]>::last)
+                .copied()
+                .collect(),
+            measured: measured.filter_map(<[bool]>::last).copied().collect(),
             lines,
         }
     }
@@ -172,20 +186,35 @@ impl Chart {
         }
         Ok(())
     }
-}
 
-impl Display for Chart {
-    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+    /// The title with its unit.
+    fn heading(&self) -> String {
+        match self.unit {
+            "" => self.title.clone(),
+            unit => format!("{}, {unit}", self.title),
+        }
+    }
+
+    /// What is drawn.
+    fn drawing(&self, to: &mut Formatter<'_>) -> fmt::Result {
         let values = self.lines.iter().flat_map(|line| line.values.iter());
         let highest = values.flatten().copied().fold(0.0, f64::max);
         let step = nice(if highest > 0.0 { highest / 4.0 } else { 0.25 });
         let most = step * (highest / step).ceil().max(1.0);
-        let unit = match self.unit {
-            "" => String::new(),
-            unit => format!(", {unit}"),
-        };
-        let title = Text(&self.title);
-        writeln!(to, "<figure>\n<figcaption>{title}{unit}<span>")?;
+        self.axes(to, step, most)?;
+        for (number, line) in self.lines.iter().enumerate() {
+            self.line(to, number, line, most)?;
+        }
+        Ok(())
+    }
+}
+
+/// As a figure of a page.
+impl Display for Chart {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let heading = self.heading();
+        let heading = Text(&heading);
+        writeln!(to, "<figure>\n<figcaption>{heading}<span>")?;
         if self.lines.len() > 1 {
             for (number, line) in self.lines.iter().enumerate() {
                 writeln!(
@@ -197,12 +226,9 @@ impl Display for Chart {
         }
         writeln!(
             to,
-            "</span></figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}{unit}, over time\">"
+            "</span></figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{heading}, over time\">"
         )?;
-        self.axes(to, step, most)?;
-        for (number, line) in self.lines.iter().enumerate() {
-            self.line(to, number, line, most)?;
-        }
+        self.drawing(to)?;
         self.hints(to)?;
         to.write_str("</svg>\n</figure>\n")
     }

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 /// A whole number, in groups of three digits.
-pub(super) struct Count(pub(super) u64);
+#[derive(Debug, Clone, Copy)]
+pub struct Count(pub u64);
 
 impl Display for Count {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -19,7 +20,8 @@ impl Display for Count {
 }
 
 /// A number with three or four digits that mean something.
-pub(super) struct Figure(pub(super) f64);
+#[derive(Debug, Clone, Copy)]
+pub struct Figure(pub f64);
 
 impl Display for Figure {
     #[expect(
@@ -51,7 +53,9 @@ impl Display for Figure {
 }
 
 /// Bytes in MiB.
-pub(super) fn mib(bytes: u64) -> f64 {
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "it stays far below 2^52")]
+pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / 1024.0 / 1024.0
 }
 
