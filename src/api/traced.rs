@@ -1,6 +1,7 @@
 //! A span for each request. It begins before anything else is done and lasts until the last byte of the
 //! answer, as far as the framework took it.
 
+use std::net::Ipv6Addr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -19,6 +20,9 @@ use crate::traces::{Kind, Span, Trace};
 
 /// What asks whether we live, all day long.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
+/// The longest name of a host, in bytes (RFC 1123, section 2.1).
+const LONGEST_HOST: usize = 255;
 
 /// Why a request failed, in its extensions.
 pub(super) struct ProblemCode(pub(super) &'static str);
@@ -98,10 +102,21 @@ pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceRespo
     }
 }
 
-/// Whom the caller meant to ask.
+/// Whom the caller meant to ask, if that can be: a name, or an address.
 fn authority(request: &HttpRequest) -> Option<Authority> {
-    let host = request.headers().get(HOST)?;
-    host.to_str().ok()?.parse().ok()
+    let host = request.headers().get(HOST)?.to_str().ok()?;
+    if host.len() > LONGEST_HOST + ":65535".len() {
+        return None;
+    }
+    let authority: Authority = host.parse().ok()?;
+    let host = authority.host();
+    let in_brackets = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_host = match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => (1..=LONGEST_HOST).contains(&host.len()) && host.bytes().all(may_be),
+    };
+    is_host.then_some(authority)
 }
 
 /// The stream that a request is about, as the answer or the path names it.

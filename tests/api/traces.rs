@@ -201,6 +201,33 @@ fn what_is_asked_beside_streams_is_traced_without_names_of_its_own() {
     assert_eq!(brewed.attributes["http.response.status_code"], 405);
 }
 
+/// Anybody may say anything as a `Host` and wait in the queue of spans with it.
+#[test]
+fn a_host_is_named_only_if_it_is_one() {
+    let (long, label) = ("h".repeat(90_000), "h".repeat(250));
+    let hosts = [
+        ("chat.example:8443", Some("chat.example"), Some(8443)),
+        ("[::1]:8443", Some("[::1]"), Some(8443)),
+        (&*label, Some(&*label), None),
+        (&*long, None, None),
+        ("a'b.example", None, None),
+        ("[v1.a]", None, None),
+        ("", None, None),
+    ];
+    for (host, address, port) in hosts {
+        let collector = Collector::start();
+        let server = Server::with(&collector.settings());
+        let asked = server.get("/v1/models").header("Host", host).send();
+        assert_eq!(asked.status, 200, "{host:.40}");
+        let spans = collector.all(server);
+        let said = &only(&spans, "GET /v1/models").attributes;
+        let named = said.get("server.address").and_then(Value::as_str);
+        assert_eq!(named, address, "{host:.40}");
+        let named = said.get("server.port").and_then(Value::as_u64);
+        assert_eq!(named, port, "{host:.40}");
+    }
+}
+
 #[test]
 fn a_generation_outlives_its_request_and_those_who_leave() {
     let collector = Collector::start();
