@@ -24,6 +24,9 @@ const PROBES: [&str; 2] = ["/livez", "/readyz"];
 /// The longest name of a host, in bytes (RFC 1123, section 2.1).
 const LONGEST_HOST: usize = 255;
 
+/// That the client did not wait for all of its answer.
+const LEFT_EARLY: &str = "tailrace.response.left_early";
+
 /// Why a request failed, in its extensions.
 pub(super) struct ProblemCode(pub(super) &'static str);
 
@@ -53,20 +56,52 @@ pub(super) fn trace_of(request: &HttpRequest) -> Trace {
     span.map_or_else(Trace::default, |span| span.0.trace().clone())
 }
 
-/// Says what is known once the head of the answer is: the conventions' attributes, and never the query.
-/// A path is shown if all of it is ours: what callers put there in place of an id might be anything.
+/// Says what is known once the head of the answer is.
 pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceResponse<B>) {
     if !span.is_recorded() {
         return;
     }
     let request = response.request();
+    let named = response
+        .headers()
+        .get(HeaderName::from_static("x-stream-id"));
+    let named = named.and_then(|id| id.to_str().ok()?.parse().ok());
+    asked(span, request_id, request, named);
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    let extensions = request.extensions();
+    let code = extensions.get::<ProblemCode>().map(|code| code.0);
+    if let Some(code) = code {
+        span.set("tailrace.problem.code", code);
+    }
+    if status.is_server_error() {
+        span.fail(code.unwrap_or("server_error"));
+    }
+}
+
+/// Says what is known of a request whose client has left before there was an answer.
+pub(super) fn unanswered(request: &HttpRequest, request_id: &str) {
+    let extensions = request.extensions();
+    if let Some(RequestSpan(span)) = extensions.get()
+        && span.is_recorded()
+    {
+        asked(span, request_id, request, None);
+        span.set(LEFT_EARLY, true);
+    }
+}
+
+/// Says what was asked: the conventions' attributes, and never the query. A path is shown if all of it is
+/// ours: what callers put there in place of an id might be anything.
+fn asked(span: &Span, request_id: &str, request: &HttpRequest, named: Option<StreamId>) {
     let method = metrics::method(request.method().as_str());
     let shown = if method == metrics::OTHER_METHOD {
         "HTTP"
     } else {
         method
     };
-    let stream = stream(response);
+    // The stream that it is about, as the answer or the path names it.
+    let in_path = || request.match_info().get("id")?.parse().ok();
+    let stream: Option<StreamId> = named.or_else(in_path);
     match request.match_pattern() {
         Some(route) => {
             span.rename(format!("{shown} {route}"));
@@ -90,16 +125,6 @@ pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceRespo
     if let Some(stream) = stream {
         span.set("tailrace.stream.id", stream.to_string());
     }
-    let status = response.status();
-    span.set("http.response.status_code", i64::from(status.as_u16()));
-    let extensions = request.extensions();
-    let code = extensions.get::<ProblemCode>().map(|code| code.0);
-    if let Some(code) = code {
-        span.set("tailrace.problem.code", code);
-    }
-    if status.is_server_error() {
-        span.fail(code.unwrap_or("server_error"));
-    }
 }
 
 /// Whom the caller meant to ask, if that can be: a name, or an address.
@@ -119,15 +144,6 @@ fn authority(request: &HttpRequest) -> Option<Authority> {
     is_host.then_some(authority)
 }
 
-/// The stream that a request is about, as the answer or the path names it.
-fn stream<B>(response: &ServiceResponse<B>) -> Option<StreamId> {
-    let named = HeaderName::from_static("x-stream-id");
-    let named = response.headers().get(named);
-    let in_path = || response.request().match_info().get("id");
-    let id = named.and_then(|id| id.to_str().ok()).or_else(in_path)?;
-    id.parse().ok()
-}
-
 pin_project! {
     /// A body that holds its request's span until it is gone.
     pub struct Traced<B> {
@@ -142,7 +158,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !*this.has_ended && this.span.is_recorded() {
-                this.span.set("tailrace.response.left_early", true);
+                this.span.set(LEFT_EARLY, true);
             }
         }
     }

@@ -1,9 +1,13 @@
 //! Spans: which there are, whose parts they are, what they say and what they never say.
 
+use std::io::Write as _;
+
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
 
+use crate::client::connect;
 use crate::collector::{Collector, Span, only};
+use crate::metrics_page::until;
 use crate::nodes::Redis;
 use crate::route::{openai, says};
 use crate::server::{Server, prompt, token, wait_for};
@@ -288,6 +292,47 @@ fn stream(span: &Span) -> &str {
 
 fn left_early(span: &Span) -> bool {
     span.attributes.get("tailrace.response.left_early") == Some(&json!(true))
+}
+
+/// They matter most when models hang, and their clients go before anything is answered.
+#[test]
+fn whoever_leaves_before_the_answer_is_counted_and_traced() {
+    let collector = Collector::start();
+    let settings = format!("{}metrics.bind = \"127.0.0.1:0\"\n", collector.settings());
+    let server = Server::with(&settings);
+    let mut body = prompt(json!({"first_token_delay_ms": 600_000}));
+    body["model"] = "demo".into();
+    body["messages"] = json!([{"role": "user", "content": "a"}]);
+    body.as_object_mut().unwrap().remove("prompt");
+    let request = server.post("/v1/chat/completions").json(&body);
+    let mut connection = connect(server.address);
+    connection
+        .write_all(&request.header("X-Request-Id", "r-1").bytes())
+        .unwrap();
+    until(&server, "tailrace_generations_active", &[], |active| {
+        active > 0.0
+    });
+    drop(connection);
+    let labels = [
+        "http_route=\"/v1/chat/completions\"",
+        "http_response_status_code=\"499\"",
+    ];
+    until(
+        &server,
+        "http_server_request_duration_seconds_count",
+        &labels,
+        |count| (count - 1.0).abs() < f64::EPSILON,
+    );
+    let spans = collector.all(server);
+    let request = only(&spans, "POST /v1/chat/completions");
+    assert!(left_early(request) && !request.failed);
+    assert_eq!(
+        request.attributes,
+        json!({
+            "http.request.method": "POST", "http.route": "/v1/chat/completions", "url.path": "/v1/chat/completions",
+            "url.scheme": "http", "server.address": "test", "tailrace.request.id": "r-1", "tailrace.response.left_early": true,
+        })
+    );
 }
 
 #[test]
