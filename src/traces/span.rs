@@ -123,7 +123,9 @@ fn shortened(text: String) -> String {
     if text.len() <= TEXT {
         return text;
     }
-    text[..text.floor_char_boundary(TEXT)].to_owned()
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    let end = (0..=TEXT).rev().find(is_boundary).unwrap_or(0);
+    text[..end].to_owned()
 }
 
 #[cfg(test)]
