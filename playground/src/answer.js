@@ -5,6 +5,7 @@
  * @import { Run } from './run.js'
  */
 
+import { isEmpty } from './asking.js';
 import { copyButton } from './copy.js';
 import { h, icon, setText } from './dom.js';
 import { duration } from './figures.js';
@@ -19,6 +20,7 @@ import { Writing } from './writing.js';
  * @typedef {object} AnswerActions
  * @property {(answer: Answer) => void} regenerate
  * @property {(answer: Answer) => void} retry
+ * @property {() => void} edit the prompt that it answers
  */
 
 export class AnswerView {
@@ -33,17 +35,21 @@ export class AnswerView {
   #name = h('span', {});
   #strip = new Strip();
   #notice;
+  /** What can be done with an answer that says something. */
+  #doings;
   #actions;
 
   /**
    * @param {Answer} answer
+   * @param {HTMLElement} versions the switch between this answer and others
    * @param {AnswerActions} actions
    */
-  constructor(answer, actions) {
+  constructor(answer, versions, actions) {
     this.answer = answer;
-    this.#notice = new NoticeView(() => actions.retry(this.answer));
+    this.#notice = new NoticeView({ retry: () => actions.retry(this.answer), edit: actions.edit });
     const again = h('button', { type: 'button', class: 'icon small', 'aria-label': 'Answer again', title: 'Answer again', onclick: () => actions.regenerate(this.answer) }, icon('again'));
-    this.#actions = h('div', { class: 'actions' }, copyButton(() => this.answer.text, 'Copy the answer'), again);
+    this.#doings = h('div', {}, copyButton(() => this.answer.text, 'Copy the answer'), again);
+    this.#actions = h('div', { class: 'actions' }, versions, this.#doings);
     this.#thought.append(
       h('summary', {}, icon('thought'), this.#thoughtTitle, icon('chevron')),
       this.#thoughtText,
@@ -76,8 +82,7 @@ export class AnswerView {
     this.element.setAttribute('aria-label', `Answer of ${answer.model}`);
     this.element.setAttribute('aria-busy', String(running));
     this.element.classList.toggle('running', running);
-    const silent = !answer.text && !answer.reasoning && !answer.refusal && answer.tools.length === 0;
-    this.#begin.hidden = !(running && silent) || run?.link.state === 'waiting';
+    this.#begin.hidden = !(running && isEmpty(answer)) || run?.link.state === 'waiting';
     this.#showThought(answer, running);
     this.#writing.show(answer.text, running && answer.text !== '');
     this.#showTools(answer, running);
@@ -89,6 +94,7 @@ export class AnswerView {
     this.#notice.update(answer, run);
     this.#strip.update(answer, run);
     this.#actions.hidden = running;
+    this.#doings.hidden = isEmpty(answer) && answer.trouble !== null;
   }
 
   /**

@@ -28,7 +28,7 @@ export function newAnswer(conversation, messages, { model, system, fields }, kno
     role: 'assistant',
     id: newId(),
     conversation,
-    at: (messages.at(-1)?.at ?? -1) + 1,
+    ...placeAfter(messages.at(-1)),
     status: 'running',
     request: {
       ...(model !== undefined && { model }),
@@ -55,6 +55,26 @@ export function newAnswer(conversation, messages, { model, system, fields }, kno
     trouble: null,
     figures: newFigures(performance.timeOrigin + performance.now()),
   };
+}
+
+/**
+ * The place of a message that is made now.
+ *
+ * @param {Message | undefined} message what it comes after
+ * @returns {import('./model.js').Place}
+ */
+export function placeAfter(message) {
+  const now = Date.now();
+  return { parent: message?.id ?? null, made: now, chosen: now };
+}
+
+/**
+ * Whether nothing has come of an answer.
+ *
+ * @param {Answer} answer
+ */
+export function isEmpty({ text, reasoning, refusal, tools }) {
+  return text === '' && reasoning === '' && refusal === '' && tools.length === 0;
 }
 
 /**

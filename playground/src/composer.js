@@ -1,5 +1,6 @@
 /** Where prompts are written and sent, and answers stopped. */
 
+import { announce } from './announce.js';
 import { part } from './dom.js';
 
 /**
@@ -8,6 +9,7 @@ import { part } from './dom.js';
  * @property {() => void} stop
  * @property {() => void} cut
  * @property {() => void} leaveEditing
+ * @property {(text: string) => void} written there is another text, which is not an edit of an earlier one
  */
 
 export class Composer {
@@ -16,6 +18,7 @@ export class Composer {
   #stop = part('stop', HTMLButtonElement);
   #cut = part('cut', HTMLButtonElement);
   #editing = part('editing', HTMLElement);
+  #waiting = part('waiting', HTMLElement);
   #busy = false;
   #actions;
 
@@ -26,16 +29,27 @@ export class Composer {
       event.preventDefault();
       this.#submit();
     });
-    this.#text.addEventListener('input', () => this.#fit());
+    this.#text.addEventListener('input', () => {
+      // What is still being written is not to be sent by itself.
+      this.hold();
+      this.#written();
+    });
     this.#text.addEventListener('keydown', (event) => this.#key(event));
     this.#stop.addEventListener('click', () => actions.stop());
     this.#cut.addEventListener('click', () => actions.cut());
     part('editing-leave', HTMLButtonElement).addEventListener('click', () => actions.leaveEditing());
+    part('waiting-leave', HTMLButtonElement).addEventListener('click', () => {
+      this.hold();
+      this.focus();
+    });
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.key === 'Escape' && !this.#editing.hidden) {
+    if (event.key === 'Escape' && !this.#waiting.hidden) {
+      event.stopPropagation();
+      this.hold();
+    } else if (event.key === 'Escape' && !this.#editing.hidden) {
       event.stopPropagation();
       this.#actions.leaveEditing();
     }
@@ -48,10 +62,35 @@ export class Composer {
 
   #submit() {
     const text = this.#text.value.trim();
-    if (text === '' || this.#busy) return;
+    if (text === '') return;
+    if (this.#busy) {
+      this.#waiting.hidden = false;
+      announce('It is sent as soon as the answer is complete.');
+      return;
+    }
+    const draft = this.#editing.hidden;
     // What was not sent stays, for it is nowhere else.
-    if (!this.#actions.send(text)) return;
-    this.#text.value = '';
+    if (this.#actions.send(text) && draft) this.write('');
+  }
+
+  /** The answer is complete: what has waited for that is sent. */
+  release() {
+    if (this.#waiting.hidden) return;
+    this.hold();
+    this.#submit();
+  }
+
+  /** What has waited waits no more, and stays where it is. */
+  hold() {
+    this.#waiting.hidden = true;
+  }
+
+  get text() {
+    return this.#text.value;
+  }
+
+  #written() {
+    if (this.#editing.hidden) this.#actions.written(this.#text.value);
     this.#fit();
   }
 
@@ -79,19 +118,29 @@ export class Composer {
     if (!busy && hadFocus) this.focus();
   }
 
+  /**
+   * Puts a text in place of what is there.
+   *
+   * @param {string} text
+   */
+  write(text) {
+    this.hold();
+    this.#text.value = text;
+    this.#written();
+  }
+
   /** @param {string} text */
   edit(text) {
     this.#editing.hidden = false;
-    this.#text.value = text;
-    this.#fit();
+    this.write(text);
     this.focus();
   }
 
-  leaveEditing() {
+  /** @param {string} draft what was written before */
+  leaveEditing(draft) {
     if (this.#editing.hidden) return;
     this.#editing.hidden = true;
-    this.#text.value = '';
-    this.#fit();
+    this.write(draft);
   }
 
   focus() {

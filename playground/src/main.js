@@ -4,6 +4,7 @@ import { Tailrace } from '../client/index.js';
 import { Composer } from './composer.js';
 import { askForToken, openDialog, showShortcuts } from './dialogs.js';
 import { part, setText } from './dom.js';
+import { Drafts } from './drafts.js';
 import { drawer } from './drawing.js';
 import { showExamples } from './examples.js';
 import { listenForKeys } from './keys.js';
@@ -28,6 +29,7 @@ store.onfailure = () => (unkept.hidden = false);
 const tokens = new TokenSource(askForToken);
 const client = new Tailrace({ token: () => tokens.next(), share: true });
 const settings = new Settings();
+const drafts = new Drafts();
 const picker = new ModelPicker(client);
 const end = new EndFollower();
 
@@ -45,11 +47,14 @@ const session = new Session(client, store, parameters, {
   conversation: showConversation,
   answer: (answer) => drawSoon(answer),
   sent: () => end.follow(),
+  ended: ({ status, finish }) =>
+    status === 'done' && finish !== 'cancelled' ? composer.release() : composer.hold(),
 });
 
 const thread = new Thread({
   regenerate: (answer) => session.regenerate(answer),
   retry: (answer) => session.retry(answer),
+  choose: (message) => session.choose(message),
   edit: (prompt) => {
     editing = prompt;
     composer.edit(prompt.text);
@@ -61,12 +66,14 @@ const composer = new Composer({
   stop: () => void session.running?.stop(),
   cut: () => session.running?.cut(),
   leaveEditing,
+  written: (text) => (drafts.text = text),
 });
 
 const sidebar = new Sidebar(store, {
   open: (id) => void open(id),
   deleted: (id) => {
     session.forget(id);
+    drafts.forget(id);
     if (id === session.current) void open(null);
   },
 });
@@ -100,7 +107,7 @@ function showControls() {
 
 /** What is shown is another conversation, or consists of something else. */
 function showConversation() {
-  thread.show(session.messages, session.runs);
+  thread.show(session.messages, session.runs, (message) => session.versions(message));
   showControls();
   const { title, current } = session;
   setText(part('title', HTMLElement), title || 'New conversation');
@@ -117,19 +124,30 @@ function showConversation() {
  */
 function send(text, knobs) {
   void picker.load();
+  if (settings.isWrong) {
+    settings.showWrong();
+    return false;
+  }
+  const draft = drafts.text;
   if (!session.send(text, { knobs, instead: editing })) return false;
+  // What is written beside that moves with it, from a conversation that had not begun.
+  drafts.text = '';
+  drafts.current = session.current;
+  drafts.text = draft;
   leaveEditing();
   return true;
 }
 
 function leaveEditing() {
   editing = null;
-  composer.leaveEditing();
+  composer.leaveEditing(drafts.text);
 }
 
 /** @param {string | null} id */
 async function open(id) {
   leaveEditing();
+  drafts.current = id;
+  composer.write(drafts.text);
   if (id === null && location.hash !== '') history.pushState(null, '', location.pathname);
   await session.open(id);
   end.follow();
@@ -165,6 +183,9 @@ setInterval(() => {
 }, TICK_MS);
 
 showExamples(true, send);
+// Who was faster than this has written something already.
+drafts.current = location.hash.slice(1) || null;
+drafts.text = composer.text || drafts.text;
 // A conversation that cannot be shown must not keep the rest of the page from starting.
 await open(location.hash.slice(1) || null).catch(reportError);
 await picker.load();

@@ -14,15 +14,27 @@
  */
 
 /**
+ * Where a message stands in its conversation. Messages that have the same parent are versions of each
+ * other, and the one that was chosen last is shown.
+ *
+ * @typedef {object} Place
+ * @property {string | null} [parent] the id of the message that it comes after; null for a first one
+ * @property {number} [made] when, which orders versions
+ * @property {number} [chosen] when it was made or last chosen
+ * @property {number} [at] of messages that were kept before there were versions: the only order they have
+ */
+
+/**
  * What somebody asked.
  *
- * @typedef {object} Prompt
+ * @typedef {object} PromptParts
  * @property {'user'} role
  * @property {string} id
  * @property {string} conversation
- * @property {number} at its place in the conversation
  * @property {string} text
  */
+
+/** @typedef {PromptParts & Place} Prompt */
 
 /**
  * @typedef {object} ToolCall
@@ -46,11 +58,10 @@
  * What a model answered, as far as it has come. `cursor` and everything that was made of the events up
  * to it are written together, so that a reload can go on right after it.
  *
- * @typedef {object} Answer
+ * @typedef {object} AnswerParts
  * @property {'assistant'} role
  * @property {string} id
  * @property {string} conversation
- * @property {number} at its place in the conversation
  * @property {'running' | 'done' | 'failed'} status
  * @property {CreateStream} request
  * @property {string} key names the request, so that asking again does not generate twice
@@ -66,6 +77,8 @@
  * @property {Trouble | null} trouble
  * @property {Figures} figures
  */
+
+/** @typedef {AnswerParts & Place} Answer */
 
 /** @typedef {Prompt | Answer} Message */
 

@@ -8,15 +8,23 @@
 import { h, icon, setIcon, setText } from './dom.js';
 import { noticeOf, waitingFor } from './words.js';
 
+/** @typedef {ReturnType<typeof noticeOf>['offer']} Offer */
+
+/** @type {Record<Offer, string>} */
+const OFFERS = { again: 'Try again', token: 'Give a token', edit: 'Edit the prompt' };
+
 export class NoticeView {
   #title = h('strong', {});
   #text = h('span', {});
   #button = h('button', { type: 'button' });
   element = h('div', { class: 'notice', hidden: true });
 
-  /** @param {() => void} retry */
-  constructor(retry) {
-    this.#button.addEventListener('click', retry);
+  /** What the button does. @type {Offer} */
+  #offer = 'again';
+
+  /** @param {{ retry: () => void, edit: () => void }} actions */
+  constructor({ retry, edit }) {
+    this.#button.addEventListener('click', () => (this.#offer === 'edit' ? edit() : retry()));
     this.element.append(
       icon('alert'),
       h('div', {}, this.#title, ' ', this.#text),
@@ -36,13 +44,15 @@ export class NoticeView {
     if (waiting) {
       const seconds = Math.ceil(Math.max(0, (link.until ?? 0) - Date.now()) / 1000);
       this.#show('warning', 'clock', waitingFor(link.error));
+      this.#offer = 'again';
       setText(this.#text, seconds > 0 ? `Trying again in ${seconds} s.` : 'Trying again.');
       setText(this.#button, 'Try now');
     } else if (trouble) {
       const notice = noticeOf(trouble);
       this.#show(notice.tone, notice.offer === 'token' ? 'key' : 'alert', notice.title);
+      this.#offer = notice.offer;
       setText(this.#text, notice.text);
-      setText(this.#button, notice.offer === 'token' ? 'Give a token' : 'Try again');
+      setText(this.#button, OFFERS[notice.offer]);
     }
   }
 

@@ -15,9 +15,6 @@ import { countToken } from './figures.js';
 /** How often what has come is written down. */
 const SAVE_MS = 250;
 
-/** A pause of this length ends a burst. */
-const BURST_MS = 15;
-
 /** How long the end of an answer waits for having been written down. */
 const SAVE_LIMIT_MS = 1000;
 
@@ -43,8 +40,8 @@ export class Run {
   #stream;
   /** @type {Link} */
   link = { state: 'connecting' };
-  /** The events that came at once after a cut: after which, up to which if that is known yet. */
-  #replay = { after: Infinity, upTo: Infinity, last: 0 };
+  /** The last event that had been generated when the connection was back. */
+  #replayedTo = -1;
   /** What to do when there is something new to see. */
   onchange = () => {};
 
@@ -154,12 +151,7 @@ export class Run {
   #count({ seq }, now) {
     const { figures } = this.answer;
     countToken(figures, now);
-    const replay = this.#replay;
-    if (seq <= replay.after || seq > replay.upTo) return;
-    // What was generated while we were away comes in one burst.
-    if (replay.last > 0 && now - replay.last > BURST_MS) replay.upTo = seq - 1;
-    else figures.replayed += 1;
-    replay.last = now;
+    if (seq <= this.#replayedTo) figures.replayed += 1;
   }
 
   /** @param {number} now */
@@ -179,14 +171,10 @@ export class Run {
       if (this.link.state !== 'waiting') this.link = { state };
     } else {
       this.link = { state: state === 'closed' ? 'closed' : 'open' };
-      const after = Number(resumedAfter?.split('.').at(-1));
-      if (replayed) {
-        const { after, upTo } = this.#replay;
-        this.#replay.upTo = Math.min(upTo, after + replayed);
-      } else if (replayed === undefined && resumedAfter !== undefined) {
+      if (resumedAfter !== undefined) {
         // A page that was reloaded comes back to its answer too.
         figures.resumes += 1;
-        this.#replay = { after, upTo: Infinity, last: 0 };
+        this.#replayedTo = Number(resumedAfter.split('.').at(-1)) + (replayed ?? 0);
       }
     }
     this.onchange();

@@ -9,11 +9,11 @@
  */
 
 import { announce } from './announce.js';
-import { newAnswer, readAnew } from './asking.js';
-import { count } from './figures.js';
+import { isEmpty, newAnswer, placeAfter, readAnew } from './asking.js';
+import { placed, placeOf, shownOf, versionsOf } from './branches.js';
 import { Run } from './run.js';
 import { newId } from './store.js';
-import { noticeOf, waitingFor } from './words.js';
+import { endWords, linkWords } from './words.js';
 
 const LONGEST_TITLE = 80;
 
@@ -24,6 +24,7 @@ const LONGEST_TITLE = 80;
  * @property {() => void} conversation another conversation is shown, or what it consists of has changed
  * @property {(answer: Answer) => void} answer there is more of an answer
  * @property {() => void} sent the reader has asked for something, and wants to see it
+ * @property {(answer: Answer) => void} ended the answer that was on its way where the reader is has ended
  */
 
 export class Session {
@@ -35,8 +36,10 @@ export class Session {
   runs = new Map();
   /** The id of the conversation that is shown; null if it has not begun. @type {string | null} */
   current = null;
-  /** @type {Message[]} */
+  /** Those that are shown. @type {Message[]} */
   messages = [];
+  /** All of the conversation, in the order in which they were made. @type {Message[]} */
+  #all = [];
   title = '';
   /** The one that is shown. @type {Conversation | undefined} */
   #conversation;
@@ -106,11 +109,22 @@ export class Session {
     this.#conversation = conversation;
     this.#wanted = this.current = conversation?.id ?? null;
     this.title = conversation?.title ?? '';
-    this.messages = conversation ? kept.map((message) => this.runs.get(message.id)?.answer ?? message) : [];
-    for (const message of this.messages) {
+    this.#all = conversation ? placed(kept).map((message) => this.#atWork(message)) : [];
+    this.messages = shownOf(this.#all);
+    for (const message of this.#all) {
       if (message.role === 'assistant' && message.status === 'running') this.#run(message);
     }
     this.#screen.conversation();
+  }
+
+  /**
+   * The message that is being written, where this one is a copy of it.
+   *
+   * @param {Message} message
+   */
+  #atWork(message) {
+    const answer = this.runs.get(message.id)?.answer;
+    return answer ? Object.assign(answer, placeOf(message)) : message;
   }
 
   /** @param {string} id */
@@ -126,7 +140,7 @@ export class Session {
    *
    * @param {string} text
    * @param {{ knobs?: Record<string, string>, instead?: Prompt | null }} [options] `instead` of a prompt
-   *   that is there, and of everything after it
+   *   that is there, which stays as an earlier version
    * @returns {boolean} whether it was asked
    */
   send(text, { knobs = {}, instead } = {}) {
@@ -140,39 +154,58 @@ export class Session {
       created: now,
       updated: now,
     };
-    if (instead) this.#truncate(instead.at);
+    const before = instead ? this.messages.slice(0, this.messages.indexOf(instead)) : this.messages;
     this.#conversation = { ...conversation, updated: now };
     this.#wanted = this.current = conversation.id;
-    this.#turn += 1;
     this.title = conversation.title;
     /** @type {Prompt} */
     const prompt = {
       role: 'user',
       id: newId(),
       conversation: conversation.id,
-      at: (this.messages.at(-1)?.at ?? -1) + 1,
       text,
+      ...placeAfter(before.at(-1)),
     };
-    this.messages.push(prompt);
     void this.#store.putConversation(this.#conversation);
-    void this.#store.putMessage(prompt);
-    this.#begin(conversation.id, this.messages, knobs);
+    this.#begin(conversation.id, before, knobs, { prompt, isVersion: Boolean(instead) });
     return true;
   }
 
   /**
-   * Asks once more for an answer; what came after it goes too.
+   * Asks once more for an answer. The one that is there stays as an earlier version, if it says anything.
    *
    * @param {Answer} answer
    */
   regenerate(answer) {
-    if (this.running || !this.messages.includes(answer)) return;
-    this.#truncate(answer.at);
-    this.#turn += 1;
+    const at = this.messages.indexOf(answer);
+    if (this.running || at < 0) return;
+    if (isEmpty(answer) && !this.#all.some(({ parent }) => parent === answer.id)) {
+      this.#all = this.#all.filter((message) => message !== answer);
+      void this.#store.deleteMessages([answer]);
+    }
     // The demonstration says the same to the same question, unless the seed is another.
     const { seed, metadata } = answer.request;
-    const again = this.#parameters().isDemo ? { seed: (seed ?? 0) + 1 } : {};
-    this.#begin(answer.conversation, this.messages, metadata ?? {}, again);
+    const over = this.#parameters().isDemo ? { seed: (seed ?? 0) + 1 } : {};
+    this.#begin(answer.conversation, this.messages.slice(0, at), metadata ?? {}, { over });
+  }
+
+  /** @param {Message} message the versions of it, itself among them, in their order */
+  versions(message) {
+    return versionsOf(this.#all, message);
+  }
+
+  /**
+   * Shows this version of a message, and what came after it.
+   *
+   * @param {Message} message
+   */
+  choose(message) {
+    const others = this.versions(message).map(({ chosen = 0 }) => chosen);
+    message.chosen = Math.max(Date.now(), Math.max(...others) + 1);
+    this.#turn += 1;
+    this.messages = shownOf(this.#all);
+    void this.#store.putChoice(message);
+    this.#screen.conversation();
   }
 
   /**
@@ -201,28 +234,31 @@ export class Session {
    * Asks for an answer to what there is.
    *
    * @param {string} conversation
-   * @param {Message[]} messages its messages so far, which the answer joins
+   * @param {Message[]} before the messages that it comes after
    * @param {Record<string, string>} knobs
-   * @param {{ seed?: number }} [over] over the parameters
+   * @param {object} more
+   * @param {Prompt} [more.prompt] a new one
+   * @param {boolean} [more.isVersion] whether the prompt stands beside others on purpose
+   * @param {{ seed?: number }} [more.over] over the parameters
    */
-  #begin(conversation, messages, knobs, over = {}) {
-    const answer = newAnswer(conversation, messages, this.#parameters(), knobs, over);
-    messages.push(answer);
-    void this.#store.putMessage(answer);
+  #begin(conversation, before, knobs, { prompt, isVersion, over = {} }) {
+    const asked = prompt ? [...before, prompt] : before;
+    const answer = newAnswer(conversation, asked, this.#parameters(), knobs, over);
+    const added = prompt ? [prompt, answer] : [answer];
+    this.#turn += 1;
+    this.#all.push(...added);
+    this.messages = [...asked, answer];
+    void this.#store.addMessages(added, (kept) => {
+      if (!prompt || isVersion) return;
+      // What another tab has asked meanwhile was first: this comes after it.
+      const last = shownOf(placed(kept), prompt.parent).at(-1);
+      if (!last) return;
+      prompt.parent = last.id;
+      void this.#load(conversation);
+    });
     this.#run(answer);
     this.#screen.conversation();
     this.#screen.sent();
-  }
-
-  /** @param {number} from the place of the first message that goes */
-  #truncate(from) {
-    const late = this.messages.filter(({ at }) => at >= from);
-    for (const { id } of late) {
-      this.runs.get(id)?.leave();
-      this.runs.delete(id);
-    }
-    this.messages = this.messages.filter(({ at }) => at < from);
-    void this.#store.deleteMessages(late);
   }
 
   /** @param {Answer} answer */
@@ -232,36 +268,18 @@ export class Session {
     this.runs.set(answer.id, run);
     let { state } = run.link;
     run.onchange = () => {
-      if (run.link.state !== state) this.#announceLink(run, state);
+      if (answer.conversation === this.current) announce(linkWords(run.link, state));
       state = run.link.state;
       this.#screen.answer(answer);
     };
     void run.finish().finally(() => {
       if (this.runs.get(answer.id) !== run) return;
       this.runs.delete(answer.id);
-      this.#announceEnd(answer);
       this.#screen.conversation();
+      if (answer.conversation !== this.current) return;
+      announce(endWords(answer));
+      this.#screen.ended(answer);
     });
-  }
-
-  /**
-   * @param {Run} run
-   * @param {string} before
-   */
-  #announceLink({ link, answer }, before) {
-    if (answer.conversation !== this.current) return;
-    if (link.state === 'waiting') announce(`${waitingFor(link.error)}. It is tried again by itself.`);
-    else if (link.state === 'open' && before === 'waiting') announce('Connected again.');
-  }
-
-  /** @param {Answer} answer */
-  #announceEnd({ conversation, status, trouble, finish, figures }) {
-    if (conversation !== this.current) return;
-    if (status === 'failed' && trouble) {
-      const { title, text } = noticeOf(trouble);
-      announce(`${title}. ${text}`);
-    } else if (finish === 'cancelled') announce('Stopped.');
-    else announce(`Answer complete, ${count(figures.tokens, 'token')}.`);
   }
 
   /**

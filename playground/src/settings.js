@@ -2,46 +2,14 @@
  * The parameters of requests: where they are set, kept and turned into fields.
  *
  * @import { CreateStream } from '../client/shapes.js'
+ * @import { Field } from './fields.js'
  */
 
 import { h, part, setText } from './dom.js';
 import { openDialog } from './dialogs.js';
+import { DEMO_FIELDS, MODEL_FIELDS, faultOf, linesOf } from './fields.js';
 
 const KEY = 'tailrace.parameters';
-
-/**
- * @typedef {object} Field
- * @property {string} name
- * @property {string} label
- * @property {string} [hint]
- * @property {'number' | 'text' | 'lines' | 'choice'} kind
- * @property {number} [min]
- * @property {number} [max]
- * @property {number | 'any'} [step]
- * @property {string} [placeholder]
- * @property {[string, string][]} [choices] value and label; the first is the default
- */
-
-/** @type {Field[]} */
-const MODEL_FIELDS = [
-  { name: 'system', label: 'System prompt', kind: 'lines', placeholder: 'You are a patient teacher.' },
-  { name: 'max_tokens', label: 'Most tokens', kind: 'number', min: 1, step: 1, placeholder: 'no limit' },
-  { name: 'temperature', label: 'Temperature', kind: 'number', min: 0, max: 2, step: 'any', placeholder: 'its own' },
-  { name: 'top_p', label: 'Top p', kind: 'number', min: 0, max: 1, step: 'any', placeholder: 'its own' },
-  { name: 'seed', label: 'Seed', kind: 'number', step: 1, placeholder: 'any' },
-  { name: 'stop', label: 'Stop at', hint: 'One text a line, up to four.', kind: 'lines' },
-];
-
-/** What the demonstration model can be told. @type {Field[]} */
-const DEMO_FIELDS = [
-  { name: 'demo.text', label: 'What it says', kind: 'choice', choices: [['markdown', 'Markdown'], ['prose', 'Prose'], ['awkward', 'Awkward characters'], ['huge', 'One huge token']] },
-  { name: 'demo.tokens', label: 'Tokens', kind: 'number', min: 0, step: 1, placeholder: 'all of it' },
-  { name: 'demo.tokens_per_second', label: 'Tokens a second', kind: 'number', min: 0, step: 'any', placeholder: '40' },
-  { name: 'demo.first_token_delay_ms', label: 'First token after, ms', kind: 'number', min: 0, step: 1, placeholder: '150' },
-  { name: 'demo.reasoning', label: 'Tokens of reasoning', kind: 'number', min: 0, step: 1, placeholder: '0' },
-  { name: 'fault', label: 'Fault', kind: 'choice', choices: [['', 'None'], ['fail_after', 'It fails'], ['end_after', 'It breaks off'], ['stall_after', 'It falls silent'], ['panic_after', 'It panics']] },
-  { name: 'fault_at', label: 'Fault after, tokens', kind: 'number', min: 0, step: 1, placeholder: '40' },
-];
 
 export class Settings {
   /** @type {Record<string, string>} */
@@ -51,6 +19,8 @@ export class Settings {
   #demo = h('fieldset', { class: 'demo' }, h('legend', {}, 'The demonstration model'));
   /** @type {Map<string, HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>} */
   #inputs = new Map();
+  /** The fields with something that cannot be sent. @type {Set<string>} */
+  #wrong = new Set();
   /** Whether the chosen model is the demonstration. */
   #isDemo = false;
 
@@ -69,6 +39,7 @@ export class Settings {
       for (const input of this.#inputs.values()) {
         if (input instanceof HTMLSelectElement) input.selectedIndex = 0;
         else input.value = '';
+        input.dispatchEvent(new Event('input'));
       }
       this.#changed();
     });
@@ -87,39 +58,84 @@ export class Settings {
   }
 
   /** @param {Field} field */
-  #field({ name, label, hint, kind, choices, ...attributes }) {
+  #field(field) {
+    const { name, label, hint, kind, choices, min, max, step, placeholder } = field;
     const value = this.#values[name] ?? '';
     let input;
     if (kind === 'choice') {
       input = h('select', {}, ...(choices ?? []).map(([key, words]) => h('option', { value: key, selected: key === value }, words)));
     } else if (kind === 'lines') {
-      input = h('textarea', { rows: name === 'system' ? 3 : 2, value, placeholder: attributes.placeholder });
+      input = h('textarea', { rows: name === 'system' ? 3 : 2, value, placeholder });
     } else {
-      input = h('input', { type: kind, inputMode: 'decimal', autocomplete: 'off', ...attributes, value });
+      input = h('input', { type: kind, inputMode: 'decimal', autocomplete: 'off', min, max, step, placeholder, value });
     }
     input.name = name;
     this.#inputs.set(name, input);
+    const fault = h('small', { class: 'field-error', id: `fault-${name}`, role: 'status' });
+    this.#check(field, input, fault);
     input.addEventListener('input', () => {
-      if (!input.checkValidity()) return;
       const isDefault = input.value === '' || input.value === choices?.[0]?.[0];
-      if (isDefault) delete this.#values[name];
-      else this.#values[name] = input.value;
+      if (!this.#check(field, input, fault) || !isDefault) this.#values[name] = input.value;
+      else delete this.#values[name];
       this.#changed();
     });
-    return h('label', { class: `field ${kind}` }, h('span', {}, label), input, hint && h('small', {}, hint));
+    return h('label', { class: `field ${kind}` }, h('span', {}, label), input, hint && h('small', {}, hint), fault);
+  }
+
+  /**
+   * Says what is wrong with what stands in a field.
+   *
+   * @param {Field} field
+   * @param {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} input
+   * @param {HTMLElement} fault where to say it
+   * @returns {boolean} whether it can be sent
+   */
+  #check(field, input, fault) {
+    const words = faultOf(field, input);
+    setText(fault, words);
+    if (words === '') {
+      this.#wrong.delete(field.name);
+      input.removeAttribute('aria-invalid');
+      input.removeAttribute('aria-describedby');
+    } else {
+      this.#wrong.add(field.name);
+      input.setAttribute('aria-invalid', 'true');
+      input.setAttribute('aria-describedby', fault.id);
+    }
+    return words === '';
+  }
+
+  /** Whether a field is one of the chosen model's. @param {string} name */
+  #counts(name) {
+    return this.#isDemo || MODEL_FIELDS.some((field) => field.name === name);
+  }
+
+  /** The first input with something that cannot be sent. */
+  get #firstWrong() {
+    return [...this.#inputs].find(([name]) => this.#wrong.has(name) && this.#counts(name))?.[1];
+  }
+
+  /** Whether there is something that cannot be sent. */
+  get isWrong() {
+    return this.#firstWrong !== undefined;
+  }
+
+  /** Shows what cannot be sent. */
+  showWrong() {
+    openDialog(this.#dialog);
+    this.#firstWrong?.focus();
   }
 
   #changed() {
     localStorage.setItem(KEY, JSON.stringify(this.#values));
-    const shown = Object.keys(this.#values).filter(
-      (name) => this.#isDemo || MODEL_FIELDS.some((field) => field.name === name),
-    );
-    this.#badge.hidden = shown.length === 0;
-    setText(this.#badge, String(shown.length));
-    part('settings-open', HTMLButtonElement).setAttribute(
-      'aria-label',
-      shown.length === 0 ? 'Parameters' : `Parameters, ${shown.length} of them set`,
-    );
+    const shown = Object.keys(this.#values).filter((name) => this.#counts(name));
+    const wrong = [...this.#wrong].filter((name) => this.#counts(name)).length;
+    this.#badge.hidden = shown.length === 0 && wrong === 0;
+    this.#badge.classList.toggle('wrong', wrong > 0);
+    setText(this.#badge, wrong > 0 ? '!' : String(shown.length));
+    const set = shown.length === 0 ? 'Parameters' : `Parameters, ${shown.length} of them set`;
+    const label = wrong === 0 ? set : `Parameters, ${wrong === 1 ? 'one' : wrong} of them wrong`;
+    part('settings-open', HTMLButtonElement).setAttribute('aria-label', label);
   }
 
   /** What the model is told before everything else. */
@@ -140,7 +156,7 @@ export class Settings {
     for (const name of /** @type {const} */ (['max_tokens', 'temperature', 'top_p', 'seed'])) {
       if (values[name]) fields[name] = Number(values[name]);
     }
-    const stop = (values.stop ?? '').split('\n').filter((line) => line !== '');
+    const stop = linesOf(values.stop ?? '');
     if (stop.length > 0) fields.stop = stop;
     if (this.#isDemo) fields.metadata = { ...this.#demoMetadata(), ...more };
     return fields;

@@ -5,49 +5,8 @@
  * @import { Answer, Conversation, Message } from './model.js'
  */
 
-const NAME = 'tailrace';
-const VERSION = 1;
-
-/**
- * @param {IDBTransaction} transaction
- * @returns {Promise<void>}
- */
-function committed(transaction) {
-  return new Promise((resolve, reject) => {
-    transaction.oncomplete = () => resolve();
-    transaction.onabort = () => reject(transaction.error);
-  });
-}
-
-/**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
- */
-function settled(request) {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-}
-
-/** Whoever has not opened its storage by then is not waited for. */
-const OPEN_MS = 3000;
-
-/** @returns {Promise<IDBDatabase>} */
-function open() {
-  const request = indexedDB.open(NAME, VERSION);
-  request.onupgradeneeded = () => {
-    const database = request.result;
-    database.createObjectStore('conversations', { keyPath: 'id' });
-    const messages = database.createObjectStore('messages', { keyPath: 'id' });
-    messages.createIndex('conversation', 'conversation');
-  };
-  return new Promise((resolve, reject) => {
-    settled(request).then(resolve, reject);
-    setTimeout(() => reject(new Error('the storage does not open')), OPEN_MS);
-  });
-}
+import { placeOf } from './branches.js';
+import { committed, open, settled } from './database.js';
 
 export class Store {
   /** Absent where the browser keeps nothing. @type {IDBDatabase | undefined} */
@@ -134,6 +93,24 @@ export class Store {
     }
   }
 
+  /**
+   * Reads and writes messages in one transaction, and waits until it is safe.
+   *
+   * @template T
+   * @param {(store: IDBObjectStore) => Promise<T>} change
+   * @returns {Promise<T>}
+   */
+  async #inOne(change) {
+    if (!this.#database) throw new Error('there is no storage');
+    const transaction = this.#database.transaction('messages', 'readwrite');
+    const safe = committed(transaction);
+    // It is waited for below; until then a failure must not count as one that nobody looks at.
+    safe.catch(() => {});
+    const result = await change(transaction.objectStore('messages'));
+    await safe;
+    return result;
+  }
+
   /** All of them, the latest first. */
   async conversations() {
     /** @type {Conversation[]} */
@@ -165,7 +142,7 @@ export class Store {
   }
 
   /**
-   * The messages of a conversation in their order.
+   * The messages of a conversation.
    *
    * @param {string} conversation
    */
@@ -173,15 +150,57 @@ export class Store {
     /** @type {Message[]} */
     const kept =
       (await this.#read('messages', (store) => store.index('conversation').getAll(conversation))) ?? [];
-    return together(kept, this.#messages)
-      .filter((message) => message.conversation === conversation)
-      .sort((one, other) => one.at - other.at);
+    return together(kept, this.#messages).filter((message) => message.conversation === conversation);
   }
 
   /** @param {Message} message */
   async putMessage(message) {
     await this.#write('messages', this.#messages, [[message.id, message]]);
     this.#channel.postMessage(message.conversation);
+  }
+
+  /**
+   * Writes new messages. Another tab may have asked in the same conversation meanwhile, so their places
+   * are settled in the transaction that writes them.
+   *
+   * @param {Message[]} messages of one conversation
+   * @param {(kept: Message[]) => void} place given those that are kept, sees to the places of the new ones
+   */
+  async addMessages(messages, place) {
+    const [first] = messages;
+    if (!first) return;
+    for (const message of messages) this.#messages.set(message.id, message);
+    if (!this.#database) return;
+    try {
+      await this.#inOne(async (store) => {
+        place(await settled(store.index('conversation').getAll(first.conversation)));
+        for (const message of messages) store.put(message);
+      });
+      for (const message of messages) {
+        if (this.#messages.get(message.id) === message) this.#messages.delete(message.id);
+      }
+    } catch {
+      this.#fail();
+    }
+    this.#channel.postMessage(first.conversation);
+  }
+
+  /**
+   * Writes down that a message is the one of its versions that is shown.
+   *
+   * @param {Message} message
+   */
+  async putChoice({ id, conversation, chosen }) {
+    if (!this.#database) return;
+    try {
+      await this.#inOne(async (store) => {
+        const kept = await settled(store.get(id));
+        if (kept) store.put({ ...kept, chosen });
+      });
+    } catch {
+      this.#fail();
+    }
+    this.#channel.postMessage(conversation);
   }
 
   /**
@@ -192,18 +211,16 @@ export class Store {
   async putProgress(answer) {
     if (!this.#database || this.#messages.get(answer.id) === null) return;
     try {
-      const transaction = this.#database.transaction('messages', 'readwrite');
-      const store = transaction.objectStore('messages');
-      const safe = committed(transaction);
-      // It is waited for below; until then a failure must not count as one that nobody looks at.
-      safe.catch(() => {});
-      /** @type {Answer | undefined} */
-      const kept = await settled(store.get(answer.id));
-      if (!kept || kept.seq > answer.seq) return;
-      if (kept.seq === answer.seq && kept.status !== 'running') return;
-      store.put(answer);
-      await safe;
-      if (answer.status !== kept.status) this.#channel.postMessage(answer.conversation);
+      const before = await this.#inOne(async (store) => {
+        /** @type {Answer | undefined} */
+        const kept = await settled(store.get(answer.id));
+        if (!kept || kept.seq > answer.seq) return answer.status;
+        if (kept.seq === answer.seq && kept.status !== 'running') return answer.status;
+        // Another tab may have chosen among its versions.
+        store.put({ ...answer, ...placeOf(kept) });
+        return kept.status;
+      });
+      if (answer.status !== before) this.#channel.postMessage(answer.conversation);
     } catch {
       this.#messages.set(answer.id, answer);
       this.#fail();

@@ -2,21 +2,30 @@
  * The conversation that is shown: its prompts and answers, each made once and then kept up to date.
  *
  * @import { AnswerActions } from './answer.js'
- * @import { Message, Prompt } from './model.js'
+ * @import { Answer, Message, Prompt } from './model.js'
  * @import { Run } from './run.js'
  */
 
 import { AnswerView } from './answer.js';
 import { copyButton } from './copy.js';
 import { h, icon, part } from './dom.js';
+import { Versions } from './versions.js';
 
-/** @typedef {AnswerActions & { edit: (prompt: Prompt) => void }} Actions */
+/**
+ * @typedef {object} PromptActions
+ * @property {(prompt: Prompt) => void} edit
+ * @property {(message: Message) => void} choose shows this version in place of another
+ */
+
+/** @typedef {Omit<AnswerActions, 'edit'> & PromptActions} Actions */
 
 export class Thread {
   #element = part('thread', HTMLElement);
   #empty = part('empty', HTMLElement);
   #actions;
-  /** @type {Map<string, { element: HTMLElement, view?: AnswerView }>} */
+  /** @type {Message[]} */
+  #messages = [];
+  /** @type {Map<string, { element: HTMLElement, versions: Versions, view?: AnswerView }>} */
   #parts = new Map();
 
   /** @param {Actions} actions */
@@ -29,8 +38,10 @@ export class Thread {
    *
    * @param {Message[]} messages
    * @param {Map<string, Run>} runs
+   * @param {(message: Message) => Message[]} versions
    */
-  show(messages, runs) {
+  show(messages, runs, versions) {
+    this.#messages = messages;
     this.#empty.hidden = messages.length > 0;
     this.#element.hidden = messages.length === 0;
     const wanted = new Set(messages.map(({ id }) => id));
@@ -40,7 +51,8 @@ export class Thread {
       this.#parts.delete(id);
     }
     messages.forEach((message, at) => {
-      const { element } = this.#partOf(message);
+      const { element, versions: shown } = this.#partOf(message);
+      shown.update(versions(message), message);
       if (this.#element.children[at] !== element) {
         this.#element.insertBefore(element, this.#element.children[at] ?? null);
       }
@@ -52,7 +64,7 @@ export class Thread {
    * Shows what is new of an answer, if it is shown at all. One that cannot be shown is reported, and
    * does not keep the others from being.
    *
-   * @param {import('./model.js').Answer} answer
+   * @param {Answer} answer
    * @param {Run | undefined} run
    */
   update(answer, run) {
@@ -67,23 +79,51 @@ export class Thread {
   #partOf(message) {
     let part = this.#parts.get(message.id);
     if (!part) {
-      if (message.role === 'assistant') {
-        const view = new AnswerView(message, this.#actions);
-        part = { element: view.element, view };
-      } else part = { element: this.#prompt(message) };
+      const noun = message.role === 'assistant' ? 'answer' : 'prompt';
+      const versions = new Versions(noun, (wanted) => this.#choose(wanted));
+      part = { ...(message.role === 'assistant' ? this.#answer(message, versions) : this.#prompt(message, versions)), versions };
       this.#parts.set(message.id, part);
     }
     return part;
   }
 
-  /** @param {Prompt} prompt */
-  #prompt(prompt) {
+  /** @param {Message} message */
+  #choose(message) {
+    const focused = document.activeElement;
+    const later = focused?.classList.contains('later') ?? false;
+    this.#actions.choose(message);
+    if (focused && !focused.isConnected) this.#parts.get(message.id)?.versions.focus(later);
+  }
+
+  /**
+   * @param {Answer} answer
+   * @param {Versions} versions
+   */
+  #answer(answer, versions) {
+    const { regenerate, retry, edit } = this.#actions;
+    const view = new AnswerView(answer, versions.element, {
+      regenerate,
+      retry,
+      edit: () => {
+        const prompt = this.#messages[this.#messages.findIndex(({ id }) => id === answer.id) - 1];
+        if (prompt?.role === 'user') edit(prompt);
+      },
+    });
+    return { element: view.element, view };
+  }
+
+  /**
+   * @param {Prompt} prompt
+   * @param {Versions} versions
+   */
+  #prompt(prompt, versions) {
     const edit = h('button', { type: 'button', class: 'icon small', 'aria-label': 'Edit the prompt', title: 'Edit', onclick: () => this.#actions.edit(prompt) }, icon('edit'));
-    return h(
+    const element = h(
       'article',
       { class: 'prompt', 'aria-label': 'Your prompt' },
       h('p', {}, prompt.text),
-      h('div', { class: 'actions' }, copyButton(() => prompt.text, 'Copy the prompt'), edit),
+      h('div', { class: 'actions' }, versions.element, copyButton(() => prompt.text, 'Copy the prompt'), edit),
     );
+    return { element };
   }
 }

@@ -1,15 +1,18 @@
 /**
  * What went wrong, in words for people: what it is, what to do about it, and what to offer.
  *
- * @import { Trouble } from './model.js'
+ * @import { Answer, Trouble } from './model.js'
+ * @import { Link } from './run.js'
  */
+
+import { count } from './figures.js';
 
 /**
  * @typedef {object} Notice
  * @property {'quiet' | 'warning' | 'error'} tone
  * @property {string} title
  * @property {string} text
- * @property {'again' | 'token' | 'none'} offer
+ * @property {'again' | 'token' | 'edit'} offer
  */
 
 /** @type {Record<string, Omit<Notice, 'tone'> & { tone?: Notice['tone'] }>} */
@@ -65,6 +68,12 @@ const KNOWN = {
     title: 'Your token does not allow this',
     text: 'It needs the scopes to write and to read streams.',
     offer: 'token',
+  },
+  body_too_large: {
+    tone: 'warning',
+    title: 'That is more text than this server takes',
+    text: 'The prompt goes with everything that was said before it. Shorten it, or begin a new conversation with it.',
+    offer: 'edit',
   },
   stream_not_found: {
     tone: 'warning',
@@ -178,4 +187,30 @@ const FINISHES = {
  */
 export function finishWords(finish) {
   return finish === null ? undefined : FINISHES[finish];
+}
+
+/**
+ * What somebody who cannot see the page hears when a connection changes; nothing, mostly.
+ *
+ * @param {Link} link
+ * @param {Link['state']} before
+ */
+export function linkWords({ state, error }, before) {
+  if (state === before) return '';
+  if (state === 'waiting') return `${waitingFor(error)}. It is tried again by itself.`;
+  return state === 'open' && before === 'waiting' ? 'Connected again.' : '';
+}
+
+/**
+ * What they hear when an answer has ended.
+ *
+ * @param {Answer} answer
+ */
+export function endWords({ status, trouble, finish, figures }) {
+  if (status === 'failed' && trouble) {
+    const { title, text } = noticeOf(trouble);
+    return `${title}. ${text}`;
+  }
+  if (finish === 'cancelled') return 'Stopped.';
+  return `Answer complete, ${count(figures.tokens, 'token')}.`;
 }

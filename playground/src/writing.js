@@ -5,8 +5,10 @@
  * @import { Token } from '../vendor/marked/marked.esm.js'
  */
 
+import { caretPlace } from './caret.js';
 import { colour } from './code.js';
 import { h } from './dom.js';
+import { GrowingCode } from './growing.js';
 import { blocksOf, nodesOf } from './markdown.js';
 import { mend } from './mending.js';
 
@@ -22,6 +24,8 @@ export class Writing {
   #settled = 0;
   #shown = '';
   #writing = false;
+  /** The code that is being written, if it is long. @type {GrowingCode | undefined} */
+  #growing;
   /** The links that complete blocks have named. @type {import('./markdown.js').Links} */
   #links = {};
 
@@ -39,7 +43,10 @@ export class Writing {
     if (text === this.#shown && writing === this.#writing) return;
     this.#shown = text;
     this.#writing = writing;
-    let blocks = blocksOf(lines(text).slice(this.#settled), this.#links);
+    const all = lines(text);
+    if (writing && this.#growing?.show(all)) return;
+    this.#growing = undefined;
+    let blocks = blocksOf(all.slice(this.#settled), this.#links);
     const names = blocks.some(({ type }) => type === 'def') || Object.keys(this.#links).length > 0;
     if (!writing && names) blocks = this.#startAnew();
     const complete = writing ? blocks.slice(0, firstOpen(blocks)) : blocks;
@@ -50,7 +57,7 @@ export class Writing {
       void colour(nodes);
       this.#last.before(nodes);
     }
-    this.#show(blocks.slice(complete.length));
+    this.#show(blocks.slice(complete.length), all);
   }
 
   /** What was named at the end may have been meant before: all blocks are made again. */
@@ -61,8 +68,11 @@ export class Writing {
     return blocksOf(lines(this.#shown), {});
   }
 
-  /** @param {Token[]} blocks those that still grow */
-  #show(blocks) {
+  /**
+   * @param {Token[]} blocks those that still grow
+   * @param {string} all
+   */
+  #show(blocks, all) {
     this.#caret.remove();
     const last = blocks.at(-1);
     const lengthened = blocks.length === 1 && last && this.#lengthen(last);
@@ -70,7 +80,8 @@ export class Writing {
     if (last?.type === 'code') {
       // Its caret is drawn by the style sheet, since colouring makes the nodes of the code anew.
       if (last.text.length < MOST_LIVE) void colour(this.#last);
-    } else if (this.#writing) deepest(this.#last).append(this.#caret);
+      else if (this.#writing) this.#growing = GrowingCode.of(last, this.#last.querySelector('pre > code'), all);
+    } else if (this.#writing) caretPlace(this.#last, all).append(this.#caret);
   }
 
   /** @param {Token[]} blocks */
@@ -91,7 +102,7 @@ export class Writing {
     const code = shown.querySelector('pre > code');
     const language = /^\S*/.exec(block.lang ?? '')?.[0];
     if (!code || shown.dataset.language !== language) return false;
-    code.textContent = block.text;
+    code.textContent = block.text.replace(/\n$/, '');
     return true;
   }
 }
@@ -118,29 +129,4 @@ function firstOpen(blocks) {
  */
 function lines(text) {
   return text.replace(/\r\n|\r/g, '\n');
-}
-
-/**
- * Where the text ends in these nodes.
- *
- * @param {Element} element
- */
-function deepest(element) {
-  for (;;) {
-    const last = element.lastChild;
-    const next = last instanceof HTMLElement ? last : blankAfter(last);
-    if (!next || ['BR', 'IMG', 'HR', 'BUTTON'].includes(next.nodeName)) return element;
-    element = next;
-  }
-}
-
-/**
- * Markdown's HTML has line ends between its blocks; the text is in the element before one.
- *
- * @param {Node | null} node
- */
-function blankAfter(node) {
-  const before = node?.previousSibling;
-  const blank = node instanceof Text && node.data.trim() === '';
-  return blank && before instanceof HTMLElement ? before : undefined;
 }

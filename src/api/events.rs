@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use actix_web::http::header::{self, ACCEPT};
+use actix_web::http::header::{self, ACCEPT, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::FutureExt as _;
 
@@ -23,6 +23,9 @@ const MAX_WAIT: Duration = Duration::from_secs(55);
 
 /// The most entries, in bytes, that one poll answers with; the next one gets the rest.
 const PAGE_BYTES: usize = 256 * 1024;
+
+/// Says which of the events that come were there already.
+const TAIL: HeaderName = HeaderName::from_static("tailrace-tail");
 
 /// In which form a client wants to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +90,7 @@ impl Following {
             (Event = "text/event-stream"),
             (Event = "application/x-ndjson"),
             (EventPage = "application/json"),
-        )),
+        ), headers(("Tailrace-Tail" = u64, description = "The `seq` of the last event that was there when this reader came: those up to it are replayed. Not on pages"))),
         (status = 204, description = "The cursor is the terminal event: there is nothing to follow"),
         Errors,
     ),
@@ -148,6 +151,10 @@ pub(super) fn respond(
 ) -> HttpResponse {
     let config = api.config.load();
     let watch = Watch::new(&api.metrics, format.reader(), config.peer_timeout);
+    // The other surface's clients know no sequence numbers.
+    if format.reader() != metrics::Reader::OpenAi {
+        response.insert_header((TAIL, subscription.tail().to_string()));
+    }
     let response = response
         .insert_header((header::CONTENT_TYPE, format.content_type()))
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))

@@ -168,6 +168,7 @@ pub fn cors(api: &web::Data<Api>) -> Cors {
             "x-should-retry",
             "x-request-id",
             "x-stream-id",
+            "tailrace-tail",
             "ratelimit",
             "ratelimit-policy",
             "location",

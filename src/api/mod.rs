@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::{Resource, Route, web};
+use actix_web::{Resource, Route, guard, web};
 use actix_web_lab::middleware::CatchPanic;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -119,116 +119,87 @@ impl Api {
     }
 }
 
+/// The methods of what is there to be read. Streams that do not end by themselves only have GET.
+const READS: &[Method] = &[Method::GET, Method::HEAD];
+
+/// A route for both (RFC 9110, 9.3.2); the framework leaves out the body where only the head is wanted.
+fn reads() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
 /// The route table.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(resource(
             "/v1/streams",
             [
-                (Method::POST, web::post().to(streams::create)),
-                (Method::GET, web::get().to(streams::list)),
+                (&[Method::POST], web::post().to(streams::create)),
+                (READS, reads().to(streams::list)),
             ],
         ))
         .service(resource(
             "/v1/streams/{id}",
             [
-                (Method::GET, web::get().to(streams::show)),
-                (Method::DELETE, web::delete().to(streams::delete)),
+                (READS, reads().to(streams::show)),
+                (&[Method::DELETE], web::delete().to(streams::delete)),
             ],
         ))
         .service(resource(
             "/v1/streams/{id}/events",
-            [(Method::GET, web::get().to(events::follow))],
+            [(&[Method::GET], web::get().to(events::follow))],
         ))
         .service(resource(
             "/v1/streams/{id}/cancel",
-            [(Method::POST, web::post().to(streams::cancel))],
+            [(&[Method::POST], web::post().to(streams::cancel))],
         ))
         .service(resource(
             "/v1/streams/{id}/tickets",
-            [(Method::POST, web::post().to(tickets::create))],
+            [(&[Method::POST], web::post().to(tickets::create))],
         ))
         .service(resource(
             "/v1/chat/completions",
-            [(Method::POST, web::post().to(chat_completions::create))],
+            [(&[Method::POST], web::post().to(chat_completions::create))],
         ))
-        .service(resource(
-            "/v1/models",
-            [(Method::GET, web::get().to(models::list))],
-        ))
+        .service(resource("/v1/models", [(READS, reads().to(models::list))]))
         .service(resource(
             "/v1/models/{id:.+}",
-            [(Method::GET, web::get().to(models::show))],
+            [(READS, reads().to(models::show))],
         ))
-        .service(resource(
-            "/livez",
-            [
-                (Method::GET, web::get().to(health::livez)),
-                (Method::HEAD, web::head().to(health::livez)),
-            ],
-        ))
-        .service(resource(
-            "/readyz",
-            [
-                (Method::GET, web::get().to(health::readyz)),
-                (Method::HEAD, web::head().to(health::readyz)),
-            ],
-        ))
-        .service(resource(
-            "/errors",
-            [(Method::GET, web::get().to(errors::explain))],
-        ))
+        .service(resource("/livez", [(READS, reads().to(health::livez))]))
+        .service(resource("/readyz", [(READS, reads().to(health::readyz))]))
+        .service(resource("/errors", [(READS, reads().to(errors::explain))]))
         .service(resource(
             "/errors/{code}",
-            [(Method::GET, web::get().to(errors::explain))],
+            [(READS, reads().to(errors::explain))],
         ))
-        .service(resource(
-            "/openapi.yaml",
-            [(Method::GET, web::get().to(docs::yaml))],
-        ))
-        .service(resource(
-            "/openapi.json",
-            [(Method::GET, web::get().to(docs::json))],
-        ))
+        .service(resource("/openapi.yaml", [(READS, reads().to(docs::yaml))]))
+        .service(resource("/openapi.json", [(READS, reads().to(docs::json))]))
         .service(resource(
             "/openapi-3.2.json",
-            [(Method::GET, web::get().to(docs::json_3_2))],
+            [(READS, reads().to(docs::json_3_2))],
         ))
-        .service(resource(
-            "/",
-            [
-                (Method::GET, web::get().to(playground::index)),
-                (Method::HEAD, web::head().to(playground::index)),
-            ],
-        ))
+        .service(resource("/", [(READS, reads().to(playground::index))]))
         .service(resource(
             "/assets/{path:.+}",
-            [
-                (Method::GET, web::get().to(playground::asset)),
-                (Method::HEAD, web::head().to(playground::asset)),
-            ],
+            [(READS, reads().to(playground::asset))],
         ))
         .service(resource(
             "/playground/token",
-            [(Method::POST, web::post().to(playground::token))],
+            [(&[Method::POST], web::post().to(playground::token))],
         ))
-        .service(resource(
-            "/docs",
-            [(Method::GET, web::get().to(docs::index))],
-        ))
+        .service(resource("/docs", [(READS, reads().to(docs::index))]))
         .service(resource(
             "/docs/{path:.*}",
-            [(Method::GET, web::get().to(docs::page))],
+            [(READS, reads().to(docs::page))],
         ))
         .default_service(guarded(web::to(not_found)));
 }
 
 /// A path with its methods; any other method is 405 and told which there are (RFC 9110, 15.5.6).
-fn resource<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
-    let allow = routes
-        .each_ref()
-        .map(|(method, _)| method.as_str())
-        .join(", ");
+fn resource<const N: usize>(path: &str, routes: [(&[Method], Route); N]) -> Resource {
+    let methods = routes.iter().flat_map(|(methods, _)| methods.iter());
+    let allow: Vec<_> = methods.map(Method::as_str).collect();
+    let allow = allow.join(", ");
     let mut resource = web::resource(path);
     for (_, route) in routes {
         resource = resource.route(guarded(route));
@@ -274,7 +245,7 @@ mod tests {
     async fn a_handler_that_panics_is_an_opaque_500() {
         let app = App::new()
             .wrap(from_fn(request_id))
-            .service(resource("/", [(Method::GET, web::get().to(defective))]));
+            .service(resource("/", [(READS, reads().to(defective))]));
         let app = init_service(app).await;
         let response = call_service(&app, TestRequest::get().to_request()).await;
         assert_eq!(response.status(), 500);

@@ -49,7 +49,8 @@ use crate::stream_log::{Access, IdempotencyKey};
     ),
     responses(
         (status = 200, description = "The events, ended by one `done` or `error`", body = Event, content_type = "text/event-stream",
-            headers(("Location" = String, description = "The stream"), ("X-Stream-Id" = String, description = "The stream's id"))),
+            headers(("Location" = String, description = "The stream"), ("X-Stream-Id" = String, description = "The stream's id"),
+                ("Tailrace-Tail" = u64, description = "The `seq` of the last event that was there already"))),
         (status = 202, description = "The generation has started (`Prefer: respond-async`)", body = StreamSnapshot),
         Errors,
     ),

@@ -8,6 +8,7 @@ mod event;
 mod input;
 mod interactive;
 mod interrupts;
+mod listing;
 mod look;
 mod markdown;
 mod output;
@@ -24,7 +25,6 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
@@ -70,6 +70,9 @@ pub(super) struct Arguments {
     forget: bool,
 
     /// List the conversations that are remembered, the latest at the end
+    ///
+    /// On a terminal with their models, how much was asked, when, and the last question; into a pipe their
+    /// names only.
     #[arg(long, conflicts_with_all = ["prompt", "continues", "conversation", "json"])]
     list: bool,
 
@@ -107,7 +110,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
     let state = state_directory();
     let conversations = state.as_deref().map(Conversations::within);
     if arguments.list {
-        return list(conversations.as_ref());
+        return listing::list(conversations.as_ref());
     }
     let input = Input::read(arguments.prompt.as_deref(), arguments.json)?;
     let name = match (&arguments.conversation, arguments.continues, &conversations) {
@@ -217,23 +220,4 @@ impl Chat<'_> {
     fn look(&self) -> Look {
         Look::new(self.arguments.markdown, self.arguments.quiet)
     }
-}
-
-fn list(conversations: Option<&Conversations>) -> anyhow::Result<ExitCode> {
-    use std::io::Write as _;
-    let all = conversations.map_or_else(|| Ok(Vec::new()), Conversations::all)?;
-    let mut out = std::io::stdout();
-    for (name, used) in all {
-        let line = if out.is_terminal() {
-            let age = SystemTime::now().duration_since(used).unwrap_or_default();
-            let age = humantime::format_duration(Duration::from_secs(age.as_secs() / 60 * 60));
-            format!("{name}  ({age} ago)")
-        } else {
-            name
-        };
-        if writeln!(out, "{line}").is_err() {
-            break;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }

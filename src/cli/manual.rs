@@ -55,6 +55,11 @@ const CHAT_STATUS: Part = Part {
             "What was generated is there, but is no whole answer: the most tokens were reached, a \
              filter cut it, the model refuses, or somebody else cancelled it.",
         ),
+        (
+            "6",
+            "The answer cannot be written where standard output leads, a full disk for one; the \
+             generation was cancelled.",
+        ),
         ("130", "Cancelled with Ctrl-C."),
         (
             "141",
@@ -73,7 +78,9 @@ const CONFIG: (&str, &str) = ("TAILRACE_CONFIG", "The configuration file, as --c
 
 const DEVELOPMENT_KEY: (&str, &str) = (
     "$XDG_STATE_HOME/tailrace/development.key",
-    "The signing key of a server that was given none. $XDG_STATE_HOME is ~/.local/state if unset.",
+    "The signing key of a server that was given none: this user's. Whichever of serve, token and chat \
+     needs it first makes it, so that a token made before the server starts is good too. \
+     $XDG_STATE_HOME is ~/.local/state if unset.",
 );
 
 const SERVER_ENVIRONMENT: Part = Part {

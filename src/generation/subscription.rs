@@ -11,6 +11,7 @@ use crate::stream_log::{Follower, LogError};
 pub struct Subscription {
     stream: StreamId,
     follower: Follower,
+    tail: u64,
     _alive: TaskTrackerToken,
 }
 
@@ -18,6 +19,7 @@ impl Subscription {
     pub(super) fn new(stream: StreamId, follower: Follower, alive: TaskTrackerToken) -> Self {
         Self {
             stream,
+            tail: follower.tail(),
             follower,
             _alive: alive,
         }
@@ -27,6 +29,13 @@ impl Subscription {
     #[must_use]
     pub const fn stream(&self) -> StreamId {
         self.stream
+    }
+
+    /// The sequence number of the last entry that was in the log when this reader came, as far as this
+    /// node knew: what comes up to it was generated before.
+    #[must_use]
+    pub const fn tail(&self) -> u64 {
+        self.tail
     }
 
     /// Waits for entries and replaces what is in `batch` with up to `max_bytes` of them; `false`

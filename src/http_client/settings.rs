@@ -25,7 +25,8 @@ impl BaseUrl {
     /// # Errors
     /// Says what was expected.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "expected a URL such as http://127.0.0.1:8000/v1";
+        const EXPECTED: &str =
+            "expected a URL: http:// or https://, a host, and perhaps a port and a path";
         let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
         let authority = uri.authority().ok_or(EXPECTED)?;
         let https = match uri.scheme_str() {

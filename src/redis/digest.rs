@@ -1,8 +1,8 @@
 //! Names of fixed length and no character that means anything, whatever a token's issuer made up.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
+
+use crate::stream::hex;
 
 /// A name for these parts. No two lists of parts are alike, since lengths are part of it.
 pub(crate) fn digest(parts: &[&str]) -> String {
@@ -11,11 +11,5 @@ pub(crate) fn digest(parts: &[&str]) -> String {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part.as_bytes());
     }
-    digest.finalize()[..16]
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&digest.finalize()[..16])
 }

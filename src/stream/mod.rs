@@ -3,11 +3,13 @@
 //! Pure data. Nothing here does I/O, knows HTTP, or depends on another module of the crate.
 
 mod batch;
+mod hex;
 mod id;
 mod logprobs;
 mod terminal;
 
 pub use batch::{Batch, Entry, Kind, MAX_EVENT_BYTES};
+pub use hex::hex;
 pub use id::{Cursor, ParseIdError, StreamId};
 pub use logprobs::Logprobs;
 pub use terminal::{Failure, FailureCode, FinishReason, Terminal, Timing, Usage};

@@ -166,6 +166,13 @@ impl Follower {
         self.place.backlog.into()
     }
 
+    /// The sequence number of the last entry that was there when it came, if it has read nothing yet;
+    /// of the last before its place, if there was none after it.
+    #[must_use]
+    pub fn tail(&self) -> u64 {
+        (self.place.next + self.backlog()).saturating_sub(1)
+    }
+
     /// Waits for entries and replaces what is in `batch` with up to `max_bytes` of them.
     /// `Ready(Ok(false))` means that the terminal entry has been read.
     ///

@@ -1,6 +1,8 @@
 //! Cross-origin requests: who may read, what a preflight is told, and that errors say so too.
 
-use crate::server::Server;
+use std::io::{Read as _, Write as _};
+
+use crate::server::{Server, token};
 
 const ORIGINS: &str = "allowed_origins = [\"https://chat.example\"]\n";
 
@@ -68,6 +70,7 @@ fn errors_can_be_read_across_origins() {
             "x-should-retry",
             "x-request-id",
             "x-stream-id",
+            "tailrace-tail",
             "ratelimit",
             "ratelimit-policy",
             "location",
@@ -131,19 +134,50 @@ fn cookies_are_allowed_only_when_configured() {
     );
 }
 
+/// RFC 9110, section 9.3.2: whatever answers GET answers HEAD, with the same head and no body.
 #[test]
-fn health_answers_head_too() {
+fn what_can_be_read_answers_head_too() {
     let server = Server::start();
-    for path in ["/livez", "/readyz"] {
-        assert_eq!(
-            server
-                .request("HEAD", path)
-                .header("Content-Length", "0")
-                .send()
-                .status,
-            200
-        );
+    let id = server.create_async(serde_json::json!({"tokens": 3}));
+    server.ended(&id);
+    let stream = format!("/v1/streams/{id}");
+    for path in [
+        "/livez",
+        "/readyz",
+        "/docs/",
+        "/errors",
+        "/errors/rate_limited",
+        "/openapi.yaml",
+        "/openapi.json",
+        "/openapi-3.2.json",
+        "/v1/models",
+        "/v1/models/demo",
+        "/v1/streams",
+        &stream,
+    ] {
+        let ask = |method| {
+            let request = server.request(method, path);
+            let request = request.header("Authorization", &format!("Bearer {}", token("ann")));
+            request.header("Content-Length", "0").send()
+        };
+        let (whole, head) = (ask("GET"), ask("HEAD"));
+        assert_eq!((whole.status, head.status), (200, 200), "{path}");
+        for name in ["content-type", "content-length", "etag", "cache-control"] {
+            assert_eq!(head.header(name), whole.header(name), "{name} of {path}");
+        }
     }
+    let request = server.request("HEAD", "/openapi.yaml");
+    let mut connection = std::net::TcpStream::connect(server.address).unwrap();
+    let request = request.header("Connection", "close").bytes();
+    connection.write_all(&request).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\n"), "no body: {answer:.2000}");
+    // A stream has no head without a body that goes on.
+    let events = server.request("HEAD", &format!("{stream}/events")).send();
+    assert_eq!((events.status, events.header("allow")), (405, Some("GET")));
+    let unsafe_one = server.request("PUT", "/v1/streams").send();
+    assert_eq!(unsafe_one.header("allow"), Some("POST, GET, HEAD"));
     let docs = server.request("GET", "/docs").send();
     assert_eq!(
         (docs.status, docs.header("location")),

@@ -38,6 +38,34 @@ fn every_cursor_continues_exactly_after_itself() {
     }
 }
 
+/// What a client may call replayed, without guessing by times.
+#[test]
+fn an_answer_says_up_to_where_it_is_replayed() {
+    let server = Server::start();
+    let (id, _) = finished(&server, 20);
+    let last = server.events(&id, None).events().rest().last().unwrap().seq;
+    for cursor in [None, Some(format!("{id}.0")), Some(format!("{id}.7"))] {
+        let response = server.events(&id, cursor.as_deref());
+        assert_eq!(response.header("tailrace-tail").unwrap(), last.to_string());
+    }
+    let lines = server
+        .get(&format!("/v1/streams/{id}/events"))
+        .header("Accept", "application/x-ndjson")
+        .send();
+    assert_eq!(lines.header("tailrace-tail").unwrap(), last.to_string());
+
+    let mut live = server.create(json!({"tokens": 200, "tokens_per_second": 100}));
+    let start = live.expect();
+    let id = start.data["stream"].as_str().unwrap().to_owned();
+    let seen = (0..10).map(|_| live.expect().seq).last().unwrap();
+    let response = server.events(&id, Some(&start.id));
+    let tail: u64 = response.header("tailrace-tail").unwrap().parse().unwrap();
+    assert!(
+        (seen..200).contains(&tail),
+        "{tail} is where the stream stood, with {seen} of it seen"
+    );
+}
+
 #[test]
 fn the_header_wins_over_the_query() {
     let server = Server::start();

@@ -137,7 +137,15 @@ suite('the JavaScript client in Node', () => {
   });
 
   test('disconnect stays away, resumes, and says how many were replayed', async () => {
-    const stream = client.stream(demo({ tokens: 120, tokens_per_second: 60 }), { onConnection });
+    const tails = [];
+    const fetch = async (url, init) => {
+      const response = await globalThis.fetch(url, init);
+      tails.push(Number(response.headers.get('tailrace-tail')));
+      return response;
+    };
+    const client = new Tailrace({ baseUrl: proxy.url, token: api.token, fetch, retry: SOON });
+    // So fast that it never pauses between what is replayed and what is new.
+    const stream = client.stream(demo({ tokens: 900, tokens_per_second: 300 }), { onConnection });
     let cutAt;
     await expectOnly(stream, ({ seq }) => {
       if (seq !== 30) return;
@@ -147,10 +155,14 @@ suite('the JavaScript client in Node', () => {
     const [waiting] = statesOf('waiting');
     assert.equal(waiting.error.code, 'disconnected');
     assert.ok(waiting.retryInMs > 500);
-    const [, resumed, replay] = statesOf('open');
+    const [first, resumed, ...more] = statesOf('open');
     assert.equal(proxy.streams[1].headers['last-event-id'], resumed.resumedAfter);
     assert.ok(Number(resumed.resumedAfter.split('.')[1]) >= Number(cutAt.split('.')[1]));
-    assert.ok(replay.replayed > 0, 'events that were generated meanwhile');
+    const [, seen] = resumed.resumedAfter.split('.').map(Number);
+    assert.equal(resumed.replayed, tails.at(-1) - seen);
+    assert.ok(resumed.replayed > 0 && tails.at(-1) < 890, 'those that were generated meanwhile, and no others');
+    assert.equal(first.replayed, undefined);
+    assert.deepEqual(more, []);
   });
 
   test('a connection that has gone silent is given up', async () => {
@@ -179,6 +191,16 @@ suite('the JavaScript client in Node', () => {
     const client = new Tailrace({ baseUrl: proxy.url, token: api.token, fetch, retry: SOON });
     await expectOnly(client.stream(demo({ tokens: 80, tokens_per_second: 100 })));
     assert.equal(proxy.cutsMade, 2);
+  });
+
+  test('an address that is none fails at once, whatever may be tried again', async () => {
+    for (const baseUrl of [undefined, '', 'localhost:8080', 'not an address', 'ftp://localhost']) {
+      const lost = new Tailrace({ baseUrl, token: api.token, retry: { attempts: 1, baseMs: 60_000 } });
+      const refused = { name: 'TailraceError', code: 'invalid_base_url', retryable: false, message: /baseUrl/ };
+      await assert.rejects(collect(lost.stream(demo({ tokens: 2 }), { onConnection })), refused);
+      await assert.rejects(lost.models(), refused);
+    }
+    assert.deepEqual(statesOf('waiting'), []);
   });
 
   test('a token that has expired is asked for again once, in mid-stream too', async () => {

@@ -90,4 +90,80 @@ suite("The playground's Markdown", () => {
     });
     assert.deepEqual(shown, ['a **b**', 'a **b**', 'a ', 'a *b*', 'x `co`', 'x ', 'te', 'text', '', '1. **Wh**', '* item', '- [ ', 'a ~~b~~', '2 * 3']);
   });
+
+  test('the caret stands in the cell that is being written', async () => {
+    const places = await tab.page.evaluate(async () => {
+      const { Writing } = await import('/assets/src/writing.js');
+      const table = '| a | b | c |\n|---|---|---|\n';
+      return ['| one', '| one |', '| one | two', '| one | `x|y` | th', '| a \\| b', '| one | two | three |', '| 1 | 2 | 3 |\n| four', 'one', 'one | two', '|'].map((rows) => {
+        const writing = new Writing();
+        writing.show(table + rows, true);
+        const cell = writing.element.querySelector('.caret')?.closest('td');
+        return cell ? `${cell.parentElement.rowIndex}.${cell.cellIndex}` : undefined;
+      });
+    });
+    assert.deepEqual(places, ['1.0', '1.1', '1.1', '1.2', '1.0', '1.2', '2.0', '1.0', '1.1', '1.0']);
+  });
+
+  test('long code that grows costs as much as what is new of it', async () => {
+    const made = await tab.page.evaluate(async () => {
+      const { Writing } = await import('/assets/src/writing.js');
+      const { marked } = await import('/assets/src/markdown.js');
+      const lex = marked.Lexer.prototype.lex;
+      let read = 0;
+      marked.Lexer.prototype.lex = function (text) {
+        read += text.length;
+        return lex.call(this, text);
+      };
+      const writing = new Writing();
+      const line = 'const answer = question.parse(this);\n';
+      let text = 'Before.\n\n```js\n';
+      let written = 0;
+      writing.show(text, true);
+      const observer = new MutationObserver((records) => {
+        for (const { addedNodes, target } of records) {
+          for (const node of addedNodes) written += node.textContent.length;
+          if (target instanceof Text) written += line.length;
+        }
+      });
+      observer.observe(writing.element, { childList: true, characterData: true, subtree: true });
+      for (let number = 0; number < 3000; number += 1) writing.show((text += line), true);
+      await new Promise((resolve) => setTimeout(resolve));
+      const grown = writing.element.querySelector('figure code').textContent;
+      writing.show((text += '```\n\nAfter.'), true);
+      const ended = writing.element.querySelector('figure code').textContent;
+      marked.Lexer.prototype.lex = lex;
+      return { length: 3000 * line.length, read, written, grown: grown.length, same: grown === ended, after: writing.element.textContent.trim().endsWith('After.') };
+    });
+    assert.ok(made.grown >= made.length - 1, JSON.stringify(made));
+    assert.ok(made.same && made.after, JSON.stringify(made));
+    assert.ok(made.read < made.length * 10, `${made.read} characters were read for ${made.length}`);
+    assert.ok(made.written < made.length * 10, `${made.written} were written`);
+  });
+
+  test('long code that grows is at each moment what it is if it comes at once', async () => {
+    const differing = await tab.page.evaluate(async () => {
+      const { Writing } = await import('/assets/src/writing.js');
+      const shown = ({ element }) => {
+        const copy = element.cloneNode(true);
+        for (const code of copy.querySelectorAll('figure code')) code.textContent = code.textContent;
+        return copy.innerHTML;
+      };
+      const faults = [];
+      for (const fence of ['```', '~~~~']) {
+        const begin = `One.\n\n${fence}js\n${'const answer = 42;\r\n'.repeat(400)}`;
+        const end = `\n  \`\`\n~~~x\n    ${fence}\n\t${fence}\nx ${fence}\n${fence}js\n\n\n  ${fence}~  \n\nTwo.\n\n${fence}\nthree`;
+        const pieces = new Writing();
+        for (let at = 0; at <= end.length; at += 1) {
+          const text = begin + end.slice(0, at);
+          pieces.show(text, true);
+          const whole = new Writing();
+          whole.show(text, true);
+          if (shown(pieces) !== shown(whole)) faults.push([end.slice(0, at), shown(pieces).slice(-200), shown(whole).slice(-200)]);
+        }
+      }
+      return faults.slice(0, 3);
+    });
+    assert.deepEqual(differing, []);
+  });
 });

@@ -9,7 +9,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
     ("plot", &[]),
     ("metrics", &[]),
     ("traces", &["http_client"]),
-    ("redis", &["metrics"]),
+    ("redis", &["metrics", "stream"]),
     ("http_client", &[]),
     ("event_stream", &[]),
     ("load", &["event_stream", "http_client"]),

@@ -10,6 +10,8 @@ import { unless } from './retry.js';
 
 export class Http {
   #fetch;
+  /** Whether the address is one that can be asked. */
+  #checked;
   #source;
   /** @type {Promise<string> | undefined} */
   #token;
@@ -25,6 +27,8 @@ export class Http {
   constructor(baseUrl, source, fetch, credentials) {
     this.baseUrl = String(baseUrl).replace(/\/+$/, '');
     this.#source = source;
+    // A function of the caller's may know what to make of any address.
+    this.#checked = fetch !== undefined;
     // Looked up at each call, for a page may wrap it later, and called as a function of its own.
     this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
     /** Whether requests have a token; otherwise cookies may say who calls. */
@@ -42,6 +46,7 @@ export class Http {
    * @throws {TailraceError}
    */
   async send(method, path, sending = {}) {
+    this.#check();
     // Only the server is watched: whoever gives the token may have a person to ask.
     const { signal, watch = (what) => what } = sending;
     const token = this.#token ?? this.#ask();
@@ -58,6 +63,24 @@ export class Http {
     }
     if (!response.ok) throw await watch(refusal(response));
     return response;
+  }
+
+  /**
+   * That no server is meant is known before it is asked, and trying again would not mend it.
+   *
+   * @throws {TailraceError}
+   */
+  #check() {
+    if (this.#checked) return;
+    const page = globalThis.location?.href;
+    const wanted = this.baseUrl === '' && !page ? 'it is needed outside of a browser' : `it is "${this.baseUrl}"`;
+    const url = URL.canParse(`${this.baseUrl}/`, page) ? new URL(`${this.baseUrl}/`, page) : undefined;
+    if (!url || !/^https?:$/.test(url.protocol)) {
+      throw new TailraceError(`baseUrl must be the http or https address of a server; ${wanted}`, {
+        code: 'invalid_base_url',
+      });
+    }
+    this.#checked = true;
   }
 
   /**

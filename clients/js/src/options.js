@@ -43,8 +43,8 @@
  * @property {number | undefined} [retryInMs] with 'waiting': how long
  * @property {TailraceError | undefined} [error] with 'waiting': why; with 'closed': what it failed with
  * @property {string | undefined} [resumedAfter] with 'open': the last event before the cut
- * @property {number | undefined} [replayed] with a second 'open': how many events came at once, having been
- *   generated before we were back
+ * @property {number | undefined} [replayed] beside it: how many events were generated before we were back,
+ *   which come first now; absent if the server does not say it
  */
 
 /**

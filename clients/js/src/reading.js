@@ -162,14 +162,10 @@ export class Reading {
     const events = await openEvents(this.#http, this.#opening(), cut, this.#policy.silenceMs);
     if (!events) return undefined;
     if (events.id) this.#identify(events.id);
-    this.#report({ state: 'open', attempt: this.#attempt, ...(resumedAfter && { resumedAfter }) });
-    /** How many came without a pause, as long as that is being counted. */
-    let replayed = resumedAfter ? 0 : -1;
+    const replayed = events.tail === undefined ? undefined : Math.max(0, events.tail - this.progress.seq);
+    const resumed = resumedAfter && { resumedAfter, ...(replayed !== undefined && { replayed }) };
+    this.#report({ state: 'open', attempt: this.#attempt, ...resumed });
     for (;;) {
-      if (replayed >= 0 && (this.progress.over || (await events.pauses()))) {
-        this.#report({ state: 'open', attempt: this.#attempt, replayed });
-        replayed = -1;
-      }
       if (this.progress.over) {
         // What ends this reading is no longer meant for that connection.
         this.#cut = new AbortController();
@@ -180,7 +176,6 @@ export class Reading {
       if (!messages) throw broken('incomplete', 'the connection ended before the stream did');
       this.#baseMs = events.retryMs ?? this.#baseMs;
       const batch = this.progress.take(messages);
-      if (replayed >= 0) replayed += batch.length;
       const again = await this.#settle(batch);
       if (again) return again;
       yield batch;

@@ -222,7 +222,9 @@ export class SharedReading {
 
   /** @param {ConnectionState} state */
   #tell(state) {
-    this.#state = state;
+    // Whoever is told later how things stand has not seen what was resumed.
+    const { resumedAfter, replayed, ...standing } = state;
+    this.#state = standing;
     this.#report(state);
     if (this.#leads) this.#channel?.say({ kind: 'state', state });
   }

@@ -10,12 +10,6 @@
 import { broken } from './error.js';
 import { EventStreamParser } from './parser.js';
 
-/** A connection that says nothing for so long has said what was there. */
-const PAUSE_MS = 10;
-
-/** The same before it has said anything. */
-const FIRST_PAUSE_MS = 250;
-
 /** The slowest upload that is waited for: a long conversation may hold images. */
 const UPLOAD_BYTES_PER_MS = 16;
 
@@ -81,8 +75,6 @@ class EventConnection {
   #silenceMs;
   /** @type {ReturnType<ReadableStreamDefaultReader<Uint8Array>['read']> | undefined} */
   #reading;
-  /** It has said something. */
-  #spoke = false;
 
   /**
    * @param {Response} response
@@ -97,6 +89,9 @@ class EventConnection {
     const location = response.headers.get('location')?.split('/').at(-1);
     /** The stream's id, if the headers say it. */
     this.id = response.headers.get('x-stream-id') ?? location;
+    const tail = response.headers.get('tailrace-tail');
+    /** Which event was the last that was there already, if the headers say it. */
+    this.tail = tail === null ? undefined : Number(tail);
   }
 
   /** What the stream said of how long to wait before reconnecting. */
@@ -119,27 +114,7 @@ class EventConnection {
       throw broken('connection_lost', 'the connection broke', cause);
     }
     this.#reading = undefined;
-    this.#spoke = true;
     return result.done ? undefined : this.#parser.push(result.value);
-  }
-
-  /** Whether nothing more has come just now. */
-  async pauses() {
-    const pauseMs = this.#spoke ? PAUSE_MS : FIRST_PAUSE_MS;
-    const asked = Date.now();
-    const reading = this.#read();
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let timer;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, pauseMs, true)));
-    // If it failed, that is seen by who reads on.
-    const came = reading.then(
-      () => false,
-      () => false,
-    );
-    const paused = await Promise.race([came, late]);
-    clearTimeout(timer);
-    // In a hidden tab timers are later than what they wait for.
-    return Boolean(paused) || Date.now() - asked >= pauseMs;
   }
 
   #read() {

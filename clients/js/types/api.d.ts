@@ -950,6 +950,8 @@ export interface operations {
                 headers: {
                     /** @description The stream */
                     Location?: string;
+                    /** @description The `seq` of the last event that was there already */
+                    "Tailrace-Tail"?: number;
                     /** @description The stream's id */
                     "X-Stream-Id"?: string;
                     [name: string]: unknown;
@@ -1143,6 +1145,8 @@ export interface operations {
             /** @description The events after the cursor */
             200: {
                 headers: {
+                    /** @description The `seq` of the last event that was there when this reader came: those up to it are replayed. Not on pages */
+                    "Tailrace-Tail"?: number;
                     [name: string]: unknown;
                 };
                 content: {

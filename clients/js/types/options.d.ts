@@ -74,8 +74,8 @@ export type ConnectionState = {
      */
     resumedAfter?: string | undefined;
     /**
-     * with a second 'open': how many events came at once, having been
-     * generated before we were back
+     * beside it: how many events were generated before we were back,
+     * which come first now; absent if the server does not say it
      */
     replayed?: number | undefined;
 };

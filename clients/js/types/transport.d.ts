@@ -53,6 +53,8 @@ declare class EventConnection {
     constructor(response: Response, body: ReadableStream<Uint8Array>, cut: AbortController, silenceMs: number);
     /** The stream's id, if the headers say it. */
     id: string | undefined;
+    /** Which event was the last that was there already, if the headers say it. */
+    tail: number | undefined;
     /** What the stream said of how long to wait before reconnecting. */
     get retryMs(): number | undefined;
     /**
@@ -61,8 +63,6 @@ declare class EventConnection {
      * @returns {Promise<Message[] | undefined>}
      */
     next(): Promise<Message[] | undefined>;
-    /** Whether nothing more has come just now. */
-    pauses(): Promise<boolean>;
     /** Lets a complete answer end, in the background. */
     finish(): void;
     #private;

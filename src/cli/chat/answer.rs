@@ -178,7 +178,11 @@ impl Exchange<'_> {
         }
         let name = &self.server.name;
         let (end, text) = match failure {
-            Failure::Refused(refusal) => (End::Refused, format!("{refusal}")),
+            Failure::Refused(refusal) => {
+                let advice = self.server.advice(&refusal);
+                let stop = if advice.is_empty() { "" } else { "." };
+                (End::Refused, format!("{refusal}{stop}{advice}"))
+            }
             Failure::Unreachable {
                 why,
                 begun: false,
@@ -231,7 +235,7 @@ impl Exchange<'_> {
             (Err(error), End::Whole) => closed(&error),
             (_, end) => end,
         };
-        if end == End::Closed
+        if matches!(end, End::Closed | End::Unwritten)
             && let Some(stream) = self.stream
         {
             let cancel = cancel(Rc::clone(self.server), stream);
@@ -264,8 +268,9 @@ fn find_and_cancel(server: Rc<Server>, asked: (Vec<u8>, String)) -> LocalBoxFutu
 
 /// That a pipe's reader leaves is nothing to complain of.
 fn closed(error: &io::Error) -> End {
-    if error.kind() != io::ErrorKind::BrokenPipe {
-        complain(&format!("The answer cannot be written: {error}."));
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return End::Closed;
     }
-    End::Closed
+    complain(&format!("The answer cannot be written: {error}."));
+    End::Unwritten
 }

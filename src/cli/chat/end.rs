@@ -13,6 +13,8 @@ pub(super) enum End {
     Lost,
     /// It is all that was generated, but no whole answer.
     Short,
+    /// It could not be written where it was to go.
+    Unwritten,
     /// The person cancelled it.
     Cancelled,
     /// Nobody reads standard output any more.
@@ -28,6 +30,7 @@ impl End {
             Self::Refused => 3,
             Self::Lost => 4,
             Self::Short => 5,
+            Self::Unwritten => 6,
             Self::Cancelled => 130,
             Self::Closed => 141,
         }

@@ -73,8 +73,9 @@ pub(super) fn run(chat: &mut Chat<'_>, state: Option<&Path>) -> anyhow::Result<E
                     Some(Command::Quit) => break,
                     Some(command) => obey(chat, &command),
                     None => {
-                        if chat.ask(line)? == End::Closed {
-                            return Ok(End::Closed);
+                        let end = chat.ask(line)?;
+                        if matches!(end, End::Closed | End::Unwritten) {
+                            return Ok(end);
                         }
                         say("");
                     }

@@ -2,7 +2,6 @@
 //!
 //! Every event is given out once, in order, and what was given out is what the server says it sent.
 
-use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::event::{Event, Said, is_stream_id};
 use super::server::{Fault, Refusal, Server};
 use crate::event_stream::EventStream;
 use crate::http_client::Answer;
+use crate::stream::hex;
 
 /// The most that one event may have, in bytes. The server's have at most 60 KiB, before escapes.
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -252,11 +252,7 @@ impl Reader {
             Said::Token { text } => self.text.update(text),
             Said::Done { text_sha256, .. } => {
                 let digest = self.text.finalize_reset();
-                let digest = digest.iter().fold(String::new(), |mut all, byte| {
-                    let _infallible = write!(all, "{byte:02x}");
-                    all
-                });
-                if digest != *text_sha256 {
+                if hex(&digest) != *text_sha256 {
                     let wrong = "The text that came is not the one that was generated.";
                     return Err(Failure::Wrong(wrong.to_owned()));
                 }

@@ -84,9 +84,13 @@ impl Screen {
         self.clear_status()?;
         let is_below = self.look.terminal && !self.at_start;
         let before = if is_below { "\n" } else { "" };
-        // It is wiped off as one row.
-        let text = OneLine(text).cut(self.look.told_columns().saturating_sub(1));
-        let text = self.dim(&text);
+        // What is wiped off again has one row.
+        let room = if self.look.moves {
+            self.look.told_columns().saturating_sub(1)
+        } else {
+            usize::MAX
+        };
+        let text = self.dim(&OneLine(text).cut(room));
         io::stdout().flush()?;
         if self.look.moves {
             write!(io::stderr(), "{before}{text}")?;

@@ -19,8 +19,12 @@ const ERROR_TIME: Duration = Duration::from_secs(5);
 /// How long the head of an answer may take. The server sends it before the first token.
 const HEAD_TIME: Duration = Duration::from_secs(20);
 
-/// Where tokens are from.
-pub(super) type Mint = Box<dyn Fn() -> anyhow::Result<String>>;
+/// What makes tokens.
+pub(super) struct Mint {
+    pub(super) sign: Box<dyn Fn() -> anyhow::Result<String>>,
+    /// With which key.
+    pub(super) key: &'static str,
+}
 
 /// A server, and who asks it.
 pub(super) struct Server {
@@ -78,7 +82,7 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let token = match (token, &mint) {
             (Some(token), _) => token,
-            (None, Some(mint)) => mint()?,
+            (None, Some(mint)) => (mint.sign)()?,
             (None, None) => anyhow::bail!("there is no token"),
         };
         Ok(Self {
@@ -87,6 +91,18 @@ impl Server {
             token: std::cell::RefCell::new(bearer(&token)?),
             mint,
         })
+    }
+
+    /// What may help with a refusal.
+    pub(super) fn advice(&self, refusal: &Refusal) -> String {
+        match &self.mint {
+            Some(Mint { key, .. }) if refusal.status == StatusCode::UNAUTHORIZED => format!(
+                " The token was made with {key}, so {} has another one: give its --config, or a token of \
+                 its in $TAILRACE_TOKEN or a --token-file.",
+                self.name
+            ),
+            _ => String::new(),
+        }
     }
 
     /// Asks for a new generation, or for the same one when the key has been used for it.
@@ -165,7 +181,7 @@ impl Server {
     ) -> Result<Answer, Fault> {
         match self.ask_once(method.clone(), path, headers, body).await {
             Err(Fault::Refused(refusal)) if refusal.status == StatusCode::UNAUTHORIZED => {
-                let minted = self.mint.as_ref().and_then(|mint| mint().ok());
+                let minted = self.mint.as_ref().and_then(|mint| (mint.sign)().ok());
                 let Some(token) = minted.and_then(|token| bearer(&token).ok()) else {
                     return Err(Fault::Refused(refusal));
                 };

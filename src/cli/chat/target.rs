@@ -16,13 +16,13 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// There is no `--token`: everybody on the machine sees the arguments of every process.
 #[derive(Debug, clap::Args)]
 pub(super) struct TargetArguments {
-    /// The server's base URL
+    /// The server's base URL; a /v1 at its end is left out
     #[arg(
         long,
         value_name = "URL",
         env = "TAILRACE_URL",
         default_value = "http://127.0.0.1:8080",
-        value_parser = BaseUrl::parse,
+        value_parser = server_url,
         help_heading = "Server"
     )]
     url: BaseUrl,
@@ -46,24 +46,58 @@ impl TargetArguments {
     /// # Errors
     /// There is no token, or certificates cannot be read.
     pub(super) fn server(&self, config: Option<&Path>) -> anyhow::Result<Server> {
-        let (token, mint) = self.token(config)?;
+        let (given, made) = self.token(config)?;
         let client = HttpClientConfig {
             url: self.url.clone(),
             headers: Headers::default(),
             connect_timeout: CONNECT_TIME,
         };
         let client = HttpClient::new(client, system_roots()?);
-        Server::new(client, self.url.to_string(), token, mint)
+        Server::new(client, self.url.to_string(), given, made)
     }
 
     fn token(&self, config: Option<&Path>) -> anyhow::Result<(Option<String>, Option<Mint>)> {
         let found = Credential::find(&self.url, self.token_file.as_deref(), config)?;
-        Ok(match found {
-            Credential::Given(token) => (Some(token), None),
-            Credential::Ours(config) => {
-                let mint = move || credential::mint(&config, &token::Arguments::default());
-                (None, Some(Box::new(mint)))
-            }
-        })
+        let config = match found {
+            Credential::Given(token) => return Ok((Some(token), None)),
+            Credential::Ours(config) => config,
+        };
+        let key = if config.development {
+            "the development key of this user"
+        } else {
+            "the key of the configuration here"
+        };
+        let sign = move || credential::mint(&config, &token::Arguments::default());
+        let made = Mint {
+            sign: Box::new(sign),
+            key,
+        };
+        Ok((None, Some(made)))
+    }
+}
+
+/// Whoever knows the base URLs of OpenAI's clients ends this one as those.
+fn server_url(text: &str) -> Result<BaseUrl, &'static str> {
+    let bare = text.trim_end_matches('/');
+    BaseUrl::parse(bare.strip_suffix("/v1").unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_may_end_as_those_of_openai_do() {
+        for (given, meant) in [
+            ("http://a:1", "http://a:1"),
+            ("http://a:1/", "http://a:1"),
+            ("http://a:1/v1", "http://a:1"),
+            ("https://a/v1/", "https://a"),
+            ("http://a:1/tokens", "http://a:1/tokens"),
+            ("http://a:1/tokens/v1", "http://a:1/tokens"),
+        ] {
+            assert_eq!(server_url(given).unwrap().to_string(), meant, "{given}");
+        }
+        assert!(server_url("localhost:8080").is_err());
     }
 }

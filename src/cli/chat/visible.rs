@@ -58,8 +58,17 @@ impl fmt::Display for OneLine<'_> {
 }
 
 impl OneLine<'_> {
-    /// As much of it as has room in so many columns.
+    /// As much of it as has room in so many columns; what is missing is told by a mark.
     pub(super) fn cut(&self, columns: usize) -> String {
+        let all = self.first(columns);
+        if all.chars().count() == self.0.chars().count() {
+            return all;
+        }
+        let room = columns.checked_sub(1);
+        room.map_or_else(String::new, |room| self.first(room) + "…")
+    }
+
+    fn first(&self, columns: usize) -> String {
         let mut left = columns;
         let fits = |c: &char| {
             let rest = left.checked_sub(c.width().unwrap_or(0));
@@ -126,11 +135,13 @@ mod tests {
     #[test]
     fn words_of_others_stay_on_their_line() {
         assert_eq!(OneLine("a\n\tb\r").to_string(), "a␊␉b␍");
-        assert_eq!(OneLine("ab\ncd").cut(4), "ab␊c");
+        assert_eq!(OneLine("ab\ncd").cut(5), "ab␊cd");
+        assert_eq!(OneLine("ab\ncd").cut(4), "ab␊…");
+        assert_eq!(OneLine("ab").cut(0), "");
         // Each of these is two columns wide, and the last letter sets none of its own.
         assert_eq!(
             OneLine("\u{6f22}\u{5b57}\u{6f22}").cut(5),
-            "\u{6f22}\u{5b57}"
+            "\u{6f22}\u{5b57}…"
         );
         assert_eq!(OneLine("e\u{301}").cut(1), "e\u{301}");
         assert_eq!(OneLine("").cut(0), "");

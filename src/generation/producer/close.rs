@@ -8,7 +8,7 @@ use sha2::Digest as _;
 use super::Producer;
 use super::end::{self, End};
 use crate::generator::{Attempt, Usage};
-use crate::stream::{Terminal, Timing};
+use crate::stream::{Terminal, Timing, hex};
 
 /// How long the log may take to accept the terminal entry.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,13 +126,4 @@ impl Producer {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -3,7 +3,6 @@
 //! Owners and idempotency keys are of no partition, so they cannot change in one step with a stream.
 //! What they name is therefore only believed when the stream itself is there.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +15,7 @@ use super::record::{self, Record};
 use super::writing::{FIRST_FENCE, millis};
 use super::{Inner, REQUEST_PATIENCE, encoding};
 use crate::redis::Ask;
-use crate::stream::{Batch, Owner, Start, StreamId};
+use crate::stream::{Batch, Owner, Start, StreamId, hex};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Status, Writer,
 };
@@ -276,13 +275,7 @@ enum Reserved {
 }
 
 fn fingerprint(key: &IdempotencyKey) -> String {
-    key.fingerprint
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&key.fingerprint)
 }
 
 /// Whether what is stored under a key belongs to this request.

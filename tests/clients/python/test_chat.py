@@ -534,6 +534,62 @@ def test_a_token_is_made_for_a_server_on_this_machine(chatty: Server) -> None:
     assert run(env, "--token", chatty.token, "hi").returncode == 2
 
 
+def test_a_url_with_a_path_is_understood_or_explained(chatty: Server, person: dict) -> None:
+    answered = run(person, "--url", f"{chatty.url}/v1/", *knobs(tokens=3), "hi")
+    assert (answered.returncode, answered.stderr) == (0, "")
+    answered = run(person, "--url", f"{chatty.url}/nowhere", "hi")
+    assert answered.returncode == 3 and "route_not_found" in answered.stderr
+    answered = run(person, "--url", "localhost:8080", "hi")
+    assert answered.returncode == 2 and "/v1" not in answered.stderr
+
+
+def test_a_token_that_was_made_with_another_key_is_explained(chatty: Server, tmp_path) -> None:
+    env = {**chatty.environment, "XDG_STATE_HOME": str(tmp_path)}
+    answered = run(env, "--forget", *knobs(tokens=3), "hi")
+    assert answered.returncode == 3
+    assert "invalid_token" in answered.stderr
+    assert "The token was made with the development key of this user" in answered.stderr
+    assert "--token-file" in answered.stderr
+    # Of a token that was given nothing of that is known.
+    answered = run({**env, "TAILRACE_TOKEN": "a.b.c"}, "--forget", "hi")
+    assert answered.returncode == 3 and "development key" not in answered.stderr
+
+
+def test_a_full_disk_is_told_and_ends_the_generation(chatty: Server, person: dict) -> None:
+    command = [PROGRAM, "chat", *knobs(tokens=400, tokens_per_second=50), "rivers"]
+    with open("/dev/full", "wb") as full:
+        answered = subprocess.run(command, env=person, stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60)
+    assert answered.returncode == 6
+    assert "cannot be written" in answered.stderr
+    assert newest(chatty)["finish_reason"] == "cancelled"
+
+
+def test_the_list_says_what_conversations_were_about(person: dict, tmp_path) -> None:
+    for name, question in [("work", "tell me\nabout weirs " + "and more " * 20), ("play", "short")]:
+        assert run(person, "-m", "scripted", "--conversation", name, question).returncode in (0, 5)
+    (tmp_path / "tailrace" / "conversations" / "broken.json").write_text("{")
+    with Terminal("chat", "--list", env=person, columns=60) as it:
+        assert it.exit() == 0
+        rows = {row.split()[0]: row for row in it.text.splitlines()}
+    assert set(rows) == {"work", "play", "broken"}
+    assert re.search(r"scripted +1 question +just now +tell me about weirs.*…$", rows["work"])
+    assert re.search(r"scripted +1 question +just now +short$", rows["play"])
+    assert "damaged" in rows["broken"]
+
+
+def test_what_is_told_of_the_connection_shows_that_it_is_cut(person: dict) -> None:
+    env = {**person, "TAILRACE_URL": "http://127.0.0.1:1"}
+    with Terminal("chat", "--timeout", "20s", "hi", env=env, columns=30) as it:
+        it.wait("…")
+        assert any(line.startswith("no answer yet") and line.rstrip().endswith("…") for line in it.screen.display)
+        it.press("\x03")
+    # Where it stays, it is whole.
+    with Terminal("chat", "--timeout", "1s", "hi", env={**env, "TERM": "dumb"}, columns=30) as it:
+        assert it.exit() == 4
+        assert "…" not in it.text
+
+
 def test_shells_complete_commands_and_options(person: dict, tmp_path) -> None:
     def completions(shell: str) -> str:
         return subprocess.check_output([PROGRAM, "completions", shell], env=person, text=True)

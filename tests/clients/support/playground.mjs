@@ -151,7 +151,7 @@ export class Page {
     );
   }
 
-  /** The conversation that is shown, as the browser keeps it: its messages in their order. */
+  /** The conversation that is shown, as the browser keeps it: the messages that are shown, in their order. */
   kept() {
     return this.page.evaluate(async () => {
       const settled = (request) =>
@@ -163,7 +163,8 @@ export class Page {
       const messages = database.transaction('messages').objectStore('messages');
       const all = await settled(messages.index('conversation').getAll(location.hash.slice(1)));
       database.close();
-      return all.sort((one, other) => one.at - other.at);
+      const { placed, shownOf } = await import('/assets/src/branches.js');
+      return shownOf(placed(all));
     });
   }
 
