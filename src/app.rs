@@ -114,6 +114,10 @@ impl App {
             phases.stopping.clone(),
             metrics.clone(),
         );
+        let listener = listen(address, config.file.http.peer_timeout)
+            .with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr()?;
+        let look = watched::look(config, workers, store.clone());
         let failures = config.file.limits.failed_authentications_per_minute;
         let api = web::Data::new(Api {
             jwt: JwtVerifier::with_providers(
@@ -139,11 +143,10 @@ impl App {
                     PLAYGROUND_TOKEN,
                 ),
             },
+            monitor: watched::monitor(config, address, Arc::clone(&look)),
             config: ArcSwap::from_pointee(config.api()),
         });
-        let listener = listen(address, config.file.http.peer_timeout)
-            .with_context(|| format!("cannot listen on {address}"))?;
-        let address = listener.local_addr()?;
+        watched::introduce(&api);
         let certificate = match &config.tls {
             None => None,
             Some((chain, key)) => Some(Arc::new(Certificate::new(chain, key)?)),
@@ -163,7 +166,7 @@ impl App {
                 let listener = listen(address, config.file.http.peer_timeout)
                     .with_context(|| format!("cannot listen on {address} for metrics"))?;
                 let address = listener.local_addr()?;
-                let page = watched::page(config, workers, api.clone(), store.clone());
+                let page = watched::page(api.clone(), look);
                 Some((api::metrics::serve(listener, page)?, address))
             }
         };
@@ -220,6 +223,8 @@ impl App {
         actix_web::rt::spawn(async move {
             api.generations.take_over(&*api.limiter, &draining).await;
         });
+        let api = self.api.clone();
+        actix_web::rt::spawn(async move { api.monitor.run(&api).await });
         let sweeping = sweep(&self.store, &self.api.failures);
         let draining = async {
             stop_asked().await;
@@ -247,6 +252,7 @@ impl App {
         if let Store::Shared(.., limiter) = &self.store {
             limiter.finish(SETTLE).await;
         }
+        self.api.monitor.end();
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
         if let Some(metrics) = metrics {

@@ -18,6 +18,7 @@ mod http10;
 pub mod metrics;
 mod middleware;
 mod models;
+mod monitor;
 mod path;
 mod playground;
 mod problem;
@@ -33,6 +34,7 @@ pub use body::BodyConfig;
 pub use credentials::ScopeConfig;
 pub use http10::keep_socket;
 pub use middleware::{cors, request_id};
+pub use monitor::{Facts, Look, Monitor};
 pub use playground::Playground;
 pub use problem::{ApiError, Code};
 pub use wire::Event;
@@ -72,6 +74,8 @@ pub struct Api {
     pub draining: CancellationToken,
     /// The chat page.
     pub playground: Playground,
+    /// The operators' page.
+    pub monitor: Monitor,
     /// The rest, which may change while requests are answered.
     pub config: ArcSwap<ApiConfig>,
 }
@@ -153,6 +157,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
             [(Method::GET, web::get().to(models::show))],
         ))
         .service(resource(
+            "/v1/monitor/events",
+            [(Method::GET, web::get().to(monitor::feed))],
+        ))
+        .service(resource(
             "/livez",
             [
                 (Method::GET, web::get().to(health::livez)),
@@ -191,6 +199,20 @@ pub fn routes(config: &mut web::ServiceConfig) {
             [
                 (Method::GET, web::get().to(playground::index)),
                 (Method::HEAD, web::head().to(playground::index)),
+            ],
+        ))
+        .service(resource(
+            "/monitor",
+            [
+                (Method::GET, web::get().to(monitor::page::index)),
+                (Method::HEAD, web::head().to(monitor::page::index)),
+            ],
+        ))
+        .service(resource(
+            "/assets/monitor/{path:.+}",
+            [
+                (Method::GET, web::get().to(monitor::page::asset)),
+                (Method::HEAD, web::head().to(monitor::page::asset)),
             ],
         ))
         .service(resource(

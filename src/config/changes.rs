@@ -28,6 +28,7 @@ impl File {
             memory,
             redis,
             playground,
+            monitor,
             models: _,
         } = self;
         let mut changed = vec![
@@ -45,6 +46,7 @@ impl File {
             ("redis", *redis != new.redis),
             ("metrics", *metrics != new.metrics),
             ("playground", *playground != new.playground),
+            ("monitor", *monitor != new.monitor),
         ];
         changed.extend(http.fixed(&new.http));
         changed.extend(auth.fixed(&new.auth));
