@@ -75,6 +75,10 @@ fn end(
     (last, started.elapsed(), upstream)
 }
 
+/// What waits for a time of less than a second is over by then, however slow the machine is: nothing else
+/// would end it in the default's minute.
+const LATEST: Duration = Duration::from_secs(9);
+
 fn pause(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
@@ -154,7 +158,7 @@ fn silence_ends_the_stream_and_closes_the_connection() {
                 "{what}"
             );
             assert!(took >= Duration::from_millis(300), "{what}: {took:?}");
-            assert!(took < Duration::from_secs(2), "{what}: {took:?}");
+            assert!(took < LATEST, "{what}: {took:?}");
             upstream.left();
         }
     }
@@ -166,49 +170,55 @@ fn an_answer_without_end_is_cut() {
         let settings = "idle_timeout = \"5s\", total_timeout = \"400ms\"";
         let (last, took, _upstream) = end(speech, settings, move |e| {
             (speech.begin)(e);
-            for _ in 0..50 {
+            for _ in 0..500 {
                 (speech.token)(e);
                 pause(20);
             }
         });
         assert_eq!(last["error"]["code"], "total_timeout", "{last}");
         assert_eq!(last["error"]["retryable"], false);
-        assert!(took < Duration::from_millis(900), "{took:?}");
+        assert!(took < LATEST, "{took:?}");
     }
 }
 
 /// Each token moves the time of the next, and what is not configured does not hold.
 #[test]
 fn an_answer_in_time_is_whole() {
-    for speech in SPEECHES {
-        for settings in [
-            "first_token_timeout = \"400ms\", idle_timeout = \"400ms\"",
-            "first_token_timeout = \"400ms\"",
-            "idle_timeout = \"400ms\"",
-            "total_timeout = \"20s\"",
-        ] {
-            let (last, _, _upstream) = end(speech, settings, move |e| {
-                (speech.begin)(e);
-                for _ in 0..8 {
-                    pause(100);
-                    (speech.token)(e);
-                }
-                (speech.finish_reason)(e);
-                e.chunk("");
-            });
-            assert_eq!(last["finish_reason"], "stop", "{settings}: {last}");
+    let settings = [
+        "first_token_timeout = \"2s\", idle_timeout = \"2s\"",
+        "first_token_timeout = \"2s\"",
+        "idle_timeout = \"2s\"",
+        "total_timeout = \"20s\"",
+    ];
+    let check = |speech: Speech, settings: &str| {
+        let (last, _, _upstream) = end(speech, settings, move |e| {
+            (speech.begin)(e);
+            for _ in 0..6 {
+                pause(400);
+                (speech.token)(e);
+            }
+            (speech.finish_reason)(e);
+            e.chunk("");
+        });
+        assert_eq!(last["finish_reason"], "stop", "{settings}: {last}");
+    };
+    std::thread::scope(|scope| {
+        for speech in SPEECHES {
+            for settings in settings {
+                scope.spawn(move || check(speech, settings));
+            }
         }
-    }
+    });
 }
 
 /// A pause that only the first token may not make.
 #[test]
 fn the_first_token_has_a_time_of_its_own() {
     for speech in SPEECHES {
-        let (last, _, _upstream) = end(speech, "first_token_timeout = \"200ms\"", move |e| {
+        let (last, _, _upstream) = end(speech, "first_token_timeout = \"1s\"", move |e| {
             (speech.begin)(e);
             (speech.token)(e);
-            pause(600);
+            pause(1500);
             (speech.finish_reason)(e);
             e.chunk("");
         });
@@ -220,7 +230,7 @@ fn the_first_token_has_a_time_of_its_own() {
 #[test]
 fn a_complete_answer_is_not_late() {
     for speech in SPEECHES {
-        let settings = "idle_timeout = \"200ms\", total_timeout = \"400ms\"";
+        let settings = "idle_timeout = \"1s\", total_timeout = \"2s\"";
         let (last, _, _upstream) = end(speech, settings, move |e| {
             (speech.begin)(e);
             (speech.token)(e);
@@ -242,7 +252,7 @@ fn the_sooner_time_counts() {
             e.hold();
         });
         assert_eq!(last["error"]["code"], "idle_timeout", "{last}");
-        assert!(took < Duration::from_secs(2));
+        assert!(took < LATEST);
         upstream.left();
     }
 }

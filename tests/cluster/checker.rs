@@ -176,7 +176,8 @@ pub fn due(stream: &Stream, faults: &[Fault]) -> Millis {
 }
 
 /// How long after its node was killed a stream's first reader saw the end, if Redis had been well for a
-/// lease before and went on so: that is what `LOST_WITHIN` promises, and no more waiting of readers.
+/// lease before and went on so: that is what `LOST_WITHIN` promises. Not where a node was paused
+/// meanwhile, since that may be the one at which all its readers wait.
 pub fn lost_after(stream: &Stream, faults: &[Fault]) -> Option<Millis> {
     let ends = stream.readers.iter().filter(|reader| !reader.is_audit);
     let ends = ends.filter_map(|reader| {
@@ -192,9 +193,9 @@ pub fn lost_after(stream: &Stream, faults: &[Fault]) -> Option<Millis> {
         .next_back()
         .filter(|fault| lost && fault.kind == Kind::Kill)?;
     let is_calm = !faults.iter().any(|fault| {
-        fault.kind.is_of_redis()
-            && fault.from <= kill.from + LOST_WITHIN
-            && fault.to + LEASE >= kill.from
+        let hides = fault.kind == Kind::Pause && fault.to >= kill.from;
+        let hinders = fault.kind.is_of_redis() && fault.to + LEASE >= kill.from;
+        (hides || hinders) && fault.from <= kill.from + LOST_WITHIN
     });
     is_calm.then(|| at.saturating_sub(kill.from.max(came)))
 }

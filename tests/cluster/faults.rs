@@ -26,7 +26,7 @@ const BEYOND_THE_LEASE: Duration = Duration::from_secs(14);
 
 /// How long after a failover every writer has looked whether Redis still has everything, and a lease has
 /// passed in which Redis was well.
-const HEALING: Duration = Duration::from_secs(10);
+pub const HEALING: Duration = Duration::from_secs(10);
 
 pub struct Cluster {
     pub nodes: Vec<Node>,
@@ -35,7 +35,7 @@ pub struct Cluster {
     pub lost_bytes: u64,
 }
 
-/// Everything once: what passes quickly first.
+/// Everything once: what passes quickly first, and the kill last, where nothing hides when its streams end.
 pub const ONCE: [Kind; 9] = [
     Kind::PubSubDropped,
     Kind::ScriptFlush,
@@ -44,8 +44,8 @@ pub const ONCE: [Kind; 9] = [
     Kind::RedisRestart,
     Kind::MemoryFull,
     Kind::Failover,
-    Kind::Kill,
     Kind::Pause,
+    Kind::Kill,
 ];
 
 /// What nodes suffer that leave their streams to each other.

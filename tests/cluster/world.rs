@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::checker::{Fault, Kind, Millis};
+use crate::faults::HEALING;
 use crate::token::token;
 
 /// Between how many principals the streams are divided.
@@ -127,6 +128,13 @@ impl World {
         let faults = self.faults.borrow();
         let mut faults = faults.iter();
         faults.any(|fault| fault.kind == Kind::Failover && fault.to >= at)
+    }
+
+    /// Whether Redis may now be without writes that it had acknowledged: until their writers have
+    /// looked.
+    pub fn may_miss_writes(&self) -> bool {
+        let healing = u64::try_from(HEALING.as_millis()).unwrap();
+        self.has_lost_writes_since(self.now().saturating_sub(healing))
     }
 }
 
