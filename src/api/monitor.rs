@@ -13,7 +13,7 @@ use std::future::pending;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Responder as _, web};
 use actix_web_lab::sse::{self, Sse};
 use async_stream::stream;
@@ -196,7 +196,8 @@ pub(super) async fn feed(
     let headers = response.headers_mut();
     let cache = HeaderValue::from_static("no-cache, no-transform");
     headers.insert(CACHE_CONTROL, cache);
-    let name = actix_web::http::header::HeaderName::from_static("x-accel-buffering");
+    headers.remove(CONTENT_ENCODING);
+    let name = HeaderName::from_static("x-accel-buffering");
     headers.insert(name, HeaderValue::from_static("no"));
     Ok(response)
 }

@@ -58,7 +58,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
 
 /// Which files may name each crate.
 const FENCES: [(&str, &[&str]); 21] = [
-    ("rust_embed", &["src/api/playground.rs"]),
+    ("rust_embed", &["src/api/playground.rs", "src/api/monitor/page.rs"]),
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),

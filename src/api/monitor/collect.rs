@@ -126,9 +126,6 @@ impl Moment {
         let none: fn(&Seen) -> &str = |_| "";
         [none, |seen| seen.model.as_str(), |seen| seen.plan.as_str()].map(|name| {
             let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
-            if self.seen.is_empty() {
-                sums.insert("", Sum::default());
-            }
             for seen in &self.seen {
                 let sum = sums.entry(name(seen)).or_default();
                 sum.add(seen, last, window);
