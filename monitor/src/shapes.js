@@ -1,8 +1,6 @@
-/**
- * The shapes of the feed, as `openapi.yaml` has them.
- *
- * @import { components } from '../../clients/js/types/api.d.ts'
- */
+/** The shapes of the feed, as `openapi.yaml` has them. */
+
+/** @typedef {import('../../clients/js/types/api.js').components} components */
 
 /** @typedef {components['schemas']['MonitorState']} State */
 /** @typedef {components['schemas']['MonitorEvent']} FeedEvent */

@@ -107,7 +107,7 @@ export class Streams {
         (model === '' || stream.model === model) &&
         [stream.owner, stream.plan, stream.id, stream.issuer].some((it) => it.toLowerCase().includes(text)),
     );
-    const by = COLUMNS[this.#column]?.by ?? COLUMNS.age.by;
+    const by = COLUMNS[this.#column]?.by ?? (({ age_ms: age }) => age);
     const sign = this.#descending ? -1 : 1;
     wanted.sort((one, other) => {
       const [a, b] = [by(one), by(other)];
