@@ -2,15 +2,19 @@
  * One small chart: lines over the last two minutes, with what they are now in words beside it. Lines differ in how
  * they are dashed, not in colour alone.
  *
- * @import { Point } from './past.js'
+ * @import { Point, Values } from './past.js'
  */
 
 import { h, setText, shape } from '../../src/dom.js';
 import { SPAN_MS } from './past.js';
+import { lasting } from './words.js';
 
 const WIDTH = 600;
 const HEIGHT = 96;
 const TOP = 6;
+
+/** The first seconds are not squeezed into a corner. */
+const LEAST_SPAN_MS = 30_000;
 
 /**
  * @typedef {object} Line
@@ -26,13 +30,15 @@ const TOP = 6;
  * @property {Line[]} lines
  * @property {(value: number | null | undefined) => string} format
  * @property {number} least the least that the chart is high
- * @property {(note: Record<string, number | null>) => string} [note] what else is to be said
+ * @property {(values: Values) => string} [note] what else is to be said
+ * @property {number} [unit] what the scale is counted in
  */
 
 export class Chart {
   #about;
   #values;
   #top = h('span', { class: 'scale' });
+  #since = h('span', { class: 'since' });
   #when = h('span', { class: 'when' });
   #note = h('span', { class: 'note' });
   #svg;
@@ -42,6 +48,8 @@ export class Chart {
   /** @type {Point[]} */
   #points = [];
   #now = 0;
+  /** How much time it shows: no more than there is to see. */
+  #span = SPAN_MS;
   /** Where somebody points, as a part of the width. */
   #pointed = -1;
 
@@ -66,7 +74,7 @@ export class Chart {
       'figure',
       { class: 'chart', id: `chart-${id}` },
       h('figcaption', {}, h('h3', {}, title), list, this.#note),
-      h('div', { class: 'plot' }, this.#svg, this.#top, this.#when),
+      h('div', { class: 'plot' }, this.#svg, this.#top, this.#since, this.#when),
     );
     this.#svg.addEventListener('pointermove', (event) => {
       const box = this.#svg.getBoundingClientRect();
@@ -88,18 +96,20 @@ export class Chart {
   update(points, now) {
     this.#points = points;
     this.#now = now;
+    this.#span = Math.min(SPAN_MS, Math.max(LEAST_SPAN_MS, now - (points[0]?.at ?? now)));
     this.#draw();
   }
 
   #draw() {
-    const { lines, format, least, title, note } = this.#about;
+    const { lines, format, least, title, note, unit = 1 } = this.#about;
     const points = this.#points;
     const most = points.reduce(
       (most, { values }) => lines.reduce((most, { key }) => Math.max(most, values[key] ?? 0), most),
       least,
     );
-    const scale = roundUp(most);
-    const x = (/** @type {number} */ at) => WIDTH * (1 - (this.#now - at) / SPAN_MS);
+    // With some room above, so that the highest is seen to be no edge.
+    const scale = unit * roundUp((most / unit) * 1.08);
+    const x = (/** @type {number} */ at) => WIDTH * (1 - (this.#now - at) / this.#span);
     const y = (/** @type {number} */ value) => HEIGHT - (HEIGHT - TOP) * (value / scale);
     this.#lines.forEach((path, at) => {
       const key = lines[at]?.key ?? '';
@@ -111,6 +121,7 @@ export class Chart {
     this.#values.forEach(({ value }, at) => setText(value, format(values[lines[at]?.key ?? ''])));
     setText(this.#note, note?.(values) ?? '');
     setText(this.#top, format(scale));
+    setText(this.#since, lasting(Math.round(this.#span / 1000)));
     const words = lines.map(({ key, name }) => `${name} ${format(values[key])}`).join(', ');
     this.#svg.setAttribute('aria-label', `${title}: ${words}; at most ${format(most)} in the last two minutes`);
   }
@@ -123,12 +134,13 @@ export class Chart {
   #shown(x) {
     const newest = this.#points.at(-1);
     const pointed = this.#pointed >= 0;
+    this.#since.hidden = pointed;
     this.#cursor.setAttribute('visibility', pointed ? 'visible' : 'hidden');
     if (!pointed || !newest) {
       setText(this.#when, '');
       return newest;
     }
-    const wanted = this.#now - SPAN_MS * (1 - this.#pointed);
+    const wanted = this.#now - this.#span * (1 - this.#pointed);
     const distance = (/** @type {Point} */ point) => Math.abs(point.at - wanted);
     const nearest = this.#points.reduce((best, point) => (distance(point) < distance(best) ? point : best), newest);
     this.#cursor.setAttribute('x1', String(x(nearest.at)));
@@ -192,12 +204,12 @@ function fill(points, key, x, y) {
 }
 
 /**
- * The next number that is easily read: 1, 2 or 5 and zeros.
+ * The next number that is easily read: 1, 2, 3, 5 and zeros.
  *
  * @param {number} number
  */
 function roundUp(number) {
   const unit = 10 ** Math.floor(Math.log10(number));
-  const steps = [1, 2, 5, 10].map((step) => step * unit);
+  const steps = [1, 2, 3, 5, 10].map((step) => step * unit);
   return steps.find((step) => step >= number) ?? number;
 }

@@ -155,7 +155,7 @@ function makeRow(stream, cancel) {
   const element = h(
     'tr',
     { id: `stream-${stream.id}` },
-    h('th', { scope: 'row', class: 'owner' }, name, h('code', { title: stream.id }, short(stream.id))),
+    h('th', { scope: 'row', class: 'owner' }, h('div', {}, name, h('code', { title: stream.id }, short(stream.id)))),
     cell('model', h('span', {}, stream.model)),
     cell('plan', h('span', {}, stream.plan)),
     cell('age', age),

@@ -59,8 +59,8 @@ class Counts {
       'tr',
       {},
       h('th', { scope: 'col' }, h('span', { class: 'visually-hidden' }, 'What')),
-      h('th', { scope: 'col', class: 'number' }, 'Lately'),
-      h('th', { scope: 'col', class: 'number' }, 'Ever'),
+      h('th', { scope: 'col', class: 'number' }, 'Last minute'),
+      h('th', { scope: 'col', class: 'number' }, 'Since start'),
     );
     this.#table = h('table', { class: 'counts' }, h('thead', {}, head), this.#body);
     this.#none = h('p', { class: 'hint' }, none);

@@ -139,14 +139,17 @@ impl Monitor {
     /// What this node says of itself to the others, as JSON.
     #[must_use]
     pub fn note(&self, api: &Api) -> String {
-        let note = PeerNote {
+        serde_json::to_string(&self.own_note(api)).unwrap_or_default()
+    }
+
+    fn own_note(&self, api: &Api) -> PeerNote {
+        PeerNote {
             name: self.facts.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state: serving(api),
             streams: api.generations.producers().len() as u64,
             uptime_s: self.started.elapsed().as_secs(),
-        };
-        serde_json::to_string(&note).unwrap_or_default()
+        }
     }
 
     fn watch(&self) -> watch::Receiver<News> {

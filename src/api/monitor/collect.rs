@@ -123,9 +123,14 @@ impl Moment {
     /// How fast generations were: all together, by model, and by plan. Tokens a second are since `last`, all
     /// else since `window`.
     pub(super) fn paces(&self, last: Option<&Self>, window: &Self) -> [Vec<Pace>; 3] {
-        let none: fn(&Seen) -> &str = |_| "";
-        [none, |seen| seen.model.as_str(), |seen| seen.plan.as_str()].map(|name| {
+        let of_all: (bool, fn(&Seen) -> &str) = (true, |_| "");
+        let of_models: fn(&Seen) -> &str = |seen| &seen.model;
+        let of_plans: fn(&Seen) -> &str = |seen| &seen.plan;
+        [of_all, (false, of_models), (false, of_plans)].map(|(is_total, name)| {
             let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
+            if self.seen.is_empty() && is_total {
+                sums.insert("", Sum::default());
+            }
             for seen in &self.seen {
                 let sum = sums.entry(name(seen)).or_default();
                 sum.add(seen, last, window);

@@ -36,6 +36,11 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) async fn look(&mut self, monitor: &Monitor, api: &Api) -> MonitorState {
         self.look_at_peers(api).await;
+        // What it is doing now is better known here.
+        for this in self.peers.iter_mut().filter(|peer| peer.is_this) {
+            this.heard_ms = 0;
+            this.said = Some(monitor.own_note(api));
+        }
         let (now, shown, count) = Moment::now(api, (monitor.look)(api));
         let last = self.past.back();
         let window = self.past.front().unwrap_or(&now);

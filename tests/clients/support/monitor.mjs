@@ -31,6 +31,14 @@ streams = 1000
 tokens_per_minute = 100000000
 `;
 
+/** A node on this Redis. */
+export function onRedis(port) {
+  return `
+store = "redis"
+redis.url = "redis://127.0.0.1:${port}/"
+${SETTINGS}`;
+}
+
 /** An answer that does not end by itself while a test looks. */
 const LONG = { tokens: 100_000 };
 
