@@ -12,6 +12,7 @@ mod buckets;
 pub mod catalogue;
 mod family;
 mod gaps;
+mod labels;
 mod pace;
 mod page;
 mod process;
@@ -19,6 +20,7 @@ mod series;
 
 pub use family::{CountBy, Counting, Timing};
 pub use gaps::GapMeter;
+pub use labels::{Cut, Reader, Takeover};
 pub use pace::{Pace, Paced, Spread};
 pub use page::{Format, Samples};
 pub use series::Series;
@@ -90,6 +92,8 @@ struct Families {
     replayed: Counters,
     readers_cut: Counters,
     follow: Timings,
+    reloads: Counters,
+    refused: Gauges,
 }
 
 /// How a generation ended, and what it took. Of finish reason and error one is empty, or both if another
@@ -108,78 +112,6 @@ pub struct Ended<'a> {
     pub took: Duration,
     /// From its start, if it had one here.
     pub first_token: Option<Duration>,
-}
-
-/// In which form a reader follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
-    /// Server-Sent Events.
-    Sse,
-    /// A JSON object a line.
-    Ndjson,
-    /// Page by page.
-    Poll,
-    /// Chunks of a chat completion, or the whole of one.
-    OpenAi,
-}
-
-impl Reader {
-    const ALL: [Self; 4] = [Self::Sse, Self::Ndjson, Self::Poll, Self::OpenAi];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Sse => "sse",
-            Self::Ndjson => "ndjson",
-            Self::Poll => "poll",
-            Self::OpenAi => "openai",
-        }
-    }
-}
-
-/// Why a reader's answer was broken off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
-    /// Its connection has taken nothing for too long.
-    Stalled,
-    /// What it read was forgotten for want of memory.
-    Evicted,
-    /// What it read cannot be reached any more.
-    Unavailable,
-}
-
-impl Cut {
-    const ALL: [Self; 3] = [Self::Stalled, Self::Evicted, Self::Unavailable];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Stalled => "stalled",
-            Self::Evicted => "evicted",
-            Self::Unavailable => "store_unavailable",
-        }
-    }
-}
-
-/// What became of a generation that moves between nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Takeover {
-    /// This node goes on with it.
-    Taken,
-    /// This node has found it and cannot go on with it.
-    Failed,
-    /// This node has left it to others.
-    Left,
-}
-
-impl Takeover {
-    const ALL: [Self; 3] = [Self::Taken, Self::Failed, Self::Left];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Taken => "taken",
-            Self::Failed => "failed",
-            Self::Left => "left",
-        }
-    }
 }
 
 impl Default for Metrics {
@@ -213,6 +145,8 @@ impl Metrics {
             replayed: Counters::new(about::REPLAYED),
             readers_cut: Counters::new(about::READERS_CUT),
             follow: Timings::with_buckets(about::LOG_FOLLOW, buckets::STORE),
+            reloads: Counters::new(about::RELOADS),
+            refused: Gauges::new(about::REFUSED),
         }));
         metrics.begin();
         metrics
@@ -245,6 +179,10 @@ impl Metrics {
             all.generating.of(&[model]);
         }
         all.replayed.of(&[]);
+        for result in ["taken", "refused"] {
+            all.reloads.of(&[result]);
+        }
+        all.refused.of(&[]);
     }
 
     /// A request was answered, so long after it came. The route is a pattern of ours.
@@ -368,6 +306,13 @@ impl Metrics {
         self.0.follow.of(&[self.0.scope.load().store]).record(took);
     }
 
+    /// The configuration was loaded again, and either taken or refused.
+    pub fn reloaded(&self, is_taken: bool) {
+        let result = if is_taken { "taken" } else { "refused" };
+        self.0.reloads.of(&[result]).inc();
+        self.0.refused.of(&[]).set((!is_taken).into());
+    }
+
     fn model<'a>(&self, name: &'a str) -> &'a str {
         if self.0.scope.load().models.contains(name) {
             name
@@ -378,7 +323,7 @@ impl Metrics {
 }
 
 impl Families {
-    fn all(&self) -> [&dyn Encode; 17] {
+    fn all(&self) -> [&dyn Encode; 19] {
         [
             &self.requests,
             &self.problems,
@@ -397,6 +342,8 @@ impl Families {
             &self.replayed,
             &self.readers_cut,
             &self.follow,
+            &self.reloads,
+            &self.refused,
         ]
     }
 }

@@ -13,8 +13,9 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use uuid::Uuid;
 
+use super::Api;
+use super::connection::{Answer, Answering};
 use super::problem::{ApiError, Code};
-use super::{Api, http10};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -22,16 +23,16 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 struct RequestId(String);
 
-/// Outermost: names the request, keeps what a query credential must not leak, lets go of what only
-/// old clients need, and logs one line.
+/// Outermost: names the request, keeps what a query credential must not leak, knows how long it is being
+/// answered, and logs one line.
 ///
 /// # Errors
 /// None: an inner error has been rendered.
 pub async fn request_id<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    http10::release_socket(request.request());
+) -> Result<ServiceResponse<Answer<B>>, Error> {
+    let answering = Answering::begin(request.request());
     let given = request.headers().get(&X_REQUEST_ID);
     let id = given
         .and_then(|value| value.to_str().ok())
@@ -75,7 +76,7 @@ pub async fn request_id<B: MessageBody>(
         response.headers_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "Answered a request"
     );
-    Ok(response)
+    Ok(response.map_body(|_, body| answering.until_ended(body)))
 }
 
 /// The id that [`request_id`] gave to a request.

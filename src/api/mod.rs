@@ -7,6 +7,7 @@ pub mod any_cursor;
 mod body;
 mod chat_completions;
 mod client_address;
+mod connection;
 mod credentials;
 mod cursor;
 pub mod docs;
@@ -31,8 +32,8 @@ mod tickets;
 mod wire;
 
 pub use body::BodyConfig;
+pub use connection::{Connection, Deadlines, Transport};
 pub use credentials::ScopeConfig;
-pub use http10::keep_socket;
 pub use middleware::{cors, request_id};
 pub use monitor::{Facts, Look, Monitor};
 pub use playground::Playground;

@@ -266,7 +266,10 @@ mod tests {
         let sender = watch::Sender::new(News::default());
         let (end, life) = (CancellationToken::new(), Duration::from_secs(600));
         let mut events = pin!(events(sender.subscribe(), end.clone(), life));
-        assert!(events.next().now_or_never().is_none(), "nothing was seen yet");
+        assert!(
+            events.next().now_or_never().is_none(),
+            "nothing was seen yet"
+        );
         let states: Vec<Arc<str>> = (0..1000).map(|at| format!("<{at}>").into()).collect();
         for state in &states {
             let (state, drain) = (Some(Arc::clone(state)), None);

@@ -16,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::problem::{ApiError, Code};
-use super::{Api, docs};
+use super::{Api, connection, docs};
 use crate::auth::Minter;
 
 /// What the page may do: nothing that does not come from this server. Markup in a model's answer can
@@ -73,7 +73,13 @@ pub(super) async fn index(request: HttpRequest, api: web::Data<Api>) -> HttpResp
         );
     }
     let hash = Sha256::digest(html.as_bytes()).into();
-    answer(&request, "text/html; charset=utf-8", hash, html.into(), POLICY)
+    answer(
+        &request,
+        "text/html; charset=utf-8",
+        hash,
+        html.into(),
+        POLICY,
+    )
 }
 
 /// `/assets/...`: what the page loads; `/assets/client/...` is the JavaScript client.
@@ -102,13 +108,28 @@ pub(super) fn no_such_file() -> ApiError {
 
 /// What other pages of this server use too.
 fn shares(path: &str) -> bool {
-    let folders = ["client/", "images/", "vendor/inter/", "vendor/jetbrains-mono/"];
-    let files = ["src/announce.js", "src/dom.js", "src/early.js", "src/theme.js", "styles/base.css"];
+    let folders = [
+        "client/",
+        "images/",
+        "vendor/inter/",
+        "vendor/jetbrains-mono/",
+    ];
+    let files = [
+        "src/announce.js",
+        "src/dom.js",
+        "src/early.js",
+        "src/theme.js",
+        "styles/base.css",
+    ];
     folders.iter().any(|folder| path.starts_with(folder)) || files.contains(&path)
 }
 
 /// A file of the binary's.
-pub(super) fn file(request: &HttpRequest, file: EmbeddedFile, policy: &'static str) -> HttpResponse {
+pub(super) fn file(
+    request: &HttpRequest,
+    file: EmbeddedFile,
+    policy: &'static str,
+) -> HttpResponse {
     let EmbeddedFile { data, metadata } = file;
     let kind = match metadata.mimetype() {
         // RFC 9239 has one name for it, whatever the file is called.
@@ -173,11 +194,8 @@ pub(super) async fn token(
             "only a server in development mode makes tokens; `tailrace token` makes one otherwise",
         )
     })?;
-    let scheme = if request.app_config().secure() {
-        "https://"
-    } else {
-        "http://"
-    };
+    let is_secure = connection::Handle::of(&request).is_some_and(|it| it.is_secure());
+    let scheme = if is_secure { "https://" } else { "http://" };
     if !is_from_own_page(request.headers(), scheme) {
         return Err(ApiError::new(
             Code::OriginNotAllowed,

@@ -97,6 +97,7 @@ impl Reloader {
             Ok(config) => self.apply(config),
             Err(error) => Err(error.into()),
         };
+        self.api.metrics.reloaded(applied.is_ok());
         match applied {
             Ok(()) => {
                 let restart = self.started.needs_restart(&self.config.file).join(", ");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 
-use super::Store;
+use super::store::Store;
 use crate::api::metrics::Page;
 use crate::api::{Api, Facts, Look, Monitor};
 use crate::config::{Config, File};
@@ -55,6 +55,14 @@ pub(super) fn look(config: &Config, workers: usize, parts: Store) -> Look {
         samples.count(about::DRAINING, &[], draining.into());
         let ready = !draining && api.generations.is_ready() && api.jwt.has_keys();
         samples.count(about::READY, &[], ready.into());
+        for provider in api.jwt.providers() {
+            let url = provider.config().url();
+            let figures = provider.figures();
+            for (result, count) in [("answered", figures.answered), ("failed", figures.failed)] {
+                samples.count(about::KEY_FETCHES, &[&url, result], count);
+            }
+            samples.count(about::KEYS, &[&url], figures.keys);
+        }
         for (model, upstream, rests) in api.generations.rests() {
             samples.count(about::BREAKER_OPEN, &[&model, &upstream], rests.into());
         }

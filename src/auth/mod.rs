@@ -16,7 +16,7 @@ mod ticket;
 pub use jwt::{JwtConfig, JwtVerifier};
 pub use keys::{Algorithm, KeyConfig, KeyError, KeyMaterial, KeySet};
 pub use mint::{MintError, Minter, TokenRequest, mint};
-pub use provider::{Provider, ProviderConfig, ProviderTimes};
+pub use provider::{Provider, ProviderConfig, ProviderFigures, ProviderTimes};
 pub use ticket::{Ticket, TicketKey};
 
 use crate::stream::{Owner, StreamId};

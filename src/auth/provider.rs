@@ -64,6 +64,17 @@ pub struct ProviderTimes {
     pub keep: Duration,
 }
 
+/// How it stands with a provider.
+#[derive(Debug, Clone, Copy)]
+pub struct ProviderFigures {
+    /// How many questions had a good answer.
+    pub answered: u64,
+    /// How many had none.
+    pub failed: u64,
+    /// How many of its keys are believed now.
+    pub keys: u64,
+}
+
 /// A provider's keys. Dropping it ends its task.
 pub struct Provider {
     shared: Arc<Shared>,
@@ -90,6 +101,8 @@ struct Published {
 struct Asked {
     /// How many questions are over.
     times: u64,
+    /// How many of them had no answer.
+    failed: u64,
     /// When the last one was over, and whether there was an answer.
     last: Option<(Instant, bool)>,
     /// Whether there is another just now.
@@ -136,6 +149,17 @@ impl Provider {
     #[must_use]
     pub fn has_answered(&self) -> bool {
         self.shared.published.load().is_some()
+    }
+
+    /// How it stands with it.
+    #[must_use]
+    pub fn figures(&self) -> ProviderFigures {
+        let asked = *self.shared.asked.borrow();
+        ProviderFigures {
+            answered: asked.times - asked.failed,
+            failed: asked.failed,
+            keys: self.with_keys(<[Key]>::len) as u64,
+        }
     }
 
     /// Looks at its keys, of which there may be none now.
@@ -228,6 +252,7 @@ impl Asking {
         shared.asked.send_modify(|asked| {
             *asked = Asked {
                 times: asked.times + 1,
+                failed: asked.failed + u64::from(!is_good),
                 last: Some((Instant::now(), is_good)),
                 is_asking: false,
             };

@@ -95,7 +95,9 @@ fn greet(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
     // What stands behind # goes to no server and into no log of one.
     let monitor = if config.file.monitor.enabled {
         let token = token(&[&scopes.admin])?;
-        format!("\nWatch the server, in a browser:\n\n  {scheme}://{address}/monitor#token={token}\n")
+        format!(
+            "\nWatch the server, in a browser:\n\n  {scheme}://{address}/monitor#token={token}\n"
+        )
     } else {
         String::new()
     };

@@ -56,12 +56,7 @@ pub struct Seen {
 
 impl Running {
     /// A generation runs from now on, after so many tokens of other processes.
-    pub(super) fn enrol(
-        job: &Job,
-        before: u64,
-        pace: Arc<Pace>,
-        audience: Audience,
-    ) -> Enrolled {
+    pub(super) fn enrol(job: &Job, before: u64, pace: Arc<Pace>, audience: Audience) -> Enrolled {
         pace.started();
         let now = Instant::now();
         let live = Arc::new(Live {
@@ -164,7 +159,10 @@ impl Drop for Enrolled {
         let Self { live, running } = self;
         let mut table = running.table();
         // A stream that has come back to this process has another one there.
-        if table.get(&live.id).is_some_and(|held| Arc::ptr_eq(held, live)) {
+        if table
+            .get(&live.id)
+            .is_some_and(|held| Arc::ptr_eq(held, live))
+        {
             table.remove(&live.id);
         }
         live.pace.ended(live.tokens_here());

@@ -2,7 +2,7 @@
 //!
 //! A generator knows nothing of logs, limits or HTTP. It turns a [`Prompt`] into a stream of
 //! [`Delta`]s, and stops its work when that stream is dropped. A new one is a file here, its
-//! settings in `config/file.rs`, and a line in `app.rs`.
+//! settings in `config/file.rs`, and a line in `app/parts.rs`.
 
 pub mod anthropic;
 pub mod command;

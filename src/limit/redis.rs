@@ -161,7 +161,9 @@ impl RateLimiter for RedisLimiter {
 
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<Node>, Rejection>> {
         let asked = self.inner.all_nodes();
-        asked.map(|found| found.map_err(|_| Rejection::server())).boxed()
+        asked
+            .map(|found| found.map_err(|_| Rejection::server()))
+            .boxed()
     }
 }
 

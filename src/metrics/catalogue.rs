@@ -162,6 +162,14 @@ catalogue! {
         "Generations that this process may run at once";
     READY: Gauge "tailrace_ready" []
         "Whether this node takes new generations, as /readyz says it";
+    KEY_FETCHES: Counter "tailrace_jwks_fetches_total" ["url", "result"]
+        "How often an identity provider was asked for its keys, by whether it answered";
+    KEYS: Gauge "tailrace_jwks_keys" ["url"]
+        "Keys of an identity provider that are believed now";
+    RELOADS: Counter "tailrace_reloads_total" ["result"]
+        "How often the configuration was loaded again, by whether it was taken";
+    REFUSED: Gauge "tailrace_configuration_refused" []
+        "Whether the configuration as it stands in the files was refused, and an older one is in force";
     DRAINING: Gauge "tailrace_draining" []
         "Whether this node has been told to stop";
     WORKERS: Gauge "tailrace_workers" []

@@ -214,7 +214,10 @@ mod tests {
             pace.first_token(Duration::from_millis(millis));
             let found = pace.read().first_token.quantile(0.5).unwrap() * 1000.0;
             let expected = f64::from(u32::try_from(millis).unwrap());
-            assert!((found / expected - 1.0).abs() < 0.2 || millis == 1, "{millis}: {found}");
+            assert!(
+                (found / expected - 1.0).abs() < 0.2 || millis == 1,
+                "{millis}: {found}"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! Clients that are slow, silent, half gone, or never read: none of them holds anything for long.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,9 @@ fn send_part(server: &Server, part: &str, declared: usize) -> std::net::TcpStrea
 fn answer(mut connection: std::net::TcpStream) -> String {
     let mut answer = String::new();
     // Whatever comes until the server closes, or resets, the connection.
-    let _ = connection.read_to_string(&mut answer);
+    if let Err(error) = connection.read_to_string(&mut answer) {
+        assert_ne!(error.kind(), ErrorKind::WouldBlock, "open: {answer:?}");
+    }
     answer
 }
 
@@ -148,4 +150,96 @@ fn a_slow_reader_stalls_neither_the_generation_nor_other_readers() {
         "done"
     );
     assert_eq!(slow.rest().last().unwrap().kind, "done");
+}
+
+/// A connection on which `GET /livez` has been asked and answered.
+fn answered(server: &Server) -> std::net::TcpStream {
+    let mut connection = connect(server.address);
+    ask(&mut connection);
+    connection
+}
+
+fn ask(connection: &mut std::net::TcpStream) {
+    connection
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    assert!(read_until(connection, "ok").starts_with("HTTP/1.1 200"));
+}
+
+fn read_until(connection: &mut std::net::TcpStream, mark: &str) -> String {
+    let (mut text, mut piece) = (String::new(), [0; 4096]);
+    while !text.contains(mark) {
+        let length = connection.read(&mut piece).unwrap();
+        assert!(length > 0, "{text:?}");
+        text.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+    }
+    text
+}
+
+/// Longer than the framework's clock lags behind, which has half a second.
+const SHORT: &str = "1s";
+
+/// A time that nothing in these tests may take.
+const NEVER: &str = "600s";
+
+#[test]
+fn an_idle_connection_is_closed_in_time_and_serves_until_then() {
+    let server = Server::with(&format!(
+        "http.keep_alive = \"1s\"\nhttp.head_timeout = \"{NEVER}\"\n"
+    ));
+    let mut connection = answered(&server);
+    let mut last = Instant::now();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(500));
+        last = Instant::now();
+        ask(&mut connection);
+    }
+    assert_eq!(answer(connection), "");
+    assert!(last.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_second_head_that_stalls_is_cut() {
+    let server = Server::with(&format!(
+        "http.head_timeout = \"{SHORT}\"\nhttp.keep_alive = \"{NEVER}\"\n"
+    ));
+    for beginning in ["G", "GET /livez HTTP/1.1\r\nHost:", "\r\n"] {
+        let mut connection = answered(&server);
+        connection.write_all(beginning.as_bytes()).unwrap();
+        assert_eq!(answer(connection), "");
+    }
+}
+
+/// Nobody has asked for such a body, and the framework has no deadline for what is left of it.
+#[test]
+fn a_body_that_nobody_reads_and_that_stalls_is_cut() {
+    for (idle, head, more) in [(SHORT, NEVER, ""), (NEVER, SHORT, "1\r\n")] {
+        let server = Server::with(&format!(
+            "http.keep_alive = \"{idle}\"\nhttp.head_timeout = \"{head}\"\n"
+        ));
+        let mut connection = connect(server.address);
+        connection
+            .write_all(b"POST /v1/streams HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+            .unwrap();
+        read_until(&mut connection, "missing_credentials");
+        connection.write_all(more.as_bytes()).unwrap();
+        answer(connection);
+    }
+}
+
+/// The deadlines are for the time between answers: a stream may take longer than each of them, also with
+/// the beginning of another request behind its own.
+#[test]
+fn an_answer_may_take_as_long_as_it_takes() {
+    let server = Server::with("http.head_timeout = \"1s\"\nhttp.keep_alive = \"2s\"\n");
+    let body = prompt(json!({"tokens": 45, "tokens_per_second": 15}));
+    let mut connection = answered(&server);
+    connection
+        .write_all(&server.post("/v1/streams").json(&body).bytes())
+        .unwrap();
+    read_until(&mut connection, "event: start");
+    connection.write_all(b"GET /livez HT").unwrap();
+    read_until(&mut connection, "event: done");
+    connection.write_all(b"TP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    read_until(&mut connection, "\r\n\r\nok");
 }

@@ -139,7 +139,7 @@ pub fn program(directory: &Path, url: &str, auth: &str) -> Program {
 
 pub fn config(url: &str, auth: &str) -> String {
     format!(
-        "workers = 2\n\
+        "workers = 2\nmetrics.bind = \"127.0.0.1:0\"\n\
          models.demo = {{ generator = \"demo\", tokens_per_second = 0.0, first_token_delay_ms = 0 }}\n\
          limits.failed_authentications_per_minute = 1000000\n\
          limits.plans.default = {{ requests_per_minute = 1000000, burst = 100000, streams = 1000, tokens_per_minute = 1000000000 }}\n\

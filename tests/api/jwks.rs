@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::Request;
 use crate::issuer::{Publisher, SigningKey, ask, config, program, set, status};
+use crate::metrics_page::Page;
 use crate::program::{Program, output, tailrace};
 use crate::server::{prompt, wait_for};
 use crate::sse::check_whole;
@@ -258,11 +259,19 @@ fn a_provider_that_is_away_is_believed_for_a_while_and_then_its_tokens_get_503()
     }
     // It had keys once: whoever sends us traffic goes on.
     assert_eq!(readiness(&program).0, 200);
+    let metric = |name, label| Page::at(program.metrics()).count(name, &[label]);
+    assert_eq!(metric("tailrace_jwks_keys", ""), 0);
+    let fetches = |result| metric("tailrace_jwks_fetches_total", result);
+    assert!(fetches("result=\"answered\"") >= 1 && fetches("result=\"failed\"") >= 1);
     wait_until(|| program.lines("and there are none: its tokens get 503") == 1);
     wait_until_asked(&publisher, 2);
     publisher.publish(&[&key]);
     wait_until(|| status(&program, &token) == 200);
     wait_until(|| program.lines("The provider publishes its keys again") == 1);
+    // What stands after the question mark may be a secret.
+    let url = publisher.url();
+    let label = format!("url=\"{}\"", url.split('?').next().unwrap());
+    assert_eq!(metric("tailrace_jwks_keys", &label), 1);
     assert_eq!(program.lines("going on with the last ones"), 1);
     assert_eq!(program.lines("and there are none"), 1);
     assert!(!program.log.lock().unwrap().contains(&token));

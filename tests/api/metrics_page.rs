@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::net::SocketAddr;
 
 use tailrace::metrics::catalogue;
 
@@ -16,7 +17,11 @@ pub struct Page(BTreeMap<String, f64>);
 
 impl Page {
     pub fn of(server: &Server) -> Self {
-        let answer = Request::new(server.metrics.unwrap(), "GET", "/metrics").send();
+        Self::at(server.metrics.unwrap())
+    }
+
+    pub fn at(address: SocketAddr) -> Self {
+        let answer = Request::new(address, "GET", "/metrics").send();
         assert_eq!(answer.status, 200);
         let lines = answer.text();
         let samples = lines.lines().filter(|line| !line.starts_with('#'));
@@ -35,6 +40,12 @@ impl Page {
         };
         let found = self.0.iter().filter(|(series, _)| is_it(series));
         found.map(|(_, value)| value).sum()
+    }
+
+    /// The same of what is counted in whole numbers.
+    pub fn count(&self, name: &str, labels: &[&str]) -> usize {
+        // The sum of nothing is -0.
+        (self.sum(name, labels) + 0.0).to_string().parse().unwrap()
     }
 
     pub fn series(&self) -> impl Iterator<Item = &str> {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::client::{Request, Response, connect};
 use crate::issuer::{Publisher, SigningKey};
+use crate::metrics_page::Page;
 use crate::program::{Program, output, tailrace};
 use crate::server::{SECRET, prompt, token, wait_for};
 use crate::sse::{Events, check_whole};
@@ -82,6 +83,10 @@ impl Node {
             .send()
     }
 
+    fn metric(&self, name: &str, label: &str) -> usize {
+        Page::at(self.program.metrics()).count(name, &[label])
+    }
+
     fn log(&self) -> String {
         self.program.log.lock().unwrap().clone()
     }
@@ -93,7 +98,7 @@ fn until(is: impl Fn() -> bool) {
 
 fn base(interval: &str) -> String {
     format!(
-        "workers = 2\nwatch_interval = \"{interval}\"\n\
+        "workers = 2\nmetrics.bind = \"127.0.0.1:0\"\nwatch_interval = \"{interval}\"\n\
          models.demo = {{ generator = \"demo\", tokens_per_second = 0.0, first_token_delay_ms = 0 }}\n\
          limits.failed_authentications_per_minute = 1000000\n"
     )
@@ -242,12 +247,7 @@ fn a_plan_changes_and_what_was_used_stays_used() {
 
 #[test]
 fn models_come_and_go_and_their_streams_go_on() {
-    let with = |models: &str| {
-        format!(
-            "metrics.bind = \"127.0.0.1:0\"\n{models}{}",
-            keys(&[ours()])
-        )
-    };
+    let with = |models: &str| format!("{models}{}", keys(&[ours()]));
     let second = "models.second = { generator = \"demo\", first_token_delay_ms = 0 }\n";
     let node = Node::watching(&with(""));
     let ann = token("ann");
@@ -270,19 +270,8 @@ fn models_come_and_go_and_their_streams_go_on() {
     assert_eq!(node.create(&ann, "second", 5, 0).code(), "model_not_found");
     whole(stream, 600);
     // It is counted by its name, from when it came to the end of what it left.
-    let log = node.log();
-    let line = log
-        .lines()
-        .find(|line| line.contains("Metrics are at"))
-        .unwrap();
-    let line: serde_json::Value = serde_json::from_str(line).unwrap();
-    let address = line["address"].as_str().unwrap().parse().unwrap();
-    let series = "tailrace_generations_total{gen_ai_request_model=\"second\"";
-    until(|| {
-        let page = Request::new(address, "GET", "/metrics").send().text();
-        page.lines()
-            .any(|line| line.starts_with(series) && line.ends_with(" 1"))
-    });
+    let second = "gen_ai_request_model=\"second\"";
+    until(|| node.metric("tailrace_generations_total", second) == 1);
 }
 
 #[test]
@@ -337,7 +326,13 @@ fn a_wrong_configuration_is_kept_out_and_said_as_at_a_start() {
     assert_eq!(node.list(&token("ann")), 200);
     assert_eq!(node.program.lines(REFUSED), wrong.len() + 2);
     assert_eq!(node.program.lines(RELOADED), 0);
+    let is_refused = || node.metric("tailrace_configuration_refused", "") == 1;
+    let reloads = |result| node.metric("tailrace_reloads_total", result);
+    assert!(is_refused());
     node.reload(&right);
+    assert!(!is_refused());
+    assert_eq!(reloads("result=\"refused\""), wrong.len() + 2);
+    assert_eq!(reloads("result=\"taken\""), 1);
     assert_eq!(node.list(&token("ann")), 200);
     whole(stream, 1200);
     assert!(!node.log().contains(SECRET));

@@ -62,8 +62,7 @@ impl Target {
         std::fs::read_dir(open).unwrap().count()
     }
 
-    /// How many sockets these are. A new connection has two descriptors of one socket until it has asked
-    /// for something.
+    /// How many sockets these are.
     pub fn sockets(&self) -> usize {
         let open = format!("/proc/{}/fd", self.program.child.id());
         let targets = std::fs::read_dir(open).unwrap().filter_map(|entry| {

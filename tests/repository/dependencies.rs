@@ -57,9 +57,15 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 21] = [
-    ("rust_embed", &["src/api/playground.rs", "src/api/monitor/page.rs"]),
+const FENCES: [(&str, &[&str]); 24] = [
+    (
+        "rust_embed",
+        &["src/api/playground.rs", "src/api/monitor/page.rs"],
+    ),
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
+    ("actix_http", &["src/app/http.rs", "src/telemetry.rs"]),
+    ("actix_service", &["src/app/http.rs"]),
+    ("actix_tls", &["src/api/connection.rs", "src/app/http.rs"]),
     ("actix_cors", &["src/api/"]),
     ("actix_web_lab", &["src/api/"]),
     ("jsonwebtoken", &["src/auth/"]),

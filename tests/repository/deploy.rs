@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tailrace::config::Config;
 
-/// What may pass after `drain_timeout` until the process is gone: see `shutdown.rs` and `app.rs`.
+/// What may pass after `drain_timeout` until the process is gone: see `shutdown.rs` and `app/http.rs`.
 const FAREWELLS: Duration = Duration::from_secs(15);
 
 /// The files that a node wants, wherever they come from.

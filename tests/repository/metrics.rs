@@ -46,7 +46,7 @@ fn the_document_has_each_metric_as_it_is() {
 
 #[test]
 fn a_test_moves_each_metric() {
-    let tests: String = ["metrics", "metrics_page", "metrics_redis"]
+    let tests: String = ["metrics", "metrics_page", "metrics_redis", "jwks", "reload"]
         .map(|name| read(&format!("tests/api/{name}.rs")))
         .concat();
     for about in catalogue::ALL {

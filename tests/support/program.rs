@@ -22,6 +22,13 @@ pub fn tailrace(directory: &Path) -> Command {
     command
 }
 
+/// The address in the line of the log that says this.
+fn announced(log: &str, words: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains(words))?;
+    let line: Value = serde_json::from_str(line).ok()?;
+    line["address"].as_str()?.parse().ok()
+}
+
 /// A running program, with what it has logged so far.
 pub struct Program {
     pub child: Child,
@@ -42,17 +49,17 @@ impl Program {
                 log.push('\n');
             }
         });
-        let address = wait_for(|| {
-            let log = log.lock().unwrap();
-            let line: Value =
-                serde_json::from_str(log.lines().find(|line| line.contains("Listening"))?).ok()?;
-            line["address"].as_str()?.parse().ok()
-        });
+        let address = wait_for(|| announced(&log.lock().unwrap(), "Listening"));
         Self {
             child,
             address,
             log,
         }
+    }
+
+    /// Where its page of metrics is.
+    pub fn metrics(&self) -> SocketAddr {
+        wait_for(|| announced(&self.log.lock().unwrap(), "Metrics are at"))
     }
 
     /// Ends it at once, as a power cut does.

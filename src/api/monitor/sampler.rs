@@ -49,7 +49,11 @@ impl Sampler {
         let cpu = |last: &Moment| Some((now.cpu()? - last.cpu()?) / now.since(last));
         let state = MonitorState {
             r#type: StateType::State,
-            at_ms: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            at_ms: millis(
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
+            ),
             window_ms: millis(now.at.saturating_duration_since(window.at)),
             node: node(monitor, api, &now, last.and_then(cpu)),
             total: total.into_iter().next().unwrap_or_default(),
@@ -137,7 +141,8 @@ impl Sampler {
         });
         self.peers = peers.collect();
         let name = |peer: &PeerState| peer.said.as_ref().map(|said| said.name.clone());
-        self.peers.sort_by_cached_key(|peer| (name(peer), peer.id.clone()));
+        self.peers
+            .sort_by_cached_key(|peer| (name(peer), peer.id.clone()));
     }
 }
 
@@ -169,7 +174,9 @@ fn node(monitor: &Monitor, api: &Api, now: &Moment, cpu: Option<f64>) -> NodeSta
 fn upstreams(now: &Moment) -> Vec<UpstreamState> {
     let open = now.samples.numbers(about::BREAKER_OPEN);
     let states = open.filter_map(|(labels, rests)| {
-        let [model, upstream] = labels[..] else { return None };
+        let [model, upstream] = labels[..] else {
+            return None;
+        };
         Some(UpstreamState {
             model: model.to_owned(),
             upstream: upstream.to_owned(),

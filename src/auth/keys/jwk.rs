@@ -154,7 +154,12 @@ fn decoding_key(name: &str, algorithm: Algorithm, jwk: &Jwk) -> Result<DecodingK
         (Family::Secret, AlgorithmParameters::OctetKey(key)) => {
             return secret_key(name, algorithm, &decode(&key.value)?);
         }
-        (Family::Rsa, AlgorithmParameters::RSA(key)) => check_modulus(name, &decode(&key.n)?)?,
+        (Family::Rsa, AlgorithmParameters::RSA(key)) => {
+            let (modulus, exponent) = (decode(&key.n)?, decode(&key.e)?);
+            check_modulus(name, &modulus)?;
+            let (modulus, exponent) = (significant(&modulus), significant(&exponent));
+            return Ok(DecodingKey::from_rsa_raw_components(modulus, exponent));
+        }
         (Family::P256, AlgorithmParameters::EllipticCurve(key))
             if key.curve == EllipticCurve::P256
                 && decode(&key.x)?.len() == 32
@@ -168,4 +173,11 @@ fn decoding_key(name: &str, algorithm: Algorithm, jwk: &Jwk) -> Result<DecodingK
         _ => return Err(mismatch(name, algorithm)),
     }
     DecodingKey::from_jwk(jwk).map_err(|_| KeyError::Malformed(name.to_owned(), "not a usable JWK"))
+}
+
+/// A number without the zeros that some libraries put before it, as DER has them, though a JWK must not
+/// (RFC 7518, section 6.3.1.1). With them every signature would be wrong.
+fn significant(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
 }

@@ -115,7 +115,9 @@ fn pkcs1(algorithm: Algorithm, names: &[rsa_pkcs1_verify::TestName]) -> Ran {
     let mut ran = Ran::default();
     for name in names {
         for group in rsa_pkcs1_verify::TestSet::load(*name).unwrap().test_groups {
-            let jwk = json!({"kty": "RSA", "alg": algorithm.to_string(), "n": number(&group.key.n), "e": number(&group.key.e)});
+            // With the zeros of DER, as some write them.
+            assert_eq!(group.key.n[0], 0);
+            let jwk = json!({"kty": "RSA", "alg": algorithm.to_string(), "n": text(&group.key.n), "e": text(&group.key.e)});
             let sets = sets(algorithm, &group.pem, Some(jwk));
             for test in group.tests {
                 let what = format!("{algorithm} {name:?} {}", test.tc_id);
