@@ -108,13 +108,9 @@ pub(super) fn no_such_file() -> ApiError {
 
 /// What other pages of this server use too.
 fn shares(path: &str) -> bool {
-    let folders = [
-        "client/",
-        "images/",
-        "vendor/inter/",
-        "vendor/jetbrains-mono/",
-    ];
+    let folders = ["images/", "vendor/inter/", "vendor/jetbrains-mono/"];
     let files = [
+        "client/parser.js",
         "src/announce.js",
         "src/dom.js",
         "src/early.js",
