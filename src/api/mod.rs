@@ -195,6 +195,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
             "/openapi-3.2.json",
             [(Method::GET, web::get().to(docs::json_3_2))],
         ))
+        .configure(pages)
+        .default_service(guarded(web::to(not_found)));
+}
+
+/// Those that are for people, and what these load.
+fn pages(config: &mut web::ServiceConfig) {
+    config
         .service(resource(
             "/",
             [
@@ -234,8 +241,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(resource(
             "/docs/{path:.*}",
             [(Method::GET, web::get().to(docs::page))],
-        ))
-        .default_service(guarded(web::to(not_found)));
+        ));
 }
 
 /// A path with its methods; any other method is 405 and told which there are (RFC 9110, 15.5.6).

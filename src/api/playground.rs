@@ -92,7 +92,7 @@ pub(super) async fn asset(
     path: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let found = match path.strip_prefix("client/") {
-        _ if !api.playground.enabled && !(api.monitor.enabled && shares(&path)) => None,
+        _ if !(api.playground.enabled || api.monitor.enabled && shares(&path)) => None,
         Some(name) => Client::get(name),
         // The page itself is at `/` only, where it is told how it comes by tokens.
         None if *path == "index.html" => None,

@@ -677,7 +677,7 @@ export interface components {
              */
             places: number;
             /** @description What it does. */
-            state: components["schemas"]["Serving"];
+            state: components["schemas"]["Standing"];
             /** @description Where it keeps streams: `memory` or `redis`. */
             store: string;
             /**
@@ -722,7 +722,7 @@ export interface components {
             /** @description The name of its machine and the port where it listens. */
             name: string;
             /** @description What it does. */
-            state: components["schemas"]["Serving"];
+            state: components["schemas"]["Standing"];
             /**
              * Format: int64
              * @description How many generations it runs.
@@ -872,7 +872,7 @@ export interface components {
          * @description What a node does.
          * @enum {string}
          */
-        Serving: "serving" | "draining" | "unready";
+        Standing: "serving" | "draining" | "unready";
         /** @description The first event of every stream. */
         StartEvent: {
             /**

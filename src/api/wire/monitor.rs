@@ -85,7 +85,7 @@ pub(in crate::api) struct MonitorState {
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::api) enum Serving {
+pub(in crate::api) enum Standing {
     /// It takes new generations.
     Serving,
     /// It was told to stop: it takes no new ones, and lets those that run finish.
@@ -104,7 +104,7 @@ pub(in crate::api) struct NodeState {
     /// Where it keeps streams: `memory` or `redis`.
     pub store: &'static str,
     /// What it does.
-    pub state: Serving,
+    pub state: Standing,
     /// How long it has run, in seconds.
     pub uptime_s: u64,
     /// How long it may still drain, in milliseconds; null unless it drains.
@@ -271,7 +271,7 @@ pub(in crate::api) struct PeerNote {
     /// The version of Tailrace.
     pub version: String,
     /// What it does.
-    pub state: Serving,
+    pub state: Standing,
     /// How many generations it runs.
     pub streams: u64,
     /// How long it has run, in seconds.
