@@ -42,10 +42,14 @@ pub struct App {
     certificate: Option<Arc<Certificate>>,
     store: Store,
     phases: Phases,
-    drain_timeout: Duration,
+    drain: shutdown::Times,
     /// The page of metrics, and where it is.
     metrics: Option<(Server, SocketAddr)>,
 }
+
+/// How long the collector may take at the end to take the last spans. Who stops a process waits for all
+/// such times together.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// How a server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +107,8 @@ impl App {
             limiter: store.limiter(),
             generations: Arc::new(generations),
             metrics,
+            traces: parts::traces(config)?,
+            leaving: phases.leaving.clone(),
             draining: phases.draining.clone(),
             playground: Playground {
                 enabled: config.file.playground.enabled,
@@ -145,7 +151,10 @@ impl App {
             certificate,
             store,
             phases,
-            drain_timeout: config.file.drain_timeout,
+            drain: shutdown::Times {
+                delay: config.file.drain_delay,
+                limit: config.file.drain_timeout,
+            },
             metrics,
         })
     }
@@ -187,9 +196,12 @@ impl App {
             actix_web::rt::spawn(server);
             handle
         });
-        let (api, draining) = (self.api.clone(), self.phases.draining.clone());
+        let (api, leaving) = (self.api.clone(), self.phases.leaving.clone());
         actix_web::rt::spawn(async move {
-            api.generations.take_over(&*api.limiter, &draining).await;
+            let generations = &api.generations;
+            generations
+                .take_over(&*api.limiter, &api.traces, &leaving)
+                .await;
         });
         let api = self.api.clone();
         actix_web::rt::spawn(async move { api.monitor.run(&api).await });
@@ -201,7 +213,7 @@ impl App {
                 &self.phases,
                 generations.producers(),
                 generations.readers(),
-                self.drain_timeout,
+                self.drain,
                 generations.takes_over(),
             );
             tokio::select! {
@@ -221,6 +233,9 @@ impl App {
         self.api.monitor.end();
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
+        if stopped == Stopped::Drained {
+            self.api.traces.flush(LAST_SPANS).await;
+        }
         if let Some(metrics) = metrics {
             // Last, so that a drain is seen to its end.
             metrics.stop(false).await;

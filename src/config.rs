@@ -43,6 +43,7 @@ use crate::generation::GenerationConfig;
 use crate::limit::{LimitConfig, Plan};
 use crate::redis::RedisConfig;
 use crate::stream_log::memory::MemoryConfig;
+use crate::traces::TracesConfig;
 
 /// Variables with our prefix that are not settings of the file.
 const NOT_SETTINGS: [&str; 3] = ["config", "token", "url"];
@@ -122,6 +123,8 @@ pub struct Config {
     pub ticket_secret: Vec<u8>,
     /// The store of streams, if it is Redis.
     pub redis: Option<RedisConfig>,
+    /// Where spans go, if anywhere.
+    pub traces: Option<TracesConfig>,
     /// The models, with what their generators need.
     pub models: BTreeMap<String, ModelConfig>,
     /// The server whose models are all ours.

@@ -97,6 +97,12 @@ impl HttpClient {
         self.endpoint.config.url.authority()
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &BaseUrl {
+        &self.endpoint.config.url
+    }
+
     /// Sends a request and waits for the head of its answer.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ pub mod shutdown;
 pub mod stream;
 pub mod stream_log;
 pub mod telemetry;
+pub mod traces;
 
 /// Compiles the Rust of the README.
 #[cfg(doctest)]

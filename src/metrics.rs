@@ -40,6 +40,9 @@ pub const PASSED_THROUGH: &str = "(upstream)";
 /// What callers say and nobody has configured.
 pub const OTHER: &str = "(other)";
 
+/// A method that HTTP does not have, as OpenTelemetry calls it.
+pub const OTHER_METHOD: &str = "_OTHER";
+
 /// What OpenTelemetry calls what our models do.
 const OPERATION: &str = "chat";
 
@@ -187,15 +190,11 @@ impl Metrics {
 
     /// A request was answered, so long after it came. The route is a pattern of ours.
     pub fn answered(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
-        let methods = [
-            "GET", "POST", "HEAD", "DELETE", "OPTIONS", "PUT", "PATCH", "CONNECT", "TRACE",
+        let series = [
+            self::method(method),
+            route.unwrap_or(OTHER),
+            &status.to_string(),
         ];
-        let method = methods
-            .into_iter()
-            .find(|it| *it == method)
-            // As OpenTelemetry calls it.
-            .unwrap_or("_OTHER");
-        let series = [method, route.unwrap_or(OTHER), &status.to_string()];
         self.0.requests.of(&series).record(took);
     }
 
@@ -320,6 +319,16 @@ impl Metrics {
             PASSED_THROUGH
         }
     }
+}
+
+/// A request's method, of those that there are.
+#[must_use]
+pub fn method(method: &str) -> &'static str {
+    let methods = [
+        "GET", "POST", "HEAD", "DELETE", "OPTIONS", "PUT", "PATCH", "CONNECT", "TRACE",
+    ];
+    let mut methods = methods.into_iter();
+    methods.find(|it| *it == method).unwrap_or(OTHER_METHOD)
 }
 
 impl Families {

@@ -1,4 +1,5 @@
-//! How the server stops: first it drains, then it ends what is left, then it goes.
+//! How the server stops: first it says so and serves on, then it drains, then it ends what is left, then
+//! it goes.
 //!
 //! Only the phases and their order; who signals and who listens is in `app.rs`.
 
@@ -18,7 +19,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// The phases of a stop, as tokens to look at and to wait for.
 #[derive(Debug, Clone, Default)]
 pub struct Phases {
-    /// No new generation is started; readiness fails.
+    /// Readiness fails, and each answer closes its connection; everything is still served.
+    pub leaving: CancellationToken,
+    /// No new generation is started.
     pub draining: CancellationToken,
     /// What still runs ends now with `server_stopping`.
     pub stopping: Stopping,
@@ -99,15 +102,33 @@ impl StopSignals {
     }
 }
 
-/// Drains: live generations may finish within `limit`, then they are ended (or left to other nodes, with
-/// `leaves`), and their readers are given time to be told.
+/// How long the phases take.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// How long everything is served on.
+    pub delay: Duration,
+    /// How long live generations may take to finish then.
+    pub limit: Duration,
+}
+
+/// Serves on for a while, for whoever has not heard yet that the server leaves. Then it drains: live
+/// generations may finish within a limit, then they are ended (or left to other nodes, with `leaves`), and
+/// their readers are given time to be told.
 pub async fn drain(
     phases: &Phases,
     producers: &TaskTracker,
     readers: &TaskTracker,
-    limit: Duration,
+    Times { delay, limit }: Times,
     leaves: bool,
 ) {
+    phases.leaving.cancel();
+    if !delay.is_zero() {
+        tracing::info!(
+            delay_s = delay.as_secs(),
+            "Leaving: no longer ready, and serving on until that is known; a second signal stops at once"
+        );
+        tokio::time::sleep(delay).await;
+    }
     phases.draining.cancel();
     producers.close();
     tracing::info!(

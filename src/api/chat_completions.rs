@@ -23,7 +23,7 @@ use super::body::Body;
 use super::credentials::{Caller, Write};
 use super::problem::{ApiError, Errors};
 use super::sse::Format;
-use super::{Api, events, middleware, quota, streams};
+use super::{Api, events, middleware, quota, streams, traced};
 use crate::generation::{Generation, Subscription};
 use crate::metrics;
 use crate::stream::{Batch, Start, Terminal};
@@ -74,7 +74,8 @@ pub(super) async fn create(
     let (stream, include_usage) = (chat.stream, chat.include_usage);
     let model = api.generations.resolve(chat.model.as_deref()).await?;
     let on_disconnect = chat.on_disconnect;
-    let prompt = chat.into_prompt(model);
+    let mut prompt = chat.into_prompt(model);
+    prompt.trace = traced::trace_of(&request);
     api.generations.check(&prompt)?;
     let generation = Generation {
         prompt,

@@ -22,7 +22,7 @@ pub(super) async fn livez() -> HttpResponse {
     ),
 )]
 pub(super) async fn readyz(api: web::Data<Api>) -> HttpResponse {
-    if api.draining.is_cancelled() {
+    if api.leaving.is_cancelled() {
         return HttpResponse::ServiceUnavailable()
             .content_type("text/plain")
             .body("draining\n");

@@ -1,4 +1,4 @@
-//! What every request passes: an id, CORS, and one rendering for all errors.
+//! What every request passes: an id and a span, CORS, and one rendering for all errors.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::Api;
 use super::connection::{Answer, Answering};
 use super::problem::{ApiError, Code};
+use super::traced::{self, ProblemCode, Traced};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -23,15 +24,15 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 struct RequestId(String);
 
-/// Outermost: names the request, keeps what a query credential must not leak, knows how long it is being
-/// answered, and logs one line.
+/// Outermost: names the request and begins its span, keeps what a query credential must not leak, knows
+/// how long it is being answered, closes connections once the server leaves, and logs one line.
 ///
 /// # Errors
 /// None: an inner error has been rendered.
 pub async fn request_id<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<Answer<B>>, Error> {
+) -> Result<ServiceResponse<Answer<Traced<B>>>, Error> {
     let answering = Answering::begin(request.request());
     let given = request.headers().get(&X_REQUEST_ID);
     let id = given
@@ -39,6 +40,8 @@ pub async fn request_id<B: MessageBody>(
         .filter(|id| is_sane(id))
         .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
+    let api = request.app_data::<web::Data<Api>>();
+    let span = traced::begin(request.request(), api.map(|api| &***api));
     let secret_in_query = form_urlencoded::parse(request.query_string().as_bytes())
         .any(|(name, _)| name == "access_token" || name == "ticket");
     let started = Instant::now();
@@ -61,22 +64,31 @@ pub async fn request_id<B: MessageBody>(
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
     let took = started.elapsed();
+    let mut leaving = false;
     if let Some(api) = response.request().app_data::<web::Data<Api>>() {
         let request = response.request();
         let (method, route) = (request.method().as_str(), request.match_pattern());
         let status = response.status().as_u16();
         api.metrics.answered(method, route.as_deref(), status, took);
+        leaving = api.leaving.is_cancelled();
     }
+    if leaving {
+        // The client's next connection is to a server that stays.
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
+    traced::answered(&span, &id, &response);
     // The path and never the query, which may hold a credential.
     tracing::debug!(
         request.id = %id,
+        trace.id = span.trace().id().map(display),
         request.method = %response.request().method(),
         request.path = response.request().path(),
         response.status = response.status().as_u16(),
         response.headers_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "Answered a request"
     );
-    Ok(response.map_body(|_, body| answering.until_ended(body)))
+    Ok(response.map_body(|_, body| answering.until_ended(Traced::new(body, span))))
 }
 
 /// The id that [`request_id`] gave to a request.
@@ -112,10 +124,13 @@ pub(super) async fn render_problems<B: MessageBody>(
             None => translate(error.as_response_error().status_code()),
         };
         if problem.code() == Code::InternalError {
-            tracing::error!(request.id = %id, problem.code = problem.code().name(), cause = %error, "Failed to answer a request");
+            let trace = traced::trace_of(&http_request).id();
+            tracing::error!(request.id = %id, trace.id = trace.map(display), problem.code = problem.code().name(), cause = %error, "Failed to answer a request");
         }
+        let code = problem.code().name();
+        http_request.extensions_mut().insert(ProblemCode(code));
         if let Some(api) = http_request.app_data::<web::Data<Api>>() {
-            api.metrics.problem(problem.code().name());
+            api.metrics.problem(code);
         }
         problem.render(&id)
     };

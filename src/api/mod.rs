@@ -29,6 +29,7 @@ mod sse;
 mod streams;
 mod strict;
 mod tickets;
+mod traced;
 mod wire;
 
 pub use body::BodyConfig;
@@ -38,6 +39,7 @@ pub use middleware::{cors, request_id};
 pub use monitor::{Facts, Look, Monitor};
 pub use playground::Playground;
 pub use problem::{ApiError, Code};
+pub use traced::Traced;
 pub use wire::Event;
 
 use std::sync::Arc;
@@ -56,6 +58,7 @@ use crate::generation::GenerationService;
 use crate::limit::RateLimiter;
 use crate::limit::failures::AuthFailures;
 use crate::metrics::Metrics;
+use crate::traces::Traces;
 
 /// What the handlers need; one for the whole server.
 pub struct Api {
@@ -71,6 +74,10 @@ pub struct Api {
     pub generations: Arc<GenerationService>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is traced.
+    pub traces: Traces,
+    /// Fires when the server has been told to stop, from when on it is not ready.
+    pub leaving: CancellationToken,
     /// Fires when no new generation may start.
     pub draining: CancellationToken,
     /// The chat page.

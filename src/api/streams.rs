@@ -12,7 +12,7 @@ use super::path::StreamPath;
 use super::problem::{ApiError, Code, Errors};
 use super::sse::Format;
 use super::wire::{CreateStream, Event, StreamList, StreamSnapshot, StreamStatus, stream_url};
-use super::{Api, cursor, middleware, quota, snapshot};
+use super::{Api, cursor, middleware, quota, snapshot, traced};
 use crate::auth::Principal;
 use crate::generation::Generation;
 use crate::limit::Quota;
@@ -101,7 +101,8 @@ async fn check(
     let idempotency = idempotency_key(request, &create)?;
     let on_disconnect = create.on_disconnect();
     let model = api.generations.resolve(create.model.as_deref()).await?;
-    let prompt = create.into_prompt(model)?;
+    let mut prompt = create.into_prompt(model)?;
+    prompt.trace = traced::trace_of(request);
     api.generations.check(&prompt)?;
     Ok(Generation {
         prompt,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use rustls::ClientConfig;
 
 use crate::auth::{KeyError, KeySet, Provider, ProviderConfig, TicketKey};
@@ -15,6 +16,7 @@ use crate::generator::openai::OpenAiGenerator;
 use crate::generator::route::RouteGenerator;
 use crate::generator::{Generator, Upstream};
 use crate::http_client::{HttpClient, authority_roots, system_roots};
+use crate::traces::Traces;
 
 pub(super) fn keys(config: &Config) -> Result<KeySet, KeyError> {
     if config.keys.is_empty() {
@@ -48,6 +50,15 @@ fn provider(config: &ProviderConfig) -> Result<Arc<Provider>, rustls::Error> {
     let (provider, asking) = Provider::new(config.clone(), client);
     actix_web::rt::spawn(asking);
     Ok(Arc::new(provider))
+}
+
+/// What traces go to. A reload leaves it as it is.
+pub(super) fn traces(config: &Config) -> anyhow::Result<Traces> {
+    let Some(traces) = &config.traces else {
+        return Ok(Traces::default());
+    };
+    let traces = Traces::new(traces.clone(), system_roots()?);
+    traces.context("there is no thread to be had for traces")
 }
 
 /// The models, of which those that were configured the same are the same.

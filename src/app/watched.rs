@@ -51,9 +51,9 @@ pub(super) fn look(config: &Config, workers: usize, parts: Store) -> Look {
         samples.count(about::BUILD_INFO, &build, 1);
         samples.count(about::WORKERS, &[], workers as u64);
         samples.count(about::LIMIT_MOST_STREAMS, &[], max_streams.into());
-        let draining = api.draining.is_cancelled();
-        samples.count(about::DRAINING, &[], draining.into());
-        let ready = !draining && api.generations.is_ready() && api.jwt.has_keys();
+        let leaving = api.leaving.is_cancelled();
+        samples.count(about::DRAINING, &[], leaving.into());
+        let ready = !leaving && api.generations.is_ready() && api.jwt.has_keys();
         samples.count(about::READY, &[], ready.into());
         for provider in api.jwt.providers() {
             let url = provider.config().url();
@@ -65,6 +65,11 @@ pub(super) fn look(config: &Config, workers: usize, parts: Store) -> Look {
         }
         for (model, upstream, rests) in api.generations.rests() {
             samples.count(about::BREAKER_OPEN, &[&model, &upstream], rests.into());
+        }
+        if let Some(spans) = api.traces.figures() {
+            for (result, count) in spans.counted() {
+                samples.count(about::SPANS, &[result], count);
+            }
         }
         parts.look(max_bytes, &mut samples);
         samples

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::app;
 use crate::config::Config;
+use crate::traces::{PATH, TracesConfig};
 
 /// Checks what loading has not, and says what the configuration means. No secrets.
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
@@ -26,6 +27,24 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
             config.file.redis.prefix,
             file.memory.max_stream_bytes
         ),
+    }
+    if let Some(traces) = &config.traces {
+        let TracesConfig {
+            server,
+            sample,
+            trusts_callers,
+            ..
+        } = traces;
+        let callers = if *trusts_callers {
+            "callers' traces go on"
+        } else {
+            "callers' traces are linked"
+        };
+        let share = sample * 100.0;
+        println!(
+            "traces    {}{PATH} (not asked), {share} % of those that begin here, {callers}",
+            server.url
+        );
     }
     for (name, model) in &config.models {
         let default = if Some(name.as_str()) == config.default_model() {

@@ -60,6 +60,9 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
         if let Some(address) = app.metrics_address() {
             tracing::info!(%address, "Metrics are at /metrics");
         }
+        if let Some(traces) = &config.traces {
+            tracing::info!(collector.url = %traces.server.url, sample = traces.sample, "Traces go to a collector");
+        }
         tracing::info!(address = %app.address(), tls = config.tls.is_some(), "Listening");
         actix_web::rt::spawn(app.reloader(config, level).run(hangups));
         app.run(async || signals.next().await).await

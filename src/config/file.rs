@@ -6,10 +6,12 @@
 mod auth;
 mod model;
 mod store;
+mod traces;
 
 pub(super) use auth::{AuthSection, JwksSection, KeyEntry};
 pub(super) use model::{CommandModel, Kind, Model, RouteModel, Section, Upstream};
 pub(super) use store::{RedisSection, RedisTlsSection};
+pub(super) use traces::TracesSection;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,6 +34,8 @@ pub struct File {
     pub allowed_origins: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
     #[serde(with = "humantime_serde")]
+    pub drain_delay: Duration,
+    #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     #[serde(with = "humantime_serde")]
     pub watch_interval: Duration,
@@ -39,6 +43,7 @@ pub struct File {
     pub upstream: Option<Upstream>,
     pub log: LogSection,
     pub metrics: MetricsSection,
+    pub traces: TracesSection,
     pub tls: Option<TlsSection>,
     pub http: HttpSection,
     pub auth: AuthSection,
@@ -61,12 +66,14 @@ impl Default for File {
             public_url: None,
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             watch_interval: Duration::from_secs(2),
             default_model: None,
             upstream: None,
             log: LogSection::default(),
             metrics: MetricsSection::default(),
+            traces: TracesSection::default(),
             tls: None,
             http: HttpSection::default(),
             auth: AuthSection::default(),

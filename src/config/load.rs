@@ -4,6 +4,7 @@
 mod keys;
 mod model;
 mod store;
+mod traces;
 mod upstream;
 
 use std::cell::RefCell;
@@ -135,6 +136,7 @@ impl Loader {
             }
         };
         let redis = self.redis(&file)?;
+        let traces = self.traces(&file.traces)?;
         let mut models = BTreeMap::new();
         for (name, model) in &file.models {
             models.insert(name.clone(), self.model(name, model)?);
@@ -162,6 +164,7 @@ impl Loader {
             tls,
             ticket_secret,
             redis,
+            traces,
             models,
             upstream,
         })
@@ -232,6 +235,7 @@ impl Loader {
     fn check_times(&self, file: &File) -> Result<(), ConfigError> {
         let moment = LEAST_TIME;
         for (key, time, least) in [
+            ("drain_delay", file.drain_delay, Duration::ZERO),
             ("drain_timeout", file.drain_timeout, Duration::ZERO),
             ("watch_interval", file.watch_interval, Duration::ZERO),
             ("http.heartbeat", file.http.heartbeat, moment),
@@ -282,7 +286,12 @@ impl Loader {
         Ok(())
     }
 
-    fn time(&self, key: &str, time: Duration, least: Duration) -> Result<(), ConfigError> {
+    pub(super) fn time(
+        &self,
+        key: &str,
+        time: Duration,
+        least: Duration,
+    ) -> Result<(), ConfigError> {
         if time < least || time > MOST_TIME {
             let least = humantime::format_duration(least);
             return Err(self.wrong(key, format!("expected at least {least} and at most a year")));

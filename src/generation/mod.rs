@@ -45,6 +45,7 @@ use crate::stream::{Cursor, StreamId};
 use crate::stream_log::{
     Access, Created, Description, IdempotencyKey, LogError, NewStream, Presence, Status, StreamLog,
 };
+use crate::traces::Span;
 
 /// How long a request waits for its stream to be made. The making goes on, and a repetition with the same
 /// idempotency key finds the stream.
@@ -287,6 +288,7 @@ impl GenerationService {
             model: prompt.model.clone(),
             upstream: None,
             tried: Vec::new(),
+            span: Span::default(),
             error: None,
             config: self.config,
             earlier: Duration::ZERO,

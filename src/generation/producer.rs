@@ -8,6 +8,7 @@ mod deadlines;
 mod end;
 mod publish;
 mod report;
+mod trace;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -31,6 +32,7 @@ use crate::metrics::{Counting, GapMeter, Metrics};
 use crate::shutdown::{StopWatch, Stopping};
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId};
 use crate::stream_log::{Control, Presence, Writer};
+use crate::traces::Span;
 
 /// How much is appended at once, in bytes. A generator that is always ready yields the thread to
 /// other streams after each such batch.
@@ -54,6 +56,8 @@ pub(super) struct Job {
     pub(super) upstream: Option<String>,
     /// Which upstreams were asked or passed over, and what came of it.
     pub(super) tried: Vec<Attempt>,
+    /// The generation's own span.
+    pub(super) span: Span,
     /// How the generator failed.
     pub(super) error: Option<GeneratorError>,
     pub(super) config: GenerationConfig,
@@ -113,12 +117,14 @@ impl Producer {
     /// The prompt is the generator's: a long conversation is not kept while it is answered.
     pub(super) fn new(
         mut job: Job,
-        prompt: Prompt,
+        mut prompt: Prompt,
         generator: &dyn Generator,
         writer: Writer,
         permit: Permit,
     ) -> Self {
         job.upstream = generator.upstream().map(str::to_owned);
+        job.span = trace::begin(&job, &prompt, generator.provider());
+        prompt.trace = job.span.trace().clone();
         let prompt_tokens = prompt.approximate_tokens();
         let most = prompt.max_tokens.filter(|_| !generator.limits_itself());
         let mut text = Sha256::new();

@@ -4,6 +4,7 @@
 //! Whoever takes it over asks the generator for the rest of the answer, under the same ids, as if the
 //! writer had paused; readers see nothing else.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::limit::RateLimiter;
 use crate::metrics::Takeover;
 use crate::stream::{Batch, Kind, Owner};
 use crate::stream_log::Orphan;
+use crate::traces::Traces;
 
 /// How many streams are taken over at once.
 const AT_ONCE: usize = 16;
@@ -32,6 +34,9 @@ struct Job {
     on_disconnect: OnDisconnect,
     prompt: Prompt,
     max_tokens_field: MaxTokensField,
+    /// Where the request stands in a trace, as HTTP headers say it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    trace: BTreeMap<String, String>,
     /// When the generation began, in milliseconds since the Unix epoch, by the clock of its node.
     #[serde(default = "now_ms")]
     started_ms: u64,
@@ -45,6 +50,8 @@ pub(super) fn job(
     request_id: &str,
 ) -> String {
     let owner = principal.owner();
+    let headers = prompt.trace.headers();
+    let headers = headers.map(|(name, value)| (name.to_owned(), value));
     let job = Job {
         issuer: owner.issuer.to_string(),
         subject: owner.subject.to_string(),
@@ -53,6 +60,7 @@ pub(super) fn job(
         on_disconnect,
         prompt: prompt.clone(),
         max_tokens_field: prompt.max_tokens_field,
+        trace: headers.collect(),
         started_ms: now_ms(),
     };
     // Plain structs with string keys: this cannot fail.
@@ -60,9 +68,14 @@ pub(super) fn job(
 }
 
 impl GenerationService {
-    /// Takes over what other nodes have left, if that is configured, until this one drains. It must be
+    /// Takes over what other nodes have left, if that is configured, until this one leaves. It must be
     /// polled within a local task set.
-    pub async fn take_over(&self, limiter: &dyn RateLimiter, draining: &CancellationToken) {
+    pub async fn take_over(
+        &self,
+        limiter: &dyn RateLimiter,
+        traces: &Traces,
+        leaving: &CancellationToken,
+    ) {
         if !self.config.takes_over {
             return;
         }
@@ -70,23 +83,23 @@ impl GenerationService {
         let mut looking = self.log.find_orphans(found);
         loop {
             let orphan = tokio::select! {
-                () = draining.cancelled() => break,
+                () = leaving.cancelled() => break,
                 () = &mut looking => break,
                 Some(orphan) = orphans.recv() => orphan,
             };
-            self.try_to_go_on(orphan, limiter).await;
+            self.try_to_go_on(orphan, limiter, traces).await;
         }
         // What has been found is ours.
         drop(looking);
         while let Some(orphan) = orphans.recv().await {
-            self.try_to_go_on(orphan, limiter).await;
+            self.try_to_go_on(orphan, limiter, traces).await;
         }
     }
 
-    async fn try_to_go_on(&self, orphan: Orphan, limiter: &dyn RateLimiter) {
+    async fn try_to_go_on(&self, orphan: Orphan, limiter: &dyn RateLimiter, traces: &Traces) {
         let id = orphan.id;
         // A writer that is dropped ends its stream, so that nobody waits.
-        let went = self.go_on(orphan, limiter).await;
+        let went = self.go_on(orphan, limiter, traces).await;
         self.metrics.takeover(match went {
             Ok(()) => Takeover::Taken,
             Err(_) => Takeover::Failed,
@@ -96,11 +109,18 @@ impl GenerationService {
         }
     }
 
-    async fn go_on(&self, orphan: Orphan, limiter: &dyn RateLimiter) -> Result<(), &'static str> {
+    async fn go_on(
+        &self,
+        orphan: Orphan,
+        limiter: &dyn RateLimiter,
+        traces: &Traces,
+    ) -> Result<(), &'static str> {
         let job: Job = serde_json::from_str(&orphan.job).map_err(|_| "it is of another version")?;
         let mut prompt = job.prompt;
         prompt.max_tokens_field = job.max_tokens_field;
         prompt.answered = answered(&orphan.entries)?;
+        let header = |name: &str| job.trace.get(name).map(String::as_str);
+        prompt.trace = traces.again(header("traceparent"), header("tracestate"));
         let generator = self.models.load().generator(&prompt);
         let generator = generator.map_err(|_| "there is no such model here")?;
         if prompt.answered.is_some() && !generator.continues() {

@@ -53,6 +53,10 @@ impl Generator for AnthropicGenerator {
         true
     }
 
+    fn provider(&self) -> &'static str {
+        "anthropic"
+    }
+
     fn upstream(&self) -> Option<&str> {
         Some(self.upstream.client.authority())
     }
@@ -71,7 +75,12 @@ impl Generator for AnthropicGenerator {
             headers: &[VERSION],
             body,
         };
-        exchange::deltas(self.upstream.clone(), request, Events::default())
+        exchange::deltas(
+            self.upstream.clone(),
+            request,
+            Events::default(),
+            &prompt.trace,
+        )
     }
 
     fn check(&self, prompt: &Prompt) -> Result<(), InvalidPrompt> {

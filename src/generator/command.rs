@@ -30,6 +30,7 @@ use super::{
     Delta, Deltas, FinishReason, Generator, GeneratorError, Logprobs, Prompt, ToolCall, Usage,
 };
 use crate::stream::FailureCode;
+use crate::traces::Trace;
 
 /// The longest line that a program may print, in bytes.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
@@ -77,11 +78,13 @@ impl CommandGenerator {
         Self { config }
     }
 
-    fn spawn(&self) -> Result<Program, GeneratorError> {
+    fn spawn(&self, trace: &Trace) -> Result<Program, GeneratorError> {
         let mut command = Command::new(&self.config.program);
         command
             .args(&self.config.args)
             .env_clear()
+            // As OpenTelemetry hands a context on to programs.
+            .envs(variables(trace))
             .envs(&self.config.env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -103,10 +106,15 @@ impl CommandGenerator {
     }
 }
 
+fn variables(trace: &Trace) -> impl Iterator<Item = (String, String)> {
+    let headers = trace.headers();
+    headers.map(|(name, value)| (name.to_ascii_uppercase(), value))
+}
+
 impl Generator for CommandGenerator {
     fn generate(&self, prompt: Arc<Prompt>, cancel: CancellationToken) -> Deltas {
         let output = self.config.output;
-        let spawned = self.spawn();
+        let spawned = self.spawn(&prompt.trace);
         Box::pin(stream! {
             let mut program = match spawned {
                 Ok(program) => program,

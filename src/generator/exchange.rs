@@ -24,6 +24,7 @@ pub(super) use self::reading::{Reader, Reading};
 use super::{Delta, Deltas, GeneratorError, Upstream};
 use crate::event_stream::EventStream;
 use crate::http_client::Answer;
+use crate::traces::{Kind, Span, Trace};
 
 /// The most that one event of an upstream may have, in bytes: room for a large tool call at once.
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -43,10 +44,17 @@ pub(super) struct Request {
 
 /// What the server answers. Dropping the deltas closes the connection, at whatever point the
 /// exchange is.
-pub(super) fn deltas(upstream: Upstream, request: Request, reader: impl Reader) -> Deltas {
+pub(super) fn deltas(
+    upstream: Upstream,
+    request: Request,
+    reader: impl Reader,
+    trace: &Trace,
+) -> Deltas {
+    let span = begin(&upstream, &request, trace);
     Box::pin(Exchange {
         deadlines: Deadlines::new(upstream.timeouts),
-        place: Place::Asking(ask(upstream, request).boxed_local()),
+        place: Place::Asking(ask(upstream, request, span.clone()).boxed_local()),
+        span,
         events: EventStream::new(MAX_EVENT_BYTES),
         reading: Reading::default(),
         reader,
@@ -64,6 +72,8 @@ struct Exchange<R> {
     deadlines: Deadlines,
     /// How long the end is waited for, once the answer is complete.
     ending: Option<Pin<Box<Sleep>>>,
+    /// Ends with the exchange.
+    span: Span,
 }
 
 /// How far it has come.
@@ -146,6 +156,9 @@ impl<R> Drop for Exchange<R> {
     /// The finish reason is the last that anybody asks for. If all went well until then, the connection
     /// may serve others; else it is closed.
     fn drop(&mut self) {
+        if let Some(code) = self.reading.failure() {
+            self.span.fail(code.as_str());
+        }
         if let Place::Answering(answer) = std::mem::replace(&mut self.place, Place::Over)
             && self.reading.is_over()
             && self.reading.has_finish_reason()
@@ -155,8 +168,22 @@ impl<R> Drop for Exchange<R> {
     }
 }
 
+/// The span of an attempt to have an answer.
+fn begin(upstream: &Upstream, request: &Request, trace: &Trace) -> Span {
+    let span = trace.begin(Kind::Client, "POST");
+    if span.is_recorded() {
+        // Neither query nor credentials are part of it.
+        let url = upstream.client.url();
+        span.set("http.request.method", "POST");
+        span.set("url.full", format!("{url}{}", request.path));
+        span.set("server.address", url.host().to_owned());
+        span.set("server.port", i64::from(url.port()));
+    }
+    span
+}
+
 /// Sends the request; an answer is one that streams.
-async fn ask(upstream: Upstream, request: Request) -> Result<Answer, GeneratorError> {
+async fn ask(upstream: Upstream, request: Request, span: Span) -> Result<Answer, GeneratorError> {
     let mut headers = vec![
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (ACCEPT, HeaderValue::from_static("text/event-stream")),
@@ -167,11 +194,17 @@ async fn ask(upstream: Upstream, request: Request) -> Result<Answer, GeneratorEr
             HeaderValue::from_static(value),
         )
     }));
+    headers.extend(span.trace().headers().filter_map(|(name, value)| {
+        let value = HeaderValue::from_str(&value).ok()?;
+        Some((HeaderName::from_static(name), value))
+    }));
     let mut answer = upstream
         .client
         .send(Method::POST, request.path, &headers, &request.body)
         .await
         .map_err(|error| broken(&error))?;
+    let status = i64::from(answer.status.as_u16());
+    span.set("http.response.status_code", status);
     if answer.status != StatusCode::OK {
         return Err(refused(&mut answer).await);
     }

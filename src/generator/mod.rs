@@ -51,6 +51,11 @@ pub trait Generator: Send + Sync {
         false
     }
 
+    /// Whose API it speaks, in OpenTelemetry's words where it has one (`gen_ai.provider.name`). For traces only.
+    fn provider(&self) -> &'static str {
+        "tailrace"
+    }
+
     /// The server that it asks, as the configuration has its host and port. For the log only.
     fn upstream(&self) -> Option<&str> {
         None

@@ -63,6 +63,10 @@ impl Generator for OpenAiGenerator {
         self.continues.is_some()
     }
 
+    fn provider(&self) -> &'static str {
+        "openai"
+    }
+
     fn upstream(&self) -> Option<&str> {
         Some(self.upstream.client.authority())
     }
@@ -78,7 +82,12 @@ impl Generator for OpenAiGenerator {
                 self.continues,
             ),
         };
-        exchange::deltas(self.upstream.clone(), request, Chunks::new(&prompt))
+        exchange::deltas(
+            self.upstream.clone(),
+            request,
+            Chunks::new(&prompt),
+            &prompt.trace,
+        )
     }
 }
 

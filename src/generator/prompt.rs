@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::traces::Trace;
+
 /// What a client asks of a model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
@@ -42,6 +44,9 @@ pub struct Prompt {
     /// repeated. Only a generator that [continues](super::Generator::continues) is given one.
     #[serde(skip)]
     pub answered: Option<Answered>,
+    /// Where the generation stands in a trace, for the servers and programs that it asks.
+    #[serde(skip)]
+    pub trace: Trace,
 }
 
 /// The beginning of an answer.

@@ -84,6 +84,12 @@ impl Generator for RouteGenerator {
         upstreams.any(|upstream| upstream.generator.continues())
     }
 
+    /// That of the preferred one. Spans of those that are asked say who they are.
+    fn provider(&self) -> &'static str {
+        let preferred = self.upstreams.first();
+        preferred.map_or("tailrace", |upstream| upstream.generator.provider())
+    }
+
     fn rests(&self) -> Vec<(Arc<str>, bool)> {
         let now = Instant::now();
         let upstreams = self.upstreams.iter();

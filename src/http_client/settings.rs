@@ -87,6 +87,18 @@ impl BaseUrl {
         self.authority.to_str().unwrap_or_default()
     }
 
+    /// Its name or address, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its port, also where the URL does not say it.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether it names this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -156,12 +156,15 @@ catalogue! {
     REDIS_ROUND_TRIP: Histogram "tailrace_redis_round_trip_seconds" []
         "How long Redis took to answer";
 
+    SPANS: Counter "tailrace_spans_total" ["result"]
+        "Spans that have ended and were sampled, by what became of them; only with a collector";
+
     LIMIT_STREAMS: Gauge "tailrace_limit_streams" []
         "Generations that hold a place in this process";
     LIMIT_MOST_STREAMS: Gauge "tailrace_limit_max_streams" []
         "Generations that this process may run at once";
     READY: Gauge "tailrace_ready" []
-        "Whether this node takes new generations, as /readyz says it";
+        "Whether new generations should be sent here, as /readyz says it";
     KEY_FETCHES: Counter "tailrace_jwks_fetches_total" ["url", "result"]
         "How often an identity provider was asked for its keys, by whether it answered";
     KEYS: Gauge "tailrace_jwks_keys" ["url"]

@@ -533,6 +533,23 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
+fn a_second_signal_stops_at_once_while_it_serves_on_too() {
+    let (mut program, _events, _directory) = with_slow_stream("1h\"\ndrain_delay = \"1h");
+    program.signal();
+    let told = |words: &str| program.log.lock().unwrap().contains(words);
+    wait_for(|| told("Leaving: no longer ready").then_some(()));
+    let ready = Request::new(program.address, "GET", "/readyz").send();
+    assert_eq!(ready.status, 503);
+    assert_eq!(ready.header("connection"), Some("close"));
+    assert_eq!(ready.text(), "draining\n");
+    let list = Request::new(program.address, "GET", "/v1/streams").bearer(&token("ann"));
+    assert_eq!(list.send().status, 200, "it serves on");
+    assert!(!told("Draining"));
+    program.signal();
+    assert_eq!(program.child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
 fn the_log_tells_of_each_stream_and_never_a_secret() {
     let (mut program, events, _directory) = with_slow_stream("100ms");
     let address = program.address;

@@ -9,6 +9,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 
 use crate::client::connect;
+use crate::collector::{Collector, only};
 use crate::server::{Server, prompt};
 use crate::sse::check_whole;
 
@@ -45,13 +46,17 @@ fn connected(settings: &str) -> (Server, StreamOwned<ClientConnection, TcpStream
 
 #[test]
 fn streams_over_tls() {
-    let (server, stream) = connected("");
+    let collector = Collector::start();
+    let (server, stream) = connected(&collector.settings());
     let request = server
         .post("/v1/streams")
         .json(&prompt(json!({"tokens": 200, "tokens_per_second": 1000})));
     let events = request.send_over(Box::new(stream)).events().rest();
     check_whole(&events);
     assert_eq!(events.len(), 202);
+    let spans = collector.all(server);
+    let request = only(&spans, "POST /v1/streams");
+    assert_eq!(request.attributes["url.scheme"], "https");
 }
 
 #[test]

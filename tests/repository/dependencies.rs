@@ -4,14 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 13] = [
+const MAY_NAME: [(&str, &[&str]); 14] = [
     ("stream", &[]),
     ("metrics", &[]),
+    ("traces", &["http_client"]),
     ("redis", &["metrics"]),
     ("http_client", &[]),
     ("event_stream", &[]),
     ("stream_log", &["metrics", "redis", "stream"]),
-    ("generator", &["event_stream", "http_client", "stream"]),
+    (
+        "generator",
+        &["event_stream", "http_client", "stream", "traces"],
+    ),
     ("auth", &["http_client", "stream"]),
     ("limit", &["auth", "redis", "stream"]),
     (
@@ -24,6 +28,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
             "shutdown",
             "stream",
             "stream_log",
+            "traces",
         ],
     ),
     ("shutdown", &[]),
@@ -37,6 +42,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
             "metrics",
             "stream",
             "stream_log",
+            "traces",
         ],
     ),
     // Assembles each module's own configuration, so it names those, and nothing names it but the
@@ -52,12 +58,13 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
             "limit",
             "redis",
             "stream_log",
+            "traces",
         ],
     ),
 ];
 
 /// Which files may name each crate.
-const FENCES: [(&str, &[&str]); 24] = [
+const FENCES: [(&str, &[&str]); 28] = [
     (
         "rust_embed",
         &["src/api/playground.rs", "src/api/monitor/page.rs"],
@@ -78,6 +85,7 @@ const FENCES: [(&str, &[&str]); 24] = [
             "src/generator/upstream.rs",
             "src/http_client",
             "src/redis/tls.rs",
+            "src/traces.rs",
         ],
     ),
     ("tokio_rustls", &["src/http_client/"]),
@@ -94,11 +102,16 @@ const FENCES: [(&str, &[&str]); 24] = [
     ("pulldown_cmark", &["src/cli/chat/markdown/inline.rs"]),
     ("anstyle_query", &["src/cli/chat/look.rs"]),
     ("prometheus_client", &["src/metrics"]),
+    ("opentelemetry", &["src/traces"]),
+    ("opentelemetry_sdk", &["src/traces"]),
+    ("opentelemetry_proto", &["src/traces"]),
+    ("prost", &["src/traces/"]),
     ("procfs", &["src/metrics/process.rs"]),
     ("anyhow", &["src/main.rs", "src/cli/", "src/app"]),
 ];
 
-fn sources() -> Vec<(String, String)> {
+/// Every file of the program, with its path.
+pub(crate) fn sources() -> Vec<(String, String)> {
     fn visit(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

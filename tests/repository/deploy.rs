@@ -1,17 +1,21 @@
 //! The files of `deploy/` fit each other and the program. nginx itself is run by the API tests.
 
+mod kubernetes;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use tailrace::config::Config;
+use tailrace::config::{Config, ConfigError};
 
-/// What may pass after `drain_timeout` until the process is gone: see `shutdown.rs` and `app/http.rs`.
+/// What may pass after `drain_timeout` until the process is gone: see `shutdown.rs`, `app.rs` and `app/http.rs`.
 const FAREWELLS: Duration = Duration::from_secs(15);
 
 /// The files that a node wants, wherever they come from.
 const SECRETS: [&str; 3] = ["ticket.secret", "token.secret", "redis.password"];
+
+const SECRET: &str = "a secret of at least thirty-two bytes, for tests";
 
 fn read(name: &str) -> String {
     fs::read_to_string(directory().join(name)).unwrap()
@@ -27,17 +31,22 @@ fn compose() -> Value {
 
 /// The nodes' configuration, with secrets in another place.
 fn config() -> Config {
+    configured("tailrace.toml", "/run/secrets/", SECRET).unwrap()
+}
+
+/// What a file of configuration means when this is what each of its secrets says.
+fn configured(name: &str, place: &str, secret: &str) -> Result<Config, ConfigError> {
     let secrets = tempfile::tempdir().unwrap();
     for name in SECRETS {
-        let secret = "a secret of at least thirty-two bytes, for tests";
         fs::write(secrets.path().join(name), secret).unwrap();
     }
     let file = secrets.path().join("tailrace.toml");
-    let place = format!("{}/", secrets.path().display());
-    let text = read("tailrace.toml");
-    assert_eq!(text.matches("= \"/run/secrets/").count(), SECRETS.len());
-    fs::write(&file, text.replace("/run/secrets/", &place)).unwrap();
-    Config::load(Some(&file)).unwrap()
+    let text = read(name);
+    let quoted = format!("= \"{place}");
+    assert_eq!(text.matches(&quoted).count(), SECRETS.len());
+    let here = format!("= \"{}/", secrets.path().display());
+    fs::write(&file, text.replace(&quoted, &here)).unwrap();
+    Config::load(Some(&file))
 }
 
 fn after<'a>(text: &'a str, key: &str) -> &'a str {
@@ -57,7 +66,7 @@ fn service<'a>(compose: &'a Value, name: &str, key: &str) -> &'a Value {
 #[test]
 fn whoever_stops_a_node_waits_until_it_has_drained() {
     let config = config();
-    let least = config.file.drain_timeout + FAREWELLS;
+    let least = config.file.drain_delay + config.file.drain_timeout + FAREWELLS;
     let compose = compose();
     let grace = service(&compose, "tailrace-1", "stop_grace_period");
     assert_eq!(
@@ -127,5 +136,27 @@ fn the_parts_of_the_compose_file_are_there_and_know_each_other() {
     let unit = read("tailrace.service");
     for secret in SECRETS {
         assert!(unit.contains(&format!("LoadCredential={secret}:")));
+    }
+}
+
+#[test]
+fn the_image_is_built_of_all_that_the_program_has_in_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let image = read("Containerfile");
+    let stages = image.split("FROM ").collect::<Vec<_>>();
+    let copies = stages[1].lines().filter_map(|it| it.strip_prefix("COPY "));
+    let there: Vec<&str> = copies
+        .flat_map(|copy| copy.rsplit_once(' ').unwrap().0.split(' '))
+        .collect();
+    for source in &there {
+        assert!(root.join(source).exists(), "{source}");
+    }
+    let sources = crate::dependencies::sources();
+    let embedded = sources.iter().flat_map(|(_, text)| text.lines());
+    let embedded = embedded.filter_map(|line| line.trim().strip_prefix("#[folder = \""));
+    let embedded: Vec<&str> = embedded.filter_map(|it| it.strip_suffix("\"]")).collect();
+    assert!(embedded.len() >= 2);
+    for folder in embedded {
+        assert!(there.contains(&folder), "{folder} is not copied");
     }
 }

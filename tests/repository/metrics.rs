@@ -46,9 +46,16 @@ fn the_document_has_each_metric_as_it_is() {
 
 #[test]
 fn a_test_moves_each_metric() {
-    let tests: String = ["metrics", "metrics_page", "metrics_redis", "jwks", "reload"]
-        .map(|name| read(&format!("tests/api/{name}.rs")))
-        .concat();
+    let tests: String = [
+        "metrics",
+        "metrics_page",
+        "metrics_redis",
+        "jwks",
+        "reload",
+        "traces_collector",
+    ]
+    .map(|name| read(&format!("tests/api/{name}.rs")))
+    .concat();
     for about in catalogue::ALL {
         let name = about.name;
         assert!(tests.contains(&format!("\"{name}")), "no test has {name}");
@@ -131,12 +138,24 @@ fn the_alert_rules_ask_for_what_there_is() {
         .flat_map(|group| group["rules"].as_array().unwrap())
         .collect();
     assert!(rules.len() >= 10);
+    let runbook = read("docs/alerts.md");
+    let explained: Vec<&str> = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    let names: Vec<&str> = rules
+        .iter()
+        .map(|rule| rule["alert"].as_str().unwrap())
+        .collect();
+    assert_eq!(explained, names);
     for rule in rules {
         let text = |key: &str| rule[key].as_str().unwrap_or_default();
         check(text("expr"));
         assert!(humantime::parse_duration(text("for")).is_ok(), "{rule}");
         let severity = rule["labels"]["severity"].as_str().unwrap();
         assert!(["page", "ticket"].contains(&severity), "{rule}");
+        let there = format!("docs/alerts.md#{}", text("alert").to_lowercase());
+        assert_eq!(rule["annotations"]["runbook"], there);
         for note in ["summary", "description"] {
             let note = rule["annotations"][note].as_str().unwrap();
             assert!(note.len() > 10, "{rule}");

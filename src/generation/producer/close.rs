@@ -55,6 +55,7 @@ impl Producer {
         self.publish(None);
         tracing::info!(
             request.id = %self.job.request_id,
+            trace.id = self.job.trace_id(),
             stream.id = %self.job.id,
             tokens.completion = self.count,
             "A stream is left to another node"
@@ -107,6 +108,7 @@ impl Producer {
         let tried: Vec<String> = self.job.tried.iter().map(Attempt::to_string).collect();
         tracing::info!(
             request.id = %self.job.request_id,
+            trace.id = self.job.trace_id(),
             stream.id = %self.job.id,
             stream.owner = %self.job.owner,
             stream.model = %self.job.model,

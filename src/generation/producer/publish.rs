@@ -1,4 +1,4 @@
-//! What is counted of a generation when it ends here: once, and nothing of it while it runs.
+//! What is counted and traced of a generation when it ends here: once, and nothing of it while it runs.
 
 use super::Producer;
 use crate::generator::{Attempt, Outcome};
@@ -6,7 +6,7 @@ use crate::metrics::{Ended, Takeover};
 use crate::stream::Terminal;
 
 impl Producer {
-    /// Counts it, with its end if it has one, or else as left to another process. Before a reader sees the
+    /// Counts and traces it, with its end if it has one, or else as left to another process. Before a reader sees the
     /// end, so that whoever has seen it finds it counted.
     pub(super) fn publish(&self, terminal: Option<&Terminal>) {
         let (job, metrics) = (&*self.job, &self.job.metrics);
@@ -31,6 +31,7 @@ impl Producer {
                 first_token: self.deadlines.first_token().filter(|_| self.before == 0),
             },
         );
+        self.trace_end(terminal);
         if terminal.is_none() {
             metrics.takeover(Takeover::Left);
         }

@@ -12,6 +12,7 @@ impl Job {
             complain!(
                 error.is_ours_to_mend,
                 request.id = %self.request_id,
+                trace.id = self.trace_id(),
                 stream.id = %self.id,
                 stream.model = %self.model,
                 upstream.name = %attempt.upstream,
@@ -20,7 +21,13 @@ impl Job {
                 "An upstream failed before its first token"
             );
         }
+        self.trace_attempt(&attempt);
         self.tried.push(attempt);
+    }
+
+    /// Its trace, if it is part of one.
+    pub(super) fn trace_id(&self) -> Option<impl tracing::Value + use<>> {
+        self.span.trace().id().map(tracing::field::display)
     }
 
     /// Says how the stream failed, and why, as far as readers are not told.
@@ -29,6 +36,7 @@ impl Job {
         complain!(
             error.is_some_and(|error| error.is_ours_to_mend),
             request.id = %self.request_id,
+            trace.id = self.trace_id(),
             stream.id = %self.id,
             stream.model = %self.model,
             upstream.name = self.failed_upstream(),

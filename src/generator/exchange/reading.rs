@@ -32,6 +32,8 @@ pub(in crate::generator) struct Reading {
     others: VecDeque<Result<Delta, GeneratorError>>,
     has_begun: bool,
     over: bool,
+    /// How it failed.
+    failed: Option<FailureCode>,
 }
 
 impl Reading {
@@ -55,6 +57,7 @@ impl Reading {
     pub(in crate::generator) fn fail(&mut self, error: GeneratorError) {
         if !self.over {
             self.over = true;
+            self.failed = Some(error.code);
             self.add(Err(error));
         }
     }
@@ -81,6 +84,11 @@ impl Reading {
             self.finish.get_or_insert(FinishReason::Stop);
         }
         self.end();
+    }
+
+    /// How it failed, if it did.
+    pub(super) const fn failure(&self) -> Option<FailureCode> {
+        self.failed
     }
 
     /// Whether there is a next delta.
