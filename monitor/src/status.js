@@ -107,6 +107,11 @@ export class Status {
     }
     const state = this.#state;
     if (!state) return undefined;
+    if (state.node.state === 'leaving') {
+      const told = 'This node was told to stop';
+      const words = `${told}: it is no longer ready, and serves on until whoever sends requests has heard of it.`;
+      return { tone: 'warning', icon: 'drain', words, told };
+    }
     if (state.node.state === 'draining') {
       const left = Math.ceil((state.node.drain_left_ms ?? 0) / 1000);
       const run = state.streams.count === 1 ? '1 stream still runs' : `${counted(state.streams.count, 'stream')} still run`;

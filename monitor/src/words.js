@@ -96,6 +96,7 @@ export const READERS = {
 /** @type {Record<string, { words: string, icon: string }>} */
 export const STATES = {
   serving: { words: 'Serving', icon: 'good' },
+  leaving: { words: 'Leaving', icon: 'drain' },
   draining: { words: 'Draining', icon: 'drain' },
   unready: { words: 'Not ready', icon: 'alert' },
   away: { words: 'Away', icon: 'away' },

@@ -162,6 +162,8 @@ impl Monitor {
 fn serving(api: &Api) -> Standing {
     if api.draining.is_cancelled() {
         Standing::Draining
+    } else if api.leaving.is_cancelled() {
+        Standing::Leaving
     } else if api.generations.is_ready() && api.jwt.has_keys() {
         Standing::Serving
     } else {

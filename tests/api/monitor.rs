@@ -420,6 +420,17 @@ fn a_drain_is_told_and_the_feed_ends_cleanly() {
 }
 
 #[test]
+fn a_node_that_leaves_says_so_before_it_drains() {
+    let server = Server::with("drain_delay = \"2s\"\n");
+    let mut feed = Feed::of(&server);
+    feed.state();
+    server.ask_to_stop();
+    let state = feed.until("it leaves", |state| state["node"]["state"] == "leaving");
+    assert_eq!(state["node"]["drain_left_ms"], Value::Null);
+    server.create(json!({"tokens": 1})).rest();
+}
+
+#[test]
 fn what_comes_is_what_openapi_says() {
     let document = serde_json::to_value(tailrace::api::docs::document()).unwrap();
     let server = Server::with("drain_timeout = \"1s\"\n");

@@ -872,7 +872,7 @@ export interface components {
          * @description What a node does.
          * @enum {string}
          */
-        Standing: "serving" | "draining" | "unready";
+        Standing: "serving" | "leaving" | "draining" | "unready";
         /** @description The first event of every stream. */
         StartEvent: {
             /**

@@ -88,6 +88,8 @@ pub(in crate::api) struct MonitorState {
 pub(in crate::api) enum Standing {
     /// It takes new generations.
     Serving,
+    /// It was told to stop, and serves on until whoever sends requests has heard of it.
+    Leaving,
     /// It was told to stop: it takes no new ones, and lets those that run finish.
     Draining,
     /// It can take none now: Redis is away, or it has no keys.
