@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("stream", &[]),
+    ("plot", &[]),
     ("metrics", &[]),
     ("traces", &["http_client"]),
     ("redis", &["metrics", "stream"]),
