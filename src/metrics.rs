@@ -55,6 +55,12 @@ pub struct Scope {
     pub plans: BTreeSet<String>,
     /// The plan of whoever names none of them.
     pub default_plan: String,
+    /// The codes of errors.
+    pub problems: Vec<&'static str>,
+    /// Those of them that say that a credential was not accepted.
+    pub auth_failures: Vec<&'static str>,
+    /// The limits that may not admit a generation.
+    pub reasons: Vec<&'static str>,
     /// What keeps the streams.
     pub store: &'static str,
     /// About how many threads generate.
@@ -178,8 +184,20 @@ impl Metrics {
         for result in Takeover::ALL {
             all.takeovers.of(&[result.name()]);
         }
-        for model in &all.scope.load().models {
+        let scope = all.scope.load();
+        for model in &scope.models {
             all.generating.of(&[model]);
+        }
+        for code in &scope.problems {
+            all.problems.of(&[code]);
+        }
+        for code in &scope.auth_failures {
+            all.auth_failures.of(&[code]);
+        }
+        for plan in &scope.plans {
+            for reason in &scope.reasons {
+                all.rejections.of(&[reason, plan]);
+            }
         }
         all.replayed.of(&[]);
         for result in ["taken", "refused"] {

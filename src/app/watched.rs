@@ -8,8 +8,9 @@ use actix_web::web;
 
 use super::store::Store;
 use crate::api::metrics::Page;
-use crate::api::{Api, Facts, Look, Monitor};
+use crate::api::{Api, Code, Facts, Look, Monitor};
 use crate::config::{Config, File};
+use crate::limit::Limit;
 use crate::metrics::catalogue as about;
 use crate::metrics::{Metrics, Samples, Scope};
 
@@ -20,6 +21,9 @@ pub(super) fn scope(config: &Config, workers: usize) -> Scope {
         models: config.models.keys().cloned().collect(),
         plans: limits.plans.into_keys().collect(),
         default_plan: limits.default_plan,
+        problems: Code::ALL.iter().map(|code| code.name()).collect(),
+        auth_failures: Code::OF_CREDENTIALS.map(Code::name).to_vec(),
+        reasons: Limit::ALL.map(Limit::name).to_vec(),
         store: store(config),
         // Streams that are taken over are generated on the main thread.
         threads: workers + 1,

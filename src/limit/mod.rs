@@ -211,6 +211,15 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Requests,
+        Self::Tokens,
+        Self::TokensEver,
+        Self::Streams,
+        Self::Server,
+    ];
+
     /// As metrics call it.
     #[must_use]
     pub const fn name(self) -> &'static str {
