@@ -67,7 +67,10 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
 
 /// Which files may name each crate.
 const FENCES: [(&str, &[&str]); 30] = [
-    ("rust_embed", &["src/api/playground.rs"]),
+    (
+        "rust_embed",
+        &["src/api/playground.rs", "src/api/monitor/page.rs"],
+    ),
     ("actix_web", &["src/api/", "src/app", "src/cli/serve.rs"]),
     ("actix_http", &["src/app/http.rs", "src/telemetry.rs"]),
     ("actix_service", &["src/app/http.rs"]),
