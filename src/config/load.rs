@@ -21,6 +21,9 @@ use crate::generator::demo::DemoConfig;
 const LEAST_TIME: Duration = Duration::from_millis(10);
 const MOST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The longest that the kernel can be told: it counts milliseconds in 31 bits (tcp(7), `TCP_USER_TIMEOUT`).
+const MOST_PEER_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 3600);
+
 /// Reads the files that the configuration names, and checks what a type cannot.
 pub(super) struct Loader {
     /// What to blame in errors.
@@ -282,6 +285,9 @@ impl Loader {
             ("memory.retention", file.memory.retention, Duration::ZERO),
         ] {
             self.time(key, time, least)?;
+        }
+        if file.http.peer_timeout > MOST_PEER_TIMEOUT {
+            return Err(self.wrong("http.peer_timeout", "expected at most 24 days"));
         }
         Ok(())
     }
