@@ -6,24 +6,21 @@
 //! does not answer.
 
 mod answer;
+mod asking;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::answer::{Answer, NoAnswer, Set};
+use self::asking::{Asking, FIRST_PAUSE};
 use super::Algorithm;
 use super::keys::Key;
 use crate::http_client::{HttpClient, HttpClientConfig};
-
-/// The pauses after questions without an answer: the first, doubled each time up to the last.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A provider, and how often it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +82,10 @@ struct Shared {
     config: ProviderConfig,
     published: ArcSwapOption<Published>,
     asked: watch::Sender<Asked>,
-    /// Somebody needs a key that is not there.
-    wanted: Notify,
+    /// The number of the question whose answer somebody needs. When it is due is said by whoever needs
+    /// it, and the task goes by the number alone: with a clock of its own it could take for too early
+    /// what was not, and forget it.
+    wanted: watch::Sender<u64>,
 }
 
 /// The last good answer.
@@ -119,17 +118,12 @@ impl Provider {
             config,
             published: ArcSwapOption::empty(),
             asked: watch::Sender::new(Asked::default()),
-            wanted: Notify::new(),
+            wanted: watch::Sender::default(),
         });
         let stop = CancellationToken::new();
         let (stopped, asking) = (stop.clone(), Arc::clone(&shared));
         let task = async move {
-            let asking = Asking {
-                shared: asking,
-                client,
-                said: Said::Well,
-                failures: 0,
-            };
+            let asking = Asking::new(asking, client);
             _ = stopped.run_until_cancelled(asking.run()).await;
         };
         let provider = Self {
@@ -180,7 +174,7 @@ impl Provider {
         {
             return answered;
         }
-        self.shared.wanted.notify_one();
+        self.shared.want(before.times + 1);
         // The question has a time-out of its own; this one is for a task that is gone.
         let patience = self.shared.config.times.timeout + FIRST_PAUSE;
         let next = asked.wait_for(|now| now.times > before.times);
@@ -191,65 +185,29 @@ impl Provider {
     }
 }
 
-/// How a provider is, as the log has it: it says so once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Said {
-    Well,
-    /// It is away, and its last keys are believed.
-    Away,
-    /// It is away, and there are no keys to be believed.
-    Without,
-}
-
-/// The task that asks.
-struct Asking {
-    shared: Arc<Shared>,
-    client: HttpClient,
-    /// What the log has said last.
-    said: Said,
-    /// Questions without an answer since the last one that had one.
-    failures: u32,
-}
-
-impl Asking {
-    async fn run(mut self) {
-        loop {
-            let pause = self.ask().await;
-            let (since, shared) = (Instant::now(), Arc::clone(&self.shared));
-            let next = sleep_until(since + pause);
-            let wanted = async {
-                loop {
-                    shared.wanted.notified().await;
-                    // Whoever came while we asked has got that answer.
-                    if since.elapsed() >= shared.config.times.cool_down {
-                        return;
-                    }
-                }
-            };
-            tokio::select! {
-                () = next => {}
-                () = wanted => {}
-            }
-        }
+impl Shared {
+    /// Has the question of this number asked, if it is not over.
+    fn want(&self, number: u64) {
+        self.wanted
+            .send_modify(|wanted| *wanted = number.max(*wanted));
     }
 
-    /// Asks once; how long to wait before the next question.
-    async fn ask(&mut self) -> Duration {
-        let shared = Arc::clone(&self.shared);
-        shared.asked.send_modify(|asked| asked.is_asking = true);
-        let tag = shared
-            .published
-            .load()
-            .as_ref()
-            .and_then(|it| it.tag.clone());
-        let answer = answer::ask(&shared.config, &self.client, tag).await;
-        let is_good = answer.is_ok();
-        let pause = match answer {
-            Ok(answer) => self.take(answer),
-            Err(why) => self.do_without(&why),
-        };
-        // After the keys are there: whoever waits looks for theirs now.
-        shared.asked.send_modify(|asked| {
+    /// Until somebody needs an answer that is not here.
+    async fn is_wanted(&self) {
+        let mut wanted = self.wanted.subscribe();
+        let times = self.asked.borrow().times;
+        // The sender lives as long as we do.
+        _ = wanted.wait_for(|number| *number > times).await;
+    }
+
+    /// A question begins.
+    fn begin(&self) {
+        self.asked.send_modify(|asked| asked.is_asking = true);
+    }
+
+    /// It is over: whoever waits for its answer looks at the keys now.
+    fn end(&self, is_good: bool) {
+        self.asked.send_modify(|asked| {
             *asked = Asked {
                 times: asked.times + 1,
                 failed: asked.failed + u64::from(!is_good),
@@ -257,80 +215,8 @@ impl Asking {
                 is_asking: false,
             };
         });
-        pause
-    }
-
-    fn take(&mut self, answer: Answer) -> Duration {
-        let config = &self.shared.config;
-        let url = config.url();
-        let ProviderTimes {
-            refresh_min,
-            refresh_max,
-            keep,
-            ..
-        } = config.times;
-        let before = self.shared.published.load_full();
-        let (keys, tag) = match (answer.set, &before) {
-            (Some(Set { keys, others, tag }), _) => {
-                if is_news(before.as_deref(), &keys) {
-                    let keys = keys.len();
-                    tracing::info!(jwks.url = %url, jwks.keys = keys, jwks.unusable = others, "Read the keys that a provider publishes");
-                }
-                (keys.into(), tag)
-            }
-            (None, Some(before)) => (Arc::clone(&before.keys), before.tag.clone()),
-            (None, None) => (Arc::default(), None),
-        };
-        self.shared.published.store(Some(Arc::new(Published {
-            keys,
-            tag,
-            believed_until: Instant::now() + keep,
-        })));
-        self.failures = 0;
-        if std::mem::replace(&mut self.said, Said::Well) != Said::Well {
-            tracing::info!(jwks.url = %url, "The provider publishes its keys again");
-        }
-        let fresh = answer.fresh.unwrap_or(refresh_max);
-        // A bit earlier, and not all nodes at once.
-        let part = rand::random_range(0.75..0.95);
-        fresh.min(refresh_max).mul_f64(part).max(refresh_min)
-    }
-
-    fn do_without(&mut self, why: &NoAnswer) -> Duration {
-        let url = self.shared.config.url();
-        let published = self.shared.published.load();
-        let believed = published.as_ref().and_then(|it| {
-            let left = it.believed_until.checked_duration_since(Instant::now())?;
-            Some((it.keys.len(), left)).filter(|(_, left)| !left.is_zero())
-        });
-        let (said, left) = match believed {
-            Some((_, left)) => (Said::Away, left),
-            None => (Said::Without, LAST_PAUSE),
-        };
-        if self.said != said {
-            if let Some((keys, left)) = believed {
-                let left = left.as_secs();
-                tracing::warn!(jwks.url = %url, jwks.error = %why, jwks.keys = keys, jwks.left_s = left, "A provider does not publish its keys: going on with the last ones");
-            } else {
-                tracing::error!(jwks.url = %url, jwks.error = %why, "A provider does not publish its keys, and there are none: its tokens get 503");
-            }
-        }
-        self.said = said;
-        let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.failures);
-        self.failures = self.failures.saturating_add(1).min(8);
-        // That the last keys are too old is noticed when it happens.
-        pause.min(LAST_PAUSE).min(left)
     }
 }
 
-/// Whether these keys have other names or algorithms than the ones before.
-fn is_news(before: Option<&Published>, keys: &[Key]) -> bool {
-    before.is_none_or(|before| {
-        before.keys.len() != keys.len()
-            || before
-                .keys
-                .iter()
-                .zip(keys)
-                .any(|(one, other)| one.name() != other.name())
-    })
-}
+#[cfg(test)]
+mod tests;
