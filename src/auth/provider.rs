@@ -9,9 +9,10 @@ mod answer;
 mod asking;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -21,6 +22,9 @@ use self::asking::{Asking, FIRST_PAUSE};
 use super::Algorithm;
 use super::keys::Key;
 use crate::http_client::{HttpClient, HttpClientConfig};
+
+/// How many may wait for one provider's answer. Anybody can send tokens that name unknown keys.
+const MOST_WAITING: usize = 1024;
 
 /// A provider, and how often it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub struct ProviderConfig {
     pub algorithm: Algorithm,
     /// The times.
     pub times: ProviderTimes,
+    /// The issuers that its keys sign for; if there are none, all that are accepted.
+    pub issuers: Vec<String>,
 }
 
 impl ProviderConfig {
@@ -79,8 +85,12 @@ pub struct Provider {
 }
 
 struct Shared {
-    config: ProviderConfig,
+    settings: ArcSwap<Settings>,
     published: ArcSwapOption<Published>,
+    /// Whether it has ever published a key that verifies tokens.
+    had_keys: AtomicBool,
+    /// Why the last question had no answer, if it had none.
+    failure: ArcSwapOption<String>,
     asked: watch::Sender<Asked>,
     /// The number of the question whose answer somebody needs. When it is due is said by whoever needs
     /// it, and the task goes by the number alone: with a clock of its own it could take for too early
@@ -88,11 +98,18 @@ struct Shared {
     wanted: watch::Sender<u64>,
 }
 
+/// How it is asked. A reload gives it others; its keys stay.
+struct Settings {
+    config: ProviderConfig,
+    client: HttpClient,
+}
+
 /// The last good answer.
 struct Published {
     keys: Arc<[Key]>,
     tag: Option<HeaderValue>,
-    believed_until: Instant,
+    /// When it came, or was said to hold still.
+    at: Instant,
 }
 
 /// How the asking goes.
@@ -115,15 +132,17 @@ impl Provider {
         client: HttpClient,
     ) -> (Self, impl Future<Output = ()> + use<>) {
         let shared = Arc::new(Shared {
-            config,
+            settings: ArcSwap::from_pointee(Settings { config, client }),
             published: ArcSwapOption::empty(),
+            had_keys: AtomicBool::new(false),
+            failure: ArcSwapOption::empty(),
             asked: watch::Sender::new(Asked::default()),
             wanted: watch::Sender::default(),
         });
         let stop = CancellationToken::new();
         let (stopped, asking) = (stop.clone(), Arc::clone(&shared));
         let task = async move {
-            let asking = Asking::new(asking, client);
+            let asking = Asking::new(asking);
             _ = stopped.run_until_cancelled(asking.run()).await;
         };
         let provider = Self {
@@ -133,16 +152,63 @@ impl Provider {
         (provider, task)
     }
 
-    /// What it was made from.
+    /// Its URL without the query, for people.
     #[must_use]
-    pub fn config(&self) -> &ProviderConfig {
-        &self.shared.config
+    pub fn url(&self) -> String {
+        self.shared.settings.load().config.url()
     }
 
-    /// Whether it has ever answered.
+    /// Whether what is configured there is this provider, perhaps with other times, authorities and
+    /// issuers: what it has published is the same.
     #[must_use]
-    pub fn has_answered(&self) -> bool {
-        self.shared.published.load().is_some()
+    pub fn is(&self, config: &ProviderConfig) -> bool {
+        let own = &self.shared.settings.load().config;
+        own.server.url == config.server.url
+            && own.server.headers == config.server.headers
+            && own.path == config.path
+            && own.algorithm == config.algorithm
+    }
+
+    /// Whether it is asked in just this way.
+    #[must_use]
+    pub fn has(&self, config: &ProviderConfig) -> bool {
+        self.shared.settings.load().config == *config
+    }
+
+    /// Goes on in another way with the keys that there are, and asks at once.
+    pub fn go_on_with(&self, config: ProviderConfig, client: HttpClient) {
+        let settings = Settings { config, client };
+        self.shared.settings.store(Arc::new(settings));
+        self.ask_anew();
+    }
+
+    /// Has it asked whatever was answered before, and waits for nothing.
+    pub fn ask_anew(&self) {
+        let asked = *self.shared.asked.borrow();
+        // An answer that is under way may be older than what somebody knows of.
+        self.shared
+            .want(asked.times + 1 + u64::from(asked.is_asking));
+    }
+
+    /// Waits for the first answer, for as long as an answer may take.
+    ///
+    /// # Errors
+    /// Says why there is none, or no key in it.
+    pub async fn begin(&self) -> Result<(), String> {
+        if !self.ask().await {
+            let failure = self.shared.failure.load_full();
+            return Err(failure.map_or_else(|| "there is no answer".to_owned(), |it| (*it).clone()));
+        }
+        if !self.has_had_keys() {
+            return Err("there is no key in it that verifies tokens".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether it has ever published a key that verifies tokens.
+    #[must_use]
+    pub fn has_had_keys(&self) -> bool {
+        self.shared.had_keys.load(Ordering::Acquire)
     }
 
     /// How it stands with it.
@@ -159,24 +225,29 @@ impl Provider {
     /// Looks at its keys, of which there may be none now.
     pub(super) fn with_keys<T>(&self, look: impl FnOnce(&[Key]) -> T) -> T {
         match &*self.shared.published.load() {
-            Some(published) if Instant::now() < published.believed_until => look(&published.keys),
+            Some(published) if published.at.elapsed() < self.shared.times().keep => {
+                look(&published.keys)
+            }
             _ => look(&[]),
         }
     }
 
     /// Asks it, unless that has just been done; waits if somebody else is at it. Whether it answered.
     pub(super) async fn ask(&self) -> bool {
+        if self.shared.asked.receiver_count() >= MOST_WAITING {
+            return false;
+        }
         let mut asked = self.shared.asked.subscribe();
         let before = *asked.borrow_and_update();
         if !before.is_asking
             && let Some((at, answered)) = before.last
-            && at.elapsed() < self.shared.config.times.cool_down
+            && at.elapsed() < self.shared.times().cool_down
         {
             return answered;
         }
         self.shared.want(before.times + 1);
         // The question has a time-out of its own; this one is for a task that is gone.
-        let patience = self.shared.config.times.timeout + FIRST_PAUSE;
+        let patience = self.shared.times().timeout + FIRST_PAUSE;
         let next = asked.wait_for(|now| now.times > before.times);
         let Ok(Ok(now)) = timeout(patience, next).await else {
             return false;
@@ -186,6 +257,10 @@ impl Provider {
 }
 
 impl Shared {
+    fn times(&self) -> ProviderTimes {
+        self.settings.load().config.times
+    }
+
     /// Has the question of this number asked, if it is not over.
     fn want(&self, number: u64) {
         self.wanted

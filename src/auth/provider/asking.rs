@@ -1,14 +1,14 @@
 //! The task that asks a provider: when, what it makes of the answer, and what the log says of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use super::answer::{self, Answer, NoAnswer, Set};
-use super::{ProviderTimes, Published, Shared};
+use super::{ProviderConfig, ProviderTimes, Published, Shared};
 use crate::auth::keys::Key;
-use crate::http_client::HttpClient;
 
 /// The pauses after questions without an answer: the first, doubled each time up to the last.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -18,6 +18,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     Well,
+    /// It publishes no key that we could use.
+    Empty,
     /// It is away, and its last keys are believed.
     Away,
     /// It is away, and there are no keys to be believed.
@@ -27,7 +29,6 @@ enum Said {
 /// The task that asks.
 pub(super) struct Asking {
     shared: Arc<Shared>,
-    client: HttpClient,
     /// What the log has said last.
     said: Said,
     /// Questions without an answer since the last one that had one.
@@ -35,10 +36,9 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    pub(super) fn new(shared: Arc<Shared>, client: HttpClient) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            client,
             said: Said::Well,
             failures: 0,
         }
@@ -61,30 +61,30 @@ impl Asking {
             .load()
             .as_ref()
             .and_then(|it| it.tag.clone());
-        let answer = answer::ask(&shared.config, &self.client, tag).await;
+        let settings = shared.settings.load_full();
+        let answer = answer::ask(&settings.config, &settings.client, tag).await;
         let is_good = answer.is_ok();
         let pause = match answer {
-            Ok(answer) => self.take(answer),
-            Err(why) => self.do_without(&why),
+            Ok(answer) => self.take(answer, &settings.config),
+            Err(why) => self.do_without(&why, &settings.config),
         };
         // After the keys are there.
         shared.end(is_good);
         pause
     }
 
-    fn take(&mut self, answer: Answer) -> Duration {
-        let config = &self.shared.config;
+    fn take(&mut self, answer: Answer, config: &ProviderConfig) -> Duration {
         let url = config.url();
         let ProviderTimes {
             refresh_min,
             refresh_max,
-            keep,
             ..
         } = config.times;
         let before = self.shared.published.load_full();
+        let unusable = answer.set.as_ref().map_or(0, |set| set.others);
         let (keys, tag) = match (answer.set, &before) {
             (Some(Set { keys, others, tag }), _) => {
-                if is_news(before.as_deref(), &keys) {
+                if !keys.is_empty() && is_news(before.as_deref(), &keys) {
                     let keys = keys.len();
                     tracing::info!(jwks.url = %url, jwks.keys = keys, jwks.unusable = others, "Read the keys that a provider publishes");
                 }
@@ -93,14 +93,27 @@ impl Asking {
             (None, Some(before)) => (Arc::clone(&before.keys), before.tag.clone()),
             (None, None) => (Arc::default(), None),
         };
-        self.shared.published.store(Some(Arc::new(Published {
+        // Also if there is none left: what is no longer published is withdrawn.
+        let said = if keys.is_empty() {
+            Said::Empty
+        } else {
+            self.shared.had_keys.store(true, Ordering::Release);
+            Said::Well
+        };
+        let published = Published {
             keys,
             tag,
-            believed_until: Instant::now() + keep,
-        })));
+            at: Instant::now(),
+        };
+        self.shared.published.store(Some(Arc::new(published)));
+        self.shared.failure.store(None);
         self.failures = 0;
-        if std::mem::replace(&mut self.said, Said::Well) != Said::Well {
-            tracing::info!(jwks.url = %url, "The provider publishes its keys again");
+        match (std::mem::replace(&mut self.said, said), said) {
+            (before, now) if before == now => {}
+            (_, Said::Empty) => {
+                tracing::error!(jwks.url = %url, jwks.unusable = unusable, "A provider publishes no key that verifies tokens: its tokens are refused");
+            }
+            _ => tracing::info!(jwks.url = %url, "The provider publishes its keys again"),
         }
         let fresh = answer.fresh.unwrap_or(refresh_max);
         // A bit earlier, and not all nodes at once.
@@ -108,11 +121,12 @@ impl Asking {
         fresh.min(refresh_max).mul_f64(part).max(refresh_min)
     }
 
-    fn do_without(&mut self, why: &NoAnswer) -> Duration {
-        let url = self.shared.config.url();
+    fn do_without(&mut self, why: &NoAnswer, config: &ProviderConfig) -> Duration {
+        let url = config.url();
+        self.shared.failure.store(Some(Arc::new(why.to_string())));
         let published = self.shared.published.load();
         let believed = published.as_ref().and_then(|it| {
-            let left = it.believed_until.checked_duration_since(Instant::now())?;
+            let left = config.times.keep.checked_sub(it.at.elapsed())?;
             Some((it.keys.len(), left)).filter(|(_, left)| !left.is_zero())
         });
         let (said, left) = match believed {

@@ -28,6 +28,7 @@ fn provider() -> Provider {
             refresh_max: COOL_DOWN,
             keep: COOL_DOWN,
         },
+        issuers: Vec::new(),
     };
     let roots = crate::http_client::system_roots().unwrap();
     let client = HttpClient::new(config.server.clone(), roots);
