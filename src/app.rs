@@ -92,6 +92,9 @@ impl App {
             phases.stopping.clone(),
             metrics.clone(),
         );
+        let listener = listener::open(config)?;
+        let address = listener.local_addr()?;
+        let look = watched::look(config, workers, store.clone());
         let failures = config.file.limits.failed_authentications_per_minute;
         let api = web::Data::new(Api {
             jwt: JwtVerifier::with_providers(
@@ -119,10 +122,10 @@ impl App {
                     PLAYGROUND_TOKEN,
                 ),
             },
+            monitor: watched::monitor(config, address, Arc::clone(&look)),
             config: ArcSwap::from_pointee(config.api()),
         });
-        let listener = listener::open(config)?;
-        let address = listener.local_addr()?;
+        watched::introduce(&api);
         let certificate = match &config.tls {
             None => None,
             Some((chain, key)) => Some(Arc::new(Certificate::new(chain, key)?)),
@@ -139,7 +142,7 @@ impl App {
             None => None,
             Some(listener) => {
                 let address = listener.local_addr()?;
-                let page = watched::page(config, workers, api.clone(), store.clone());
+                let page = watched::page(api.clone(), look);
                 Some((api::metrics::serve(listener, page)?, address))
             }
         };
@@ -202,6 +205,8 @@ impl App {
                 .take_over(&*api.limiter, &api.traces, &leaving)
                 .await;
         });
+        let api = self.api.clone();
+        actix_web::rt::spawn(async move { api.monitor.run(&api).await });
         let sweeping = self.store.sweep(&self.api.failures);
         let draining = async {
             stop_asked().await;
@@ -227,6 +232,7 @@ impl App {
             }
         };
         self.store.finish().await;
+        self.api.monitor.end();
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
         if stopped == Stopped::Drained {

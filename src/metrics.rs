@@ -13,22 +13,26 @@ pub mod catalogue;
 mod family;
 mod gaps;
 mod labels;
+mod pace;
 mod page;
 mod process;
+mod series;
 
 pub use family::{CountBy, Counting, Timing};
 pub use gaps::GapMeter;
 pub use labels::{Cut, Reader, Takeover};
+pub use pace::{Pace, Paced, Spread};
 pub use page::{Format, Samples};
+pub use series::Series;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use self::family::{Counters, Encode, Gauges, Timings};
-use self::gaps::Gaps;
+use self::pace::Paces;
 
 /// The model of those that are not configured but come from the server whose models are all ours.
 pub const PASSED_THROUGH: &str = "(upstream)";
@@ -51,25 +55,25 @@ pub struct Scope {
     pub plans: BTreeSet<String>,
     /// The plan of whoever names none of them.
     pub default_plan: String,
+    /// The codes of errors.
+    pub problems: Vec<&'static str>,
+    /// Those of them that say that a credential was not accepted.
+    pub auth_failures: Vec<&'static str>,
+    /// The limits that may not admit a generation.
+    pub reasons: Vec<&'static str>,
     /// What keeps the streams.
     pub store: &'static str,
     /// About how many threads generate.
     pub threads: usize,
-    /// Whether the time between tokens is measured.
-    pub gaps: bool,
+    /// Whether it is measured how fast tokens come.
+    pub paces: bool,
 }
 
 impl Scope {
-    /// The time between tokens, by model: what there was, and what is new.
-    fn gaps(&self, before: &BTreeMap<String, Arc<Gaps>>) -> BTreeMap<String, Arc<Gaps>> {
-        let named = self.models.iter().map(String::as_str);
-        let named = named.chain([PASSED_THROUGH]).filter(|_| self.gaps);
-        let gaps = named.map(|model| {
-            let gaps = before.get(model).cloned();
-            let gaps = gaps.unwrap_or_else(|| Arc::new(Gaps::new(self.threads)));
-            (model.to_owned(), gaps)
-        });
-        gaps.collect()
+    /// A plan as labels have it.
+    fn plan<'a>(&'a self, named: Option<&'a str>) -> &'a str {
+        let known = named.filter(|plan| self.plans.contains(*plan));
+        known.unwrap_or(&self.default_plan)
     }
 }
 
@@ -79,7 +83,7 @@ pub struct Metrics(Arc<Families>);
 
 struct Families {
     scope: ArcSwap<Scope>,
-    gaps: ArcSwap<BTreeMap<String, Arc<Gaps>>>,
+    paces: Paces,
     requests: Timings,
     problems: Counters,
     auth_failures: Counters,
@@ -131,7 +135,7 @@ impl Metrics {
     pub fn new(scope: Scope) -> Self {
         use catalogue as about;
         let metrics = Self(Arc::new(Families {
-            gaps: ArcSwap::from_pointee(scope.gaps(&BTreeMap::new())),
+            paces: Paces::default(),
             scope: ArcSwap::from_pointee(scope),
             requests: Timings::with_buckets(about::HTTP_DURATION, buckets::REQUEST),
             problems: Counters::new(about::PROBLEMS),
@@ -161,7 +165,6 @@ impl Metrics {
     pub fn replace_scope(&self, mut scope: Scope) {
         let all = &*self.0;
         scope.models.extend(all.scope.load().models.iter().cloned());
-        all.gaps.store(Arc::new(scope.gaps(&all.gaps.load())));
         all.scope.store(Arc::new(scope));
         self.begin();
     }
@@ -181,8 +184,20 @@ impl Metrics {
         for result in Takeover::ALL {
             all.takeovers.of(&[result.name()]);
         }
-        for model in &all.scope.load().models {
+        let scope = all.scope.load();
+        for model in &scope.models {
             all.generating.of(&[model]);
+        }
+        for code in &scope.problems {
+            all.problems.of(&[code]);
+        }
+        for code in &scope.auth_failures {
+            all.auth_failures.of(&[code]);
+        }
+        for plan in &scope.plans {
+            for reason in &scope.reasons {
+                all.rejections.of(&[reason, plan]);
+            }
         }
         all.replayed.of(&[]);
         for result in ["taken", "refused"] {
@@ -214,15 +229,23 @@ impl Metrics {
     /// A limit did not admit a generation of somebody on this plan.
     pub fn rejected(&self, reason: &str, plan: Option<&str>) {
         let scope = self.0.scope.load();
-        let known = plan.filter(|plan| scope.plans.contains(*plan));
-        let plan = known.unwrap_or(&scope.default_plan);
-        self.0.rejections.of(&[reason, plan]).inc();
+        self.0.rejections.of(&[reason, scope.plan(plan)]).inc();
     }
 
-    /// Measures the time between a stream's tokens, on this thread; if it is to be measured.
+    /// What counts how fast the generations of this model for somebody on this plan are; if that is to be
+    /// counted.
     #[must_use]
-    pub fn gap_meter(&self, model: &str) -> Option<GapMeter> {
-        Some(self.0.gaps.load().get(self.model(model))?.meter())
+    pub fn pace(&self, model: &str, plan: Option<&str>) -> Option<Arc<Pace>> {
+        let scope = self.0.scope.load();
+        let plan = scope.plan(plan);
+        let pace = || self.0.paces.of(self.model(model), plan, scope.threads);
+        scope.paces.then(pace)
+    }
+
+    /// All that there are so far, ordered by model.
+    #[must_use]
+    pub fn paces(&self) -> Vec<Arc<Pace>> {
+        self.0.paces.all()
     }
 
     /// A generation runs for as long as this lives.

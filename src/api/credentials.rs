@@ -20,8 +20,8 @@ use crate::auth::{AuthError, Principal, Viewer};
 
 /// Which scope a handler demands.
 pub(super) trait Demand: 'static {
-    /// The demanded scope, if the configuration demands one.
-    fn scope(scopes: &ScopeConfig) -> Option<&str>;
+    /// The scope that a caller lacks, if they lack one.
+    fn lacks<'a>(scopes: &'a ScopeConfig, caller: &Principal) -> Option<&'a str>;
 }
 
 /// The handler changes streams.
@@ -30,17 +30,41 @@ pub(super) struct Write;
 /// The handler reads streams.
 pub(super) struct Read;
 
+/// The handler ends streams, which operators may do who can start none.
+pub(super) struct Stop;
+
+/// The handler shows what the server does.
+pub(super) struct Operate;
+
 impl Demand for Write {
-    fn scope(scopes: &ScopeConfig) -> Option<&str> {
-        scopes.write.as_deref()
+    fn lacks<'a>(scopes: &'a ScopeConfig, caller: &Principal) -> Option<&'a str> {
+        let write = scopes.write.as_deref();
+        write.filter(|scope| !caller.has_scope(scope))
     }
 }
 
 impl Demand for Read {
-    fn scope(scopes: &ScopeConfig) -> Option<&str> {
-        scopes.read.as_deref()
+    fn lacks<'a>(scopes: &'a ScopeConfig, caller: &Principal) -> Option<&'a str> {
+        let read = scopes.read.as_deref();
+        read.filter(|scope| !caller.has_scope(scope))
     }
 }
+
+impl Demand for Stop {
+    fn lacks<'a>(scopes: &'a ScopeConfig, caller: &Principal) -> Option<&'a str> {
+        Write::lacks(scopes, caller).filter(|_| !scopes.is_operator(caller))
+    }
+}
+
+impl Demand for Operate {
+    fn lacks<'a>(scopes: &'a ScopeConfig, caller: &Principal) -> Option<&'a str> {
+        let admin = scopes.admin.as_deref().unwrap_or(NOBODYS);
+        Some(admin).filter(|_| !scopes.is_operator(caller))
+    }
+}
+
+/// What an operator lacks where the configuration has no scope for operators: then there are none.
+const NOBODYS: &str = "of operators, and this server has none (`auth.scopes.admin`)";
 
 /// The names of the scopes; one that is absent is not demanded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,8 +73,15 @@ pub struct ScopeConfig {
     pub write: Option<String>,
     /// To read streams and to make tickets.
     pub read: Option<String>,
-    /// To cancel and delete anybody's streams.
+    /// To watch the server, and to cancel and delete anybody's streams. If it is absent, nobody may.
     pub admin: Option<String>,
+}
+
+impl ScopeConfig {
+    fn is_operator(&self, caller: &Principal) -> bool {
+        let admin = self.admin.as_deref();
+        admin.is_some_and(|scope| caller.has_scope(scope))
+    }
 }
 
 /// An authenticated principal that has the demanded scope.
@@ -69,10 +100,8 @@ impl<D: Demand> FromRequest for Caller<D> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let admit = |api: &Api, principal: Principal| {
             demand_scope::<D>(&principal, api)?;
-            let config = api.config.load();
-            let admin = config.scopes.admin.as_deref();
             Ok(Self {
-                operator: admin.is_some_and(|scope| principal.has_scope(scope)),
+                operator: api.config.load().scopes.is_operator(&principal),
                 principal,
                 demand: PhantomData,
             })
@@ -143,12 +172,12 @@ fn api(request: &HttpRequest) -> Result<&web::Data<Api>, ApiError> {
 }
 
 fn demand_scope<D: Demand>(principal: &Principal, api: &Api) -> Result<(), ApiError> {
-    match D::scope(&api.config.load().scopes) {
-        Some(scope) if !principal.has_scope(scope) => Err(ApiError::new(
+    match D::lacks(&api.config.load().scopes, principal) {
+        Some(scope) => Err(ApiError::new(
             Code::InsufficientScope,
             format!("the token lacks the scope {scope}"),
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 pub(super) use self::page::serve as page;
 use super::problem::{Problem, ProblemError};
-use super::{chat_completions, health, models, streams, tickets, wire};
+use super::{chat_completions, health, models, monitor, streams, tickets, wire};
 
 /// Only the derive's target; see [`document`].
 #[derive(utoipa::OpenApi)]
@@ -30,6 +30,7 @@ use super::{chat_completions, health, models, streams, tickets, wire};
         streams::create, streams::list, streams::show, streams::cancel, streams::delete,
         super::events::follow, tickets::create,
         chat_completions::create, models::list, models::show, health::livez, health::readyz,
+        monitor::feed,
     ),
     components(schemas(wire::Event, Problem, ProblemError)),
     tags(

@@ -19,6 +19,7 @@ mod http10;
 pub mod metrics;
 mod middleware;
 mod models;
+mod monitor;
 mod path;
 mod playground;
 mod problem;
@@ -35,6 +36,7 @@ pub use body::BodyConfig;
 pub use connection::{Connection, Deadlines, Transport};
 pub use credentials::ScopeConfig;
 pub use middleware::{cors, request_id};
+pub use monitor::{Facts, Look, Monitor};
 pub use playground::Playground;
 pub use problem::{ApiError, Code};
 pub use traced::Traced;
@@ -80,6 +82,8 @@ pub struct Api {
     pub draining: CancellationToken,
     /// The chat page.
     pub playground: Playground,
+    /// The operators' page.
+    pub monitor: Monitor,
     /// The rest, which may change while requests are answered.
     pub config: ArcSwap<ApiConfig>,
 }
@@ -165,6 +169,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
             "/v1/models/{id:.+}",
             [(READS, reads().to(models::show))],
         ))
+        .service(resource(
+            "/v1/monitor/events",
+            [(&[Method::GET], web::get().to(monitor::feed))],
+        ))
         .service(resource("/livez", [(READS, reads().to(health::livez))]))
         .service(resource("/readyz", [(READS, reads().to(health::readyz))]))
         .service(resource("/errors", [(READS, reads().to(errors::explain))]))
@@ -178,7 +186,22 @@ pub fn routes(config: &mut web::ServiceConfig) {
             "/openapi-3.2.json",
             [(READS, reads().to(docs::json_3_2))],
         ))
+        .configure(pages)
+        .default_service(guarded(web::to(not_found)));
+}
+
+/// Those that are for people, and what these load.
+fn pages(config: &mut web::ServiceConfig) {
+    config
         .service(resource("/", [(READS, reads().to(playground::index))]))
+        .service(resource(
+            "/monitor",
+            [(READS, reads().to(monitor::page::index))],
+        ))
+        .service(resource(
+            "/assets/monitor/{path:.+}",
+            [(READS, reads().to(monitor::page::asset))],
+        ))
         .service(resource(
             "/assets/{path:.+}",
             [(READS, reads().to(playground::asset))],
@@ -191,8 +214,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(resource(
             "/docs/{path:.*}",
             [(READS, reads().to(docs::page))],
-        ))
-        .default_service(guarded(web::to(not_found)));
+        ));
 }
 
 /// A path with its methods; any other method is 405 and told which there are (RFC 9110, 15.5.6).

@@ -73,7 +73,13 @@ pub(super) async fn index(request: HttpRequest, api: web::Data<Api>) -> HttpResp
         );
     }
     let hash = Sha256::digest(html.as_bytes()).into();
-    answer(&request, "text/html; charset=utf-8", hash, html.into())
+    answer(
+        &request,
+        "text/html; charset=utf-8",
+        hash,
+        html.into(),
+        POLICY,
+    )
 }
 
 /// `/assets/...`: what the page loads; `/assets/client/...` is the JavaScript client.
@@ -85,15 +91,42 @@ pub(super) async fn asset(
     api: web::Data<Api>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let file = match path.strip_prefix("client/") {
-        _ if !api.playground.enabled => None,
+    let found = match path.strip_prefix("client/") {
+        _ if !(api.playground.enabled || api.monitor.enabled && shares(&path)) => None,
         Some(name) => Client::get(name),
         // The page itself is at `/` only, where it is told how it comes by tokens.
         None if *path == "index.html" => None,
         None => Page::get(&path),
     };
-    let EmbeddedFile { data, metadata } =
-        file.ok_or_else(|| ApiError::new(Code::RouteNotFound, "there is no such file"))?;
+    let found = found.ok_or_else(no_such_file)?;
+    Ok(file(&request, found, POLICY))
+}
+
+pub(super) fn no_such_file() -> ApiError {
+    ApiError::new(Code::RouteNotFound, "there is no such file")
+}
+
+/// What other pages of this server use too.
+fn shares(path: &str) -> bool {
+    let folders = ["images/", "vendor/inter/", "vendor/jetbrains-mono/"];
+    let files = [
+        "client/parser.js",
+        "src/announce.js",
+        "src/dom.js",
+        "src/early.js",
+        "src/theme.js",
+        "styles/base.css",
+    ];
+    folders.iter().any(|folder| path.starts_with(folder)) || files.contains(&path)
+}
+
+/// A file of the binary's.
+pub(super) fn file(
+    request: &HttpRequest,
+    file: EmbeddedFile,
+    policy: &'static str,
+) -> HttpResponse {
+    let EmbeddedFile { data, metadata } = file;
     let kind = match metadata.mimetype() {
         // RFC 9239 has one name for it, whatever the file is called.
         "application/javascript" => "text/javascript; charset=utf-8".to_owned(),
@@ -101,11 +134,17 @@ pub(super) async fn asset(
         other => other.to_owned(),
     };
     let hash = metadata.sha256_hash();
-    Ok(answer(&request, &kind, hash, data.into_owned()))
+    answer(request, &kind, hash, data.into_owned(), policy)
 }
 
 /// A file, or 304 if the browser has it. It is asked each time, so that an upgrade is seen at once.
-fn answer(request: &HttpRequest, kind: &str, hash: [u8; 32], body: Vec<u8>) -> HttpResponse {
+fn answer(
+    request: &HttpRequest,
+    kind: &str,
+    hash: [u8; 32],
+    body: Vec<u8>,
+    policy: &'static str,
+) -> HttpResponse {
     let tag = EntityTag::new_strong(URL_SAFE_NO_PAD.encode(hash));
     let has_it = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
@@ -120,7 +159,7 @@ fn answer(request: &HttpRequest, kind: &str, hash: [u8; 32], body: Vec<u8>) -> H
     response
         .insert_header((ETAG, tag))
         .insert_header((CACHE_CONTROL, "no-cache"))
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .insert_header(("Cross-Origin-Opener-Policy", "same-origin"))

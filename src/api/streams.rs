@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::body::Body;
-use super::credentials::{Caller, Read, Reader, Write};
+use super::credentials::{Caller, Read, Reader, Stop, Write};
 use super::events;
 use super::path::StreamPath;
 use super::problem::{ApiError, Code, Errors};
@@ -303,7 +303,8 @@ pub(super) async fn list(
 
 /// Cancel a generation
 ///
-/// It ends with `done` and the finish reason `cancelled`. A stream that has ended stays as it is.
+/// It ends with `done` and the finish reason `cancelled`. A stream that has ended stays as it is. The scope of
+/// operators is enough, for anybody's stream; they are not shown its text.
 #[utoipa::path(
     post, path = "/v1/streams/{id}/cancel", tag = "streams", operation_id = "cancelStream",
     params(("id" = String, Path, description = "The stream's id")),
@@ -313,7 +314,7 @@ pub(super) async fn list(
     ),
 )]
 pub(super) async fn cancel(
-    caller: Caller<Write>,
+    caller: Caller<Stop>,
     api: web::Data<Api>,
     request: HttpRequest,
     path: StreamPath,
@@ -341,7 +342,7 @@ pub(super) async fn cancel(
     ),
 )]
 pub(super) async fn delete(
-    caller: Caller<Write>,
+    caller: Caller<Stop>,
     api: web::Data<Api>,
     path: StreamPath,
 ) -> Result<HttpResponse, ApiError> {
@@ -349,7 +350,7 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn access(caller: &Caller<Write>) -> Access<'_> {
+fn access(caller: &Caller<Stop>) -> Access<'_> {
     if caller.operator {
         Access::Operator
     } else {

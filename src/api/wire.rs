@@ -6,6 +6,7 @@
 mod create;
 mod event;
 mod message;
+pub(super) mod monitor;
 
 pub(super) use create::{CreateStream, Disconnect, Stop};
 pub use event::Event;

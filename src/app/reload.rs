@@ -175,9 +175,9 @@ impl Reloader {
             }
         }
 
-        // The page of metrics is where it was from the start, or nowhere.
+        // The page of metrics and the monitor are where they were from the start, or nowhere.
         let mut scope = watched::scope(&config, self.workers);
-        scope.gaps = self.started.metrics.bind.is_some();
+        scope.paces = watched::wants_paces(&self.started);
         self.api.metrics.replace_scope(scope);
         self.api.jwt.replace(config.jwt(), keys, providers.go_on());
         self.api.limiter.replace(config.limits());

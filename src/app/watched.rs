@@ -1,15 +1,18 @@
-//! What the parts of the server know of themselves, gathered when the page of metrics is asked for.
+//! What the parts of the server know of themselves, gathered when somebody looks: the page of metrics, the
+//! monitor.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::web;
 
 use super::store::Store;
-use crate::api::Api;
 use crate::api::metrics::Page;
+use crate::api::{Api, Code, Facts, Look, Monitor};
 use crate::auth::{Provider, ProviderFigures};
-use crate::config::Config;
+use crate::config::{Config, File};
+use crate::limit::Limit;
 use crate::metrics::catalogue as about;
 use crate::metrics::{Metrics, Samples, Scope};
 
@@ -20,11 +23,19 @@ pub(super) fn scope(config: &Config, workers: usize) -> Scope {
         models: config.models.keys().cloned().collect(),
         plans: limits.plans.into_keys().collect(),
         default_plan: limits.default_plan,
+        problems: Code::ALL.iter().map(|code| code.name()).collect(),
+        auth_failures: Code::OF_CREDENTIALS.map(Code::name).to_vec(),
+        reasons: Limit::ALL.map(Limit::name).to_vec(),
         store: store(config),
         // Streams that are taken over are generated on the main thread.
         threads: workers + 1,
-        gaps: config.file.metrics.bind.is_some(),
+        paces: wants_paces(&config.file),
     }
+}
+
+/// Whether anybody may ask how fast tokens come.
+pub(super) const fn wants_paces(file: &File) -> bool {
+    file.metrics.bind.is_some() || file.monitor.enabled
 }
 
 const fn store(config: &Config) -> &'static str {
@@ -35,12 +46,12 @@ const fn store(config: &Config) -> &'static str {
     }
 }
 
-/// Makes the page of this server.
-pub(super) fn page(config: &Config, workers: usize, api: web::Data<Api>, parts: Store) -> Page {
-    let (metrics, kind) = (api.metrics.clone(), store(config));
+/// Looks at the parts of this server.
+pub(super) fn look(config: &Config, workers: usize, parts: Store) -> Look {
+    let kind = store(config);
     let max_streams = config.file.limits.max_streams;
     let max_bytes = config.file.memory.max_bytes.as_u64();
-    Arc::new(move |format| {
+    Arc::new(move |api| {
         let mut samples = Samples::default();
         let build = [env!("CARGO_PKG_VERSION"), kind];
         samples.count(about::BUILD_INFO, &build, 1);
@@ -64,7 +75,7 @@ pub(super) fn page(config: &Config, workers: usize, api: web::Data<Api>, parts: 
             }
         }
         parts.look(max_bytes, &mut samples);
-        Metrics::page(&metrics, samples, format)
+        samples
     })
 }
 
@@ -90,6 +101,34 @@ fn by_url(providers: &[Arc<Provider>]) -> BTreeMap<String, [u64; 3]> {
         }
     }
     sums
+}
+
+/// Makes the page of metrics of this server.
+pub(super) fn page(api: web::Data<Api>, look: Look) -> Page {
+    Arc::new(move |format| Metrics::page(&api.metrics, look(&api), format))
+}
+
+/// The monitor of a server that listens there.
+pub(super) fn monitor(config: &Config, address: SocketAddr, look: Look) -> Monitor {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let machine = machine.ok().filter(|name| !name.trim().is_empty());
+    let machine = machine.unwrap_or_else(|| address.ip().to_string());
+    let facts = Facts {
+        name: format!("{}:{}", machine.trim(), address.port()),
+        store: store(config),
+        drain_timeout: config.file.drain_timeout,
+    };
+    Monitor::new(config.file.monitor.enabled, facts, look)
+}
+
+/// Lets the other nodes know what this one does.
+pub(super) fn introduce(api: &web::Data<Api>) {
+    // The limiter is a part of it, and must not keep it.
+    let whole = Arc::downgrade(&api.clone().into_inner());
+    api.limiter.introduce(Box::new(move || {
+        let api = whole.upgrade();
+        api.map(|api| api.monitor.note(&api)).unwrap_or_default()
+    }));
 }
 
 impl Store {

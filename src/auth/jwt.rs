@@ -220,8 +220,8 @@ impl Accepted {
             .filter(move |key| has_signed(key))
             .map(Key::issuers);
         let published = self.providers.iter().filter(move |it| {
-            let mut any = |keys: &[Key]| candidates(keys, id, header.alg).any(has_signed);
-            it.provider.with_keys(&mut any)
+            let any = |keys: &[Key]| candidates(keys, id, header.alg).any(has_signed);
+            it.provider.with_keys(any)
         });
         own.chain(published.map(|it| it.issuers.as_slice()))
     }

@@ -77,15 +77,27 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
 
 /// What a person needs for a first stream, and what they should know.
 fn greet(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
-    let scopes = &config.file.auth.scopes;
-    let all: [&str; 3] = [&scopes.write, &scopes.read, &scopes.admin];
-    let tokens = config.development_tokens(&all, Duration::from_secs(24 * 3600));
-    let token = tokens.context("not in development mode")?.mint()?;
     let scheme = if config.tls.is_some() {
         "https"
     } else {
         "http"
     };
+    let scopes = &config.file.auth.scopes;
+    let all: [&str; 3] = [&scopes.write, &scopes.read, &scopes.admin];
+    let token = |scopes: &[&str]| -> anyhow::Result<String> {
+        let tokens = config.development_tokens(scopes, Duration::from_secs(24 * 3600));
+        Ok(tokens.context("not in development mode")?.mint()?)
+    };
+    // What stands behind # goes to no server and into no log of one.
+    let monitor = if config.file.monitor.enabled {
+        let token = token(&[&scopes.admin])?;
+        format!(
+            "\nWatch the server, in a browser:\n\n  {scheme}://{address}/monitor#token={token}\n"
+        )
+    } else {
+        String::new()
+    };
+    let token = token(&all)?;
     let page = if config.file.playground.enabled {
         "a playground is there, for a browser; "
     } else {
@@ -101,10 +113,10 @@ Watch a stream:
     -H 'Authorization: Bearer {token}' \\
     -H 'Content-Type: application/json' \\
     -d '{{\"prompt\": \"Tell me about lighthouse keepers\"}}'
-
+{monitor}
 Development mode, because no key is configured. What is insecure about it:
   - the signing key lies in this user's state directory: who reads it can be anybody;
-  - the token above is valid for 24 hours, may do everything, and is on your screen now;
+  - the tokens above are valid for 24 hours, may do everything, and are on your screen now;
   - the playground at / gets such a token by itself, in any browser of this machine;
   - its plan has limits meant for load tests. So this mode only listens on loopback.
 For production, configure [[auth.keys]]; see tailrace.example.toml.

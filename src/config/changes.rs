@@ -30,6 +30,7 @@ impl File {
             memory,
             redis,
             playground,
+            monitor,
             models: _,
         } = self;
         let mut changed = vec![
@@ -49,6 +50,7 @@ impl File {
             ("traces", *traces != new.traces),
             ("metrics", *metrics != new.metrics),
             ("playground", *playground != new.playground),
+            ("monitor", *monitor != new.monitor),
         ];
         changed.extend(http.fixed(&new.http));
         changed.extend(auth.fixed(&new.auth));

@@ -53,6 +53,7 @@ pub struct File {
     pub memory: MemorySection,
     pub redis: RedisSection,
     pub playground: PlaygroundSection,
+    pub monitor: MonitorSection,
     pub models: BTreeMap<String, Section>,
 }
 
@@ -82,6 +83,7 @@ impl Default for File {
             memory: MemorySection::default(),
             redis: RedisSection::default(),
             playground: PlaygroundSection::default(),
+            monitor: MonitorSection::default(),
             models: BTreeMap::new(),
         }
     }
@@ -257,6 +259,19 @@ pub struct PlaygroundSection {
 }
 
 impl Default for PlaygroundSection {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// The operators' page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MonitorSection {
+    pub enabled: bool,
+}
+
+impl Default for MonitorSection {
     fn default() -> Self {
         Self { enabled: true }
     }

@@ -16,11 +16,13 @@ macro_rules! complain {
 
 mod models;
 mod producer;
+mod running;
 mod snapshot;
 mod subscription;
 mod takeover;
 
 pub use models::{Models, PassedThrough, UnknownModel};
+pub use running::{Live, Running, Seen};
 pub use snapshot::Snapshot;
 pub use subscription::Subscription;
 
@@ -108,6 +110,7 @@ pub struct GenerationService {
     readers: TaskTracker,
     stopping: Stopping,
     metrics: Metrics,
+    running: Arc<Running>,
 }
 
 impl GenerationService {
@@ -128,6 +131,7 @@ impl GenerationService {
             readers: TaskTracker::new(),
             stopping,
             metrics,
+            running: Arc::default(),
         }
     }
 
@@ -158,6 +162,12 @@ impl GenerationService {
     #[must_use]
     pub const fn readers(&self) -> &TaskTracker {
         &self.readers
+    }
+
+    /// The generations that run in this process.
+    #[must_use]
+    pub fn running(&self) -> &Running {
+        &self.running
     }
 
     /// Whether other nodes go on with what this one leaves.
@@ -289,6 +299,8 @@ impl GenerationService {
             },
             stopping: self.stopping.clone(),
             metrics: self.metrics.clone(),
+            plan: principal.plan.clone(),
+            running: Arc::clone(&self.running),
         }
     }
 

@@ -25,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::deadlines::Deadlines;
 use self::end::{End, generator_failed, log_failed};
 use super::GenerationConfig;
+use super::running::{Enrolled, Running};
 use crate::generator::{Attempt, Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt};
 use crate::limit::Permit;
 use crate::metrics::{Counting, GapMeter, Metrics};
@@ -66,6 +67,10 @@ pub(super) struct Job {
     pub(super) abandon_after: Option<Duration>,
     pub(super) stopping: Stopping,
     pub(super) metrics: Metrics,
+    /// The plan that its owner's token names.
+    pub(super) plan: Option<String>,
+    /// Those that run in this process.
+    pub(super) running: Arc<Running>,
 }
 
 thread_local! {
@@ -103,6 +108,8 @@ pub(super) struct Producer {
     deadlines: Deadlines,
     /// Measures the time between arrivals, unless nobody wants to know.
     gaps: Option<GapMeter>,
+    /// Its place among those that run, for the same.
+    enrolled: Option<Enrolled>,
     stop: StopWatch,
 }
 
@@ -133,9 +140,11 @@ impl Producer {
             Ok(deltas) => deltas,
             Err(panic) => stream::once(async { resume_unwind(panic) }).boxed_local(),
         };
+        let pace = job.metrics.pace(&job.model, job.plan.as_deref());
         Self {
             _running: job.metrics.generating(&job.model),
-            gaps: job.metrics.gap_meter(&job.model),
+            gaps: pace.as_ref().map(|pace| pace.meter()),
+            enrolled: pace.map(|pace| Running::enrol(&job, before, pace, writer.audience())),
             prompt_tokens,
             before,
             movable: job.config.takes_over && generator.continues(),
@@ -199,6 +208,10 @@ impl Producer {
             let gap = self.deadlines.delta_came(now);
             if let (Some(gap), Some(meter)) = (gap, &self.gaps) {
                 meter.record(gap);
+            }
+            if let Some(enrolled) = &self.enrolled {
+                let first = gap.is_none().then(|| self.deadlines.first_token());
+                enrolled.reached(self.count, first.flatten().filter(|_| self.before == 0));
             }
         }
         // What was generated before the end is logged before the end.

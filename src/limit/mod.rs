@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{self, BoxFuture};
 use serde::Deserialize;
 
 use self::bucket::Rate;
@@ -48,6 +49,34 @@ pub trait RateLimiter: Send + Sync {
     /// Admits by these limits from now on. What was used counts on; what runs goes on. The ceilings
     /// of this process stay as they are.
     fn replace(&self, limits: LimitConfig);
+
+    /// What this node says of itself to the others that share the limits, whenever it says that it is
+    /// there. Where there are no others, it is never asked.
+    fn introduce(&self, _about: About) {}
+
+    /// The nodes that share the limits, this one among them; none where they are not shared.
+    ///
+    /// # Errors
+    /// They are not known just now.
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<Node>, Rejection>> {
+        future::ready(Ok(Vec::new())).boxed()
+    }
+}
+
+/// Says what a node wants others to know of it.
+pub type About = Box<dyn Fn() -> String + Send + Sync>;
+
+/// One of the nodes that share the limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name in this run.
+    pub id: String,
+    /// Whether it is this one.
+    pub is_this: bool,
+    /// How long ago it was heard.
+    pub heard: Duration,
+    /// What it said of itself; empty if it said nothing.
+    pub about: String,
 }
 
 /// What one plan allows each of its principals.
@@ -182,6 +211,15 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Requests,
+        Self::Tokens,
+        Self::TokensEver,
+        Self::Streams,
+        Self::Server,
+    ];
+
     /// As metrics call it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -11,10 +11,11 @@ mod admission;
 mod grant;
 mod held;
 mod keeper;
+mod nodes;
 mod scripts;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -28,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use self::held::Permits;
 use self::scripts::Scripts;
 use super::local::LocalLimiter;
-use super::{LimitConfig, Permit, RateLimiter, Rejection};
+use super::{About, LimitConfig, Node, Permit, RateLimiter, Rejection};
 use crate::auth::Principal;
 use crate::redis::{Ask, Redis, Refusal, ScriptInvocation};
 
@@ -65,6 +66,8 @@ struct Inner {
     permits: Permits,
     /// How many nodes there are, as far as Redis has said; 0 if it has said nothing yet.
     nodes: AtomicU32,
+    /// What this node says of itself.
+    about: OnceLock<About>,
     /// Decides while Redis is away.
     local: Mutex<Option<Arc<LocalLimiter>>>,
     tasks: TaskTracker,
@@ -91,6 +94,7 @@ impl RedisLimiter {
             scripts,
             redis,
             nodes: AtomicU32::new(0),
+            about: OnceLock::new(),
             local: Mutex::default(),
             tasks: TaskTracker::new(),
         });
@@ -116,11 +120,8 @@ impl RedisLimiter {
             let unsettled = self.inner.permits.unsettled();
             tracing::warn!(unsettled, "Redis was not told what all permits have used");
         }
-        let mut leave = redis::cmd("ZREM");
-        leave.arg(self.inner.nodes_key()).arg(&self.inner.node);
-        let left = self.inner.redis.ask::<u32>(PATIENCE, Ask::Command(&leave));
         // Its lease ends soon in any case.
-        let _late = timeout(PATIENCE, left).await;
+        let _late = self.inner.leave().await;
     }
 }
 
@@ -152,13 +153,21 @@ impl RateLimiter for RedisLimiter {
         }
         inner.limits.store(Arc::new(limits));
     }
+
+    fn introduce(&self, about: About) {
+        // Said once, at the start.
+        let _before = self.inner.about.set(about);
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<Node>, Rejection>> {
+        let asked = self.inner.all_nodes();
+        asked
+            .map(|found| found.map_err(|_| Rejection::server()))
+            .boxed()
+    }
 }
 
 impl Inner {
-    fn nodes_key(&self) -> String {
-        format!("{}nodes", self.config.prefix)
-    }
-
     /// Asks, and again within the patience of a request if the connection breaks.
     async fn ask<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Refusal> {
         // Cut by the time-out, it says nothing of each failure: that Redis is away is said once.

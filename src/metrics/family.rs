@@ -157,10 +157,17 @@ impl Drop for Counting {
 }
 
 /// Counts by a name of a few, for whoever has no labels otherwise. A scrape looks at it.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct CountBy(Arc<std::sync::Mutex<std::collections::BTreeMap<&'static str, u64>>>);
 
 impl CountBy {
+    /// None of these so far.
+    #[must_use]
+    pub fn of(names: &[&'static str]) -> Self {
+        let names = names.iter().map(|name| (*name, 0));
+        Self(Arc::new(std::sync::Mutex::new(names.collect())))
+    }
+
     /// One more of that name.
     pub fn add(&self, name: &'static str) {
         *self.table().entry(name).or_default() += 1;

@@ -27,11 +27,11 @@ const BOUNDS: [u64; 15] = [
     30_000_000_000,
 ];
 
-/// The gaps of one model, of all threads.
+/// The gaps of one model and plan, of all threads.
 #[derive(Debug)]
 pub(super) struct Gaps(Vec<GapMeter>);
 
-/// Counts the gaps of one model on one thread.
+/// Counts the gaps of one model and plan on one thread.
 #[derive(Debug, Clone, Default)]
 pub struct GapMeter(Arc<Counters>);
 
@@ -49,6 +49,16 @@ pub(super) struct Counted {
     pub(super) count: u64,
     /// The upper bound of each bucket in seconds, and how many are in it and in no lower one.
     pub(super) buckets: Vec<(f64, u64)>,
+}
+
+impl Counted {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        self.count += other.count;
+        for ((_, count), (_, more)) in self.buckets.iter_mut().zip(&other.buckets) {
+            *count += more;
+        }
+    }
 }
 
 impl GapMeter {

@@ -69,6 +69,29 @@ impl Samples {
         self.push(about, values, Value::Timing(timing.clone()));
     }
 
+    /// Adds what the kernel says of this process.
+    pub fn look_at_process(&mut self) {
+        process::look(self);
+    }
+
+    /// The number of this metric, whatever its labels, if it is known.
+    #[must_use]
+    pub fn number(&self, about: &'static Description) -> Option<f64> {
+        self.numbers(about).next().map(|(_, number)| number)
+    }
+
+    /// The numbers of this metric, with the values of their labels.
+    pub fn numbers(&self, about: &'static Description) -> impl Iterator<Item = (Vec<&str>, f64)> {
+        let samples = self.0.iter().filter(move |sample| sample.about == about);
+        samples.filter_map(|sample| match sample.value {
+            Value::Number(number) => {
+                let labels = sample.labels.iter().map(|(_, value)| value.as_str());
+                Some((labels.collect(), number))
+            }
+            Value::Timing(_) => None,
+        })
+    }
+
     fn push(&mut self, about: &'static Description, values: &[&str], value: Value) {
         let labels = labels(about, values);
         self.0.push(Sample {
@@ -85,7 +108,7 @@ impl Metrics {
     /// # Errors
     /// It could not be written.
     pub fn page(&self, mut samples: Samples, format: Format) -> Result<String, fmt::Error> {
-        process::look(&mut samples);
+        samples.look_at_process();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Scrape {
             metrics: self.clone(),
@@ -131,12 +154,16 @@ impl Families {
         let about = catalogue::GAPS;
         let (_, unit) = about.stem();
         let mut encoder = describe(encoder, about, unit.as_ref())?;
-        for (model, gaps) in &*self.gaps.load_full() {
-            let counted = gaps.counted();
+        let paces = self.paces.all();
+        for of_model in paces.chunk_by(|one, next| one.model == next.model) {
+            let mut counted = of_model[0].gaps();
+            for pace in &of_model[1..] {
+                counted.add(&pace.gaps());
+            }
             if counted.count == 0 {
                 continue;
             }
-            let labels = labels(about, &[OPERATION, model]);
+            let labels = labels(about, &[OPERATION, &of_model[0].model]);
             let mut series = encoder.encode_family(&labels)?;
             let (sum, count) = (counted.seconds, counted.count);
             series.encode_histogram::<NoLabelSet>(sum, count, &counted.buckets, None)?;

@@ -69,7 +69,7 @@ impl Display for Sheet {
                     Text(&line.name)
                 )?;
                 // About as wide as the letters are.
-                right -= 7.0 * line.name.chars().count() as f64 + 14.0;
+                right -= 8.2 * line.name.chars().count() as f64 + 14.0;
             }
             writeln!(
                 to,

@@ -44,6 +44,21 @@ pub(super) enum Kind {
     Other,
 }
 
+/// What metrics call them.
+pub(super) const NAMES: [&str; 11] = [
+    "away",
+    "untrusted",
+    "starting",
+    "read_only",
+    "full",
+    "login",
+    "permission",
+    "wrong_type",
+    "unsuitable",
+    "no_master",
+    "other",
+];
+
 impl Kind {
     /// As metrics call it.
     pub(super) const fn name(&self) -> &'static str {

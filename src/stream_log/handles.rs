@@ -3,7 +3,7 @@
 //! What every token touches decides what a token costs, so a handle is a pointer to the stream and
 //! a place in it, to be kept by value, and what it must remember lies beside the stream's state.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use super::{Control, LogError, Presence};
@@ -38,6 +38,9 @@ pub trait OpenStream: Send + Sync {
 
     /// See [`Writer::readers`].
     fn readers(&self) -> u64;
+
+    /// See [`Audience::now`].
+    fn attendance(&self) -> Attendance;
 
     /// The writer is gone; if it has not closed the stream, nobody else will.
     fn lose_writer(&self);
@@ -108,6 +111,33 @@ impl Writer {
     #[must_use]
     pub fn readers(&self) -> u64 {
         self.stream.readers()
+    }
+
+    /// Sees the stream's readers, for as long as there is the stream.
+    #[must_use]
+    pub fn audience(&self) -> Audience {
+        Audience(Arc::downgrade(&self.stream))
+    }
+}
+
+/// Who follows a stream, for somebody who neither writes nor reads it.
+pub struct Audience(Weak<dyn OpenStream>);
+
+/// Who follows a stream now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attendance {
+    /// How many do in this process.
+    pub here: usize,
+    /// Whether somebody does in another one.
+    pub elsewhere: bool,
+}
+
+impl Audience {
+    /// Who follows now.
+    #[must_use]
+    pub fn now(&self) -> Attendance {
+        let stream = self.0.upgrade();
+        stream.map_or_else(Attendance::default, |stream| stream.attendance())
     }
 }
 

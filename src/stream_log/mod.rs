@@ -18,7 +18,7 @@ pub mod memory;
 mod open;
 pub mod redis;
 
-pub use handles::{Follower, OpenStream, Place, Writer};
+pub use handles::{Attendance, Audience, Follower, OpenStream, Place, Writer};
 
 use std::collections::BTreeMap;
 

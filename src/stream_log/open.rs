@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use self::segments::Segments;
 use self::waiting::Followers;
 pub(super) use self::waiting::Waiting;
-use super::{Control, LogError, Place, Presence, Status};
+use super::{Attendance, Control, LogError, Place, Presence, Status};
 use crate::stream::{Batch, Failure, FailureCode, Terminal, Usage};
 
 /// One open stream. Its lock is held for the time of copying a batch, never across an await.
@@ -173,6 +173,15 @@ impl<B> Open<B> {
     /// How many readers have followed the stream so far.
     pub(super) fn readers(&self) -> u64 {
         self.state().followers_ever
+    }
+
+    /// Who follows the stream now.
+    pub(super) fn attendance(&self) -> Attendance {
+        let state = self.state();
+        Attendance {
+            here: state.followers.len(),
+            elsewhere: state.elsewhere,
+        }
     }
 
     /// The next thing that the writer must know.

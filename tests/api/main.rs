@@ -43,6 +43,7 @@ mod metrics;
 mod metrics_bounds;
 mod metrics_page;
 mod metrics_redis;
+mod monitor;
 mod native_tools;
 mod nginx;
 mod nodes;

@@ -372,3 +372,19 @@ fn the_process() {
         (Page::of(&server).sum("process_cpu_seconds_total", &[]) > before).then_some(())
     });
 }
+
+/// Prometheus does not see the first increase of a series that was not there before.
+#[test]
+fn what_alerts_watch_is_there_from_the_start() {
+    let server = Server::with(ON);
+    let page = Page::of(&server);
+    let has = |start: &str| page.series().any(|series| series.starts_with(start));
+    for start in [
+        "tailrace_problems_total{code=\"internal_error\"}",
+        "tailrace_rejections_total{reason=\"server\",plan=\"default\"}",
+        "tailrace_authentication_failures_total{code=\"invalid_token\"}",
+        "tailrace_readers_cut_total{reason=\"evicted\"}",
+    ] {
+        assert!(has(start), "{start}");
+    }
+}

@@ -157,7 +157,7 @@ fn a_signal_asks_the_providers_again() {
 /// A name that some key has is that key's: who forges its signature is told so, and counted.
 #[test]
 fn forgeries_are_counted_also_while_a_provider_is_away() {
-    let (own, forger) = (SigningKey::new("own"), SigningKey::new("own"));
+    let (own, stranger) = (SigningKey::new("own"), SigningKey::new("own"));
     let publisher = Publisher::of(&[]);
     publisher.fail();
     let directory = tempfile::tempdir().unwrap();
@@ -168,7 +168,7 @@ fn forgeries_are_counted_also_while_a_provider_is_away() {
         entry(&publisher, "")
     );
     let program = start(directory.path(), &settings);
-    let forged = forger.token("ann");
+    let forged = stranger.token("ann");
     for _ in 0..3 {
         assert_eq!(status(&program, &forged), 401);
     }

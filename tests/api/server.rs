@@ -47,11 +47,13 @@ impl Server {
     pub fn with(settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tailrace.toml");
-        let base = if settings.contains("workers = ") {
-            BASE.replace("workers = 1\n", "")
-        } else {
-            BASE.to_owned()
-        };
+        let mut base = BASE.to_owned();
+        for line in ["workers = 1\n", "drain_timeout = \"200ms\"\n"] {
+            let (key, _) = line.split_once(" = ").unwrap_or_default();
+            if settings.contains(&format!("{key} = ")) {
+                base = base.replace(line, "");
+            }
+        }
         // The default model must be known whatever other models a test adds.
         std::fs::write(&path, format!("default_model = \"demo\"\n{base}{settings}")).unwrap();
         let config = Config::load(Some(&path)).unwrap_or_else(|error| panic!("{error}"));

@@ -5,14 +5,13 @@
  */
 
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, readFile, stat } from 'node:fs/promises';
+import { copyFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, suite, test } from 'node:test';
 
+import { expectAccessible as expectPageAccessible } from './support/accessible.mjs';
 import { until } from './support/deadline.mjs';
 import { Playground } from './support/playground.mjs';
-
-const AXE = await readFile(join(import.meta.dirname, 'node_modules/axe-core/axe.min.js'), 'utf8');
 
 const README_PICTURE = join(import.meta.dirname, '../../docs/images/playground.png');
 
@@ -51,32 +50,7 @@ suite('The playground for people', () => {
 
   afterEach(() => tab?.close());
 
-  /** No finding of axe-core that is serious or critical. The page's policy keeps it out of the page, so
-   * it runs where the debugger's scripts run. */
-  async function expectAccessible(what) {
-    const session = await tab.page.context().newCDPSession(tab.page);
-    const { frameTree } = await session.send('Page.getFrameTree');
-    const { executionContextId: contextId } = await session.send('Page.createIsolatedWorld', {
-      frameId: frameTree.frame.id,
-    });
-    await session.send('Runtime.evaluate', { expression: AXE, contextId });
-    const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
-      contextId,
-      awaitPromise: true,
-      returnByValue: true,
-      expression: `axe.run(document, { resultTypes: ['violations'] }).then(({ violations, passes }) => ({
-        passes: passes.length,
-        found: violations.map(({ id, impact, nodes }) =>
-          ({ id, impact, nodes: nodes.map(({ html, failureSummary }) => html.slice(0, 160) + failureSummary) })),
-      }))`,
-    });
-    await session.detach();
-    assert.equal(exceptionDetails, undefined);
-    const { found, passes } = result.value;
-    assert.ok(passes > 10, 'axe has looked');
-    const grave = found.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    assert.deepEqual(grave, [], what);
-  }
+  const expectAccessible = (what) => expectPageAccessible(tab.page, what);
 
   async function expectNoSidewaysScroll() {
     const { wide, width } = await tab.page.evaluate(() => ({

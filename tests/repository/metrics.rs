@@ -110,6 +110,10 @@ fn labels(query: &str) -> BTreeSet<String> {
 
 /// Each metric is one of ours, and has each label that is asked for.
 fn check(query: &str) {
+    // Prometheus' own, of each of its targets.
+    if query.starts_with("up{") {
+        return;
+    }
     let names = asked(query);
     assert!(!names.is_empty(), "{query}");
     let mut known = BTreeSet::new();

@@ -92,6 +92,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/monitor/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Watch the server
+         * @description How it stands, once a second: what runs, how fast, what fails, the nodes. Figures and names only, never a
+         *     prompt or a text. It takes the scope of operators (`tailrace:admin`). A reader that is slow misses seconds;
+         *     nothing is resumed. Each feed ends after ten minutes, and can be asked for again at once.
+         */
+        get: operations["watchServer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/streams": {
         parameters: {
             query?: never;
@@ -167,7 +189,8 @@ export interface paths {
         put?: never;
         /**
          * Cancel a generation
-         * @description It ends with `done` and the finish reason `cancelled`. A stream that has ended stays as it is.
+         * @description It ends with `done` and the finish reason `cancelled`. A stream that has ended stays as it is. The scope of
+         *     operators is enough, for anybody's stream; they are not shown its text.
          */
         post: operations["cancelStream"];
         delete?: never;
@@ -248,6 +271,16 @@ export interface components {
         Content: string | {
             [key: string]: unknown;
         }[];
+        /** @description How many there are. */
+        Count: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /** @description Of what. */
+            name: string;
+        };
         /**
          * @description What to generate. Exactly one of `prompt` and `messages` is given.
          * @example {
@@ -344,6 +377,21 @@ export interface components {
             /** @description What it used. */
             usage: components["schemas"]["Usage"];
         };
+        /**
+         * @description Always `drain`.
+         * @enum {string}
+         */
+        DrainType: "drain";
+        /**
+         * @description Why a feed ends.
+         * @enum {string}
+         */
+        EndReason: "again" | "stopping";
+        /**
+         * @description Always `end`.
+         * @enum {string}
+         */
+        EndType: "end";
         /** @description The last event of a stream that failed. */
         ErrorEvent: {
             /** @description What went wrong. */
@@ -396,6 +444,47 @@ export interface components {
          * @enum {string}
          */
         FinishReason: "stop" | "length" | "tool_calls" | "content_filter" | "cancelled";
+        /** @description One generation that runs. */
+        LiveStream: {
+            /**
+             * Format: int64
+             * @description How long it has run.
+             */
+            age_ms: number;
+            /** @description Whether a token has come. */
+            has_begun: boolean;
+            /** @description Its stream. */
+            id: string;
+            /** @description The issuer of that token; empty if it has none. */
+            issuer: string;
+            /** @description The public name of its model. */
+            model: string;
+            /** @description The subject of the token that asked for it. */
+            owner: string;
+            /** @description Its plan. */
+            plan: string;
+            /** @description Whether somebody follows it on another node. */
+            read_elsewhere: boolean;
+            /** @description How many follow it on this node. */
+            readers: number;
+            /**
+             * Format: int64
+             * @description How many tokens have come.
+             */
+            tokens: number;
+            /**
+             * Format: double
+             * @description How many came in a second, over some seconds; null when it was not seen before.
+             */
+            tokens_per_second?: number | null;
+        };
+        /** @description Generations that run on a node: the oldest and the newest of them. */
+        LiveStreams: {
+            /** @description How many run. */
+            count: number;
+            /** @description Some of them, oldest first: all, if they are at most 200. */
+            shown: components["schemas"]["LiveStream"][];
+        };
         /**
          * @description How likely the tokens just before were, if the request asks for `logprobs` and the model's server
          *     tells. One that would be too long for an event comes as several with parts of its lists.
@@ -464,6 +553,202 @@ export interface components {
             /** @description Always `list`. */
             object: string;
         };
+        /** @description The server has been told to stop. */
+        MonitorDrain: {
+            /**
+             * Format: int64
+             * @description How long generations that run may still take, in milliseconds.
+             */
+            drain_left_ms: number;
+            /** @description How many run. */
+            streams: number;
+            /**
+             * @description Which event this is. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "drain";
+        };
+        /** @description The last event of a feed. */
+        MonitorEnd: {
+            /** @description Why. */
+            reason: components["schemas"]["EndReason"];
+            /**
+             * @description Which event this is. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "end";
+        };
+        /** @description One event of the monitor's feed; `type` tells which. */
+        MonitorEvent: components["schemas"]["MonitorState"] | components["schemas"]["MonitorDrain"] | components["schemas"]["MonitorEnd"];
+        /** @description How the server stands. */
+        MonitorState: {
+            /**
+             * Format: int64
+             * @description When, in milliseconds since the Unix epoch.
+             */
+            at_ms: number;
+            /**
+             * @description Requests that were answered with an error, and generations that ended with one, by code; those of the
+             *     window first.
+             */
+            errors: components["schemas"]["Tally"][];
+            /** @description Each model that had a generation. */
+            models: components["schemas"]["Pace"][];
+            /** @description This node. */
+            node: components["schemas"]["NodeState"];
+            /** @description The nodes that share limits and streams, this one among them; empty without Redis. */
+            nodes: components["schemas"]["PeerState"][];
+            /** @description Each plan that had one. */
+            plans: components["schemas"]["Pace"][];
+            /** @description Answers that follow a stream now, by their form. */
+            readers: components["schemas"]["Count"][];
+            redis?: components["schemas"]["RedisState"] | null;
+            /** @description Generations that a limit did not admit, by its name; those of the window first. */
+            rejections: components["schemas"]["Rejected"][];
+            /**
+             * Format: double
+             * @description HTTP requests that were answered, in a second; null for the first state.
+             */
+            requests_per_second?: number | null;
+            /** @description What runs on this node. */
+            streams: components["schemas"]["LiveStreams"];
+            /** @description All models and plans together. */
+            total: components["schemas"]["Pace"];
+            /**
+             * @description Which event this is. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "state";
+            /** @description Upstreams of routes. */
+            upstreams: components["schemas"]["UpstreamState"][];
+            /**
+             * Format: int64
+             * @description What `last_window` counts: the time that has been watched, at most a minute, in milliseconds.
+             */
+            window_ms: number;
+        };
+        /** @description One node. */
+        NodeState: {
+            /**
+             * Format: double
+             * @description How much processor time it used in a second: 1 is one core. Null for the first state.
+             */
+            cpu?: number | null;
+            /**
+             * Format: int64
+             * @description File descriptors that are open: one for each connection.
+             */
+            descriptors?: number | null;
+            /**
+             * Format: int64
+             * @description How long it may still drain, in milliseconds; null unless it drains.
+             */
+            drain_left_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes that streams take in its memory.
+             */
+            log_bytes: number;
+            /**
+             * Format: int64
+             * @description File descriptors that may be open.
+             */
+            max_descriptors?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes that they may take; null with Redis.
+             */
+            max_log_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Places that there are.
+             */
+            max_places: number;
+            /**
+             * Format: int64
+             * @description Memory that is in RAM.
+             */
+            memory_bytes?: number | null;
+            /** @description The name of its machine and the port where it listens. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Generations that hold a place.
+             */
+            places: number;
+            /** @description What it does. */
+            state: components["schemas"]["Standing"];
+            /** @description Where it keeps streams: `memory` or `redis`. */
+            store: string;
+            /**
+             * Format: int64
+             * @description How long it has run, in seconds.
+             */
+            uptime_s: number;
+            /** @description The version of Tailrace. */
+            version: string;
+            /**
+             * Format: int64
+             * @description Threads that serve requests.
+             */
+            workers: number;
+        };
+        /** @description How fast generations are. */
+        Pace: {
+            /** @description How long first tokens took, of those within the window. */
+            first_token: components["schemas"]["Quantiles"];
+            /** @description How long passed between one arrival of tokens and the next, within the window. */
+            gap: components["schemas"]["Quantiles"];
+            /** @description Of which model or plan; empty for all together. */
+            name: string;
+            /**
+             * Format: int64
+             * @description How many run.
+             */
+            running: number;
+            /**
+             * Format: int64
+             * @description How many began within the window.
+             */
+            started: number;
+            /**
+             * Format: double
+             * @description How many tokens came in a second; null for the first state.
+             */
+            tokens_per_second?: number | null;
+        };
+        /** @description What a node says of itself to the others. */
+        PeerNote: {
+            /** @description The name of its machine and the port where it listens. */
+            name: string;
+            /** @description What it does. */
+            state: components["schemas"]["Standing"];
+            /**
+             * Format: int64
+             * @description How many generations it runs.
+             */
+            streams: number;
+            /**
+             * Format: int64
+             * @description How long it has run, in seconds.
+             */
+            uptime_s: number;
+            /** @description The version of Tailrace. */
+            version: string;
+        };
+        /** @description A node as the others know it. */
+        PeerState: {
+            /**
+             * Format: int64
+             * @description How long ago it was heard.
+             */
+            heard_ms: number;
+            /** @description Its name in this run. */
+            id: string;
+            /** @description Whether it is this one. */
+            is_this: boolean;
+            said?: components["schemas"]["PeerNote"] | null;
+        };
         /** @description The body of every error before the headers of a stream. */
         Problem: {
             /** @description What is wrong with this request. */
@@ -498,6 +783,32 @@ export interface components {
             /** @description A coarse kind. */
             type: string;
         };
+        /**
+         * @description What a share of some times did not exceed, in milliseconds: read from buckets, so not more exact than
+         *     these; null if there were none.
+         */
+        Quantiles: {
+            /**
+             * Format: int64
+             * @description How many there were.
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description Half of them.
+             */
+            p50_ms?: number | null;
+            /**
+             * Format: double
+             * @description 95 %.
+             */
+            p95_ms?: number | null;
+            /**
+             * Format: double
+             * @description 99 %.
+             */
+            p99_ms?: number | null;
+        };
         /** @description The next piece of the reasoning. */
         ReasoningEvent: {
             /**
@@ -512,6 +823,13 @@ export interface components {
              * @enum {string}
              */
             type: "reasoning";
+        };
+        /** @description What is known of Redis. */
+        RedisState: {
+            /** @description What it did not do, by why; those of the window first. */
+            faults: components["schemas"]["Tally"][];
+            /** @description Whether it answers; of a cluster, some of it. */
+            up: boolean;
         };
         /** @description The next piece of what the model says instead of an answer. */
         RefusalEvent: {
@@ -528,11 +846,33 @@ export interface components {
              */
             type: "refusal";
         };
+        /** @description How often a limit did not admit a generation. */
+        Rejected: {
+            /**
+             * Format: int64
+             * @description How often within the window.
+             */
+            last_window: number;
+            /** @description The plan. */
+            plan: string;
+            /** @description The limit: `requests`, `tokens`, `tokens_ever`, `streams` of the plan, or `server`. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description How often since the start.
+             */
+            total: number;
+        };
         /**
          * @description Who speaks in a conversation.
          * @enum {string}
          */
         Role: "system" | "developer" | "user" | "assistant" | "tool";
+        /**
+         * @description What a node does.
+         * @enum {string}
+         */
+        Standing: "serving" | "leaving" | "draining" | "unready";
         /** @description The first event of every stream. */
         StartEvent: {
             /**
@@ -555,6 +895,11 @@ export interface components {
              */
             type: "start";
         };
+        /**
+         * @description Always `state`.
+         * @enum {string}
+         */
+        StateType: "state";
         /** @description One text or several at which generation stops. */
         Stop: string | string[];
         /** @description Some of the caller's streams, newest first. */
@@ -603,6 +948,21 @@ export interface components {
          * @enum {string}
          */
         StreamStatus: "running" | "done" | "error";
+        /** @description How often something happened. */
+        Tally: {
+            /** @description The code. */
+            code: string;
+            /**
+             * Format: int64
+             * @description How often within the window.
+             */
+            last_window: number;
+            /**
+             * Format: int64
+             * @description How often since the start.
+             */
+            total: number;
+        };
         /** @description A credential that can only read one stream. */
         TicketAnswer: {
             /**
@@ -670,6 +1030,15 @@ export interface components {
         /** @description Whether the model calls tools, and which. */
         ToolChoice: string | {
             [key: string]: unknown;
+        };
+        /** @description An upstream of a route. */
+        UpstreamState: {
+            /** @description The route's model. */
+            model: string;
+            /** @description Whether it is left alone now, since it has failed. */
+            rests: boolean;
+            /** @description The upstream. */
+            upstream: string;
         };
         /**
          * @description Counts of tokens. Counted by the upstream where it says so, else by us: one per delta, and one
@@ -858,6 +1227,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description The request is wrong, not allowed, or over a limit */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is full, stopping, or failed */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    watchServer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A state each second */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["MonitorEvent"];
                 };
             };
             /** @description The request is wrong, not allowed, or over a limit */

@@ -62,6 +62,13 @@ pub(super) struct Meaning {
 }
 
 impl Code {
+    /// Those that say that a credential was not accepted.
+    pub const OF_CREDENTIALS: [Self; 3] = [
+        Self::InvalidToken,
+        Self::TokenExpired,
+        Self::TooManyFailures,
+    ];
+
     /// All of them.
     pub const ALL: &'static [Self] = &[
         Self::InvalidRequest,

@@ -64,9 +64,7 @@ pub(super) async fn run(limiter: Arc<Inner>) {
 impl Inner {
     /// Says that this node is there, and holds all its permits for another lease.
     pub(super) async fn renew(&self) -> Result<(), Refusal> {
-        let mut here = self.scripts.nodes.key(self.nodes_key());
-        here.arg(&self.node).arg(millis(self.config.lease));
-        let nodes = self.ask(&here).await?;
+        let nodes = self.be_here().await?;
         if self.nodes.swap(nodes, Ordering::Relaxed) != nodes {
             tracing::info!(nodes, "So many nodes share the limits");
         }

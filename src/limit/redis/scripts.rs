@@ -19,7 +19,9 @@ pub(super) struct Scripts {
     pub(super) extend: Script,
     pub(super) hold: Script,
     pub(super) settle: Script,
+    pub(super) here: Script,
     pub(super) nodes: Script,
+    pub(super) leave: Script,
 }
 
 impl Scripts {
@@ -35,7 +37,9 @@ impl Scripts {
             extend: script(EXTEND),
             hold: script(HOLD),
             settle: script(SETTLE),
+            here: Script::new(&format!("{clock}{HERE}")),
             nodes: Script::new(&format!("{clock}{NODES}")),
+            leave: Script::new(LEAVE),
         }
     }
 }
@@ -149,11 +153,33 @@ store(r, math.max(0, math.min(t + (ARGV[5] - reserved) * 60000, 2 * full_t)))
 return 1
 ";
 
-/// Key 1 the nodes, by when their lease ends (sorted set); 1 node, 2 lease in ms. Answers how many
-/// there are.
-const NODES: &str = r"
+/// Key 1 the nodes, by when their lease ends (sorted set), 2 what each says of itself (hash); 1 node, 2
+/// lease in ms, 3 what it says. Answers how many there are.
+const HERE: &str = r"
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 64)) do
+  redis.call('HDEL', KEYS[2], gone)
+  redis.call('ZREM', KEYS[1], gone)
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return redis.call('ZCARD', KEYS[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return redis.call('ZCOUNT', KEYS[1], now + 1, '+inf')
+";
+
+/// The same keys; 1 lease in ms, 2 how many at most. Answers of each node its name, how many milliseconds
+/// ago it was heard, and what it said.
+const NODES: &str = r"
+local found = {}
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now + 1, '+inf', 'LIMIT', 0, ARGV[2])) do
+  local heard = now + ARGV[1] - redis.call('ZSCORE', KEYS[1], node)
+  table.insert(found, {node, math.max(0, heard), redis.call('HGET', KEYS[2], node) or ''})
+end
+return found
+";
+
+/// The same keys; 1 node, which is gone.
+const LEAVE: &str = r"
+redis.call('HDEL', KEYS[2], ARGV[1])
+return redis.call('ZREM', KEYS[1], ARGV[1])
 ";

@@ -162,6 +162,32 @@ async fn a_permit_holds_its_place_for_longer_than_a_lease_and_a_dead_node_does_n
 }
 
 #[tokio::test]
+async fn nodes_know_each_other_and_what_each_says_of_itself() {
+    let server = Server::start();
+    let lease = Duration::from_millis(600);
+    let [a, b, silent] = [(); 3].map(|()| server.limiter_with(limits(wide()), lease));
+    for (node, name) in [(&a, "a"), (&b, "b")] {
+        node.introduce(Box::new(move || format!("{{\"name\":\"{name}\"}}")));
+    }
+    let about = async |node: &RedisLimiter| -> Vec<(String, bool)> {
+        let nodes = node.nodes().await.unwrap();
+        assert!(nodes.iter().all(|node| node.heard <= lease), "{nodes:?}");
+        let mut about: Vec<_> = nodes.into_iter().map(|it| (it.about, it.is_this)).collect();
+        about.sort();
+        about
+    };
+    let said = |name: &str, is_this| (format!("{{\"name\":\"{name}\"}}"), is_this);
+    let all = vec![(String::new(), false), said("a", true), said("b", false)];
+    until(async || about(&a).await == all).await;
+    // One that stops leaves at once, one that is gone when its lease ends; what they said goes with them.
+    b.finish(Duration::from_secs(1)).await;
+    assert_eq!(about(&a).await.len(), 2);
+    drop((b, silent));
+    until(async || about(&a).await == [said("a", true)]).await;
+    until(async || server.ask::<u64>(&["HLEN", "{t:nodes}:about"]) == 1).await;
+}
+
+#[tokio::test]
 async fn what_redis_has_lost_it_is_told_again() {
     let server = Server::start();
     let limiter = server.limiter_with(limits(wide()), Duration::from_millis(600));

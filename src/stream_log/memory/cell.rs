@@ -10,7 +10,7 @@ use super::Shared;
 use crate::stream::{Batch, Entry, Owner, Start, Terminal};
 use crate::stream_log::open::{Open, producer_lost};
 use crate::stream_log::{
-    Control, Description, LogError, NewStream, OpenStream, Place, Status, is_void,
+    Attendance, Control, Description, LogError, NewStream, OpenStream, Place, Status, is_void,
 };
 
 /// What a stream takes beside its entries: the cell, its places in the index, its owner's name.
@@ -178,6 +178,10 @@ impl OpenStream for Cell {
 
     fn readers(&self) -> u64 {
         self.open.readers()
+    }
+
+    fn attendance(&self) -> Attendance {
+        self.open.attendance()
     }
 
     fn lose_writer(&self) {

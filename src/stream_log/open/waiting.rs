@@ -43,6 +43,10 @@ impl Followers {
         self.first.is_none() && self.others.is_none()
     }
 
+    pub(in crate::stream_log) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.as_ref().map_or(0, |others| others.len())
+    }
+
     /// A slot for one more.
     pub(in crate::stream_log) fn insert(&mut self) -> usize {
         if self.first.is_none() {

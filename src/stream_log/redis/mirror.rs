@@ -16,7 +16,7 @@ use super::outbox::{HandOver, Outbox};
 use super::{Inner, following, writing};
 use crate::stream::{Batch, Entry, StreamId};
 use crate::stream_log::open::{Open, Waiting, producer_lost};
-use crate::stream_log::{Control, LogError, OpenStream, Place, Status, Writer};
+use crate::stream_log::{Attendance, Control, LogError, OpenStream, Place, Status, Writer};
 
 /// What a stream takes beside its entries.
 const OVERHEAD_BYTES: usize = 2048;
@@ -319,6 +319,10 @@ impl OpenStream for Mirror {
 
     fn readers(&self) -> u64 {
         self.open.readers()
+    }
+
+    fn attendance(&self) -> Attendance {
+        self.open.attendance()
     }
 
     fn lose_writer(&self) {

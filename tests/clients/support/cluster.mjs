@@ -34,7 +34,7 @@ async function listens(port) {
 }
 
 /** A program that is there once it listens on its port, and ends on SIGTERM. */
-class Program {
+export class Program {
   #child;
 
   static async start(name, parameters, directory, port) {

@@ -32,7 +32,7 @@ export class Playground {
 
   /** @param {string} [toml] the server's configuration */
   static async start(toml = '') {
-    const playground = new Playground();
+    const playground = new this();
     try {
       playground.proxy = await playground.#keep(CuttingProxy.start());
       await playground.serve(toml);

@@ -1,0 +1,68 @@
+/** Brings the parts together: a token, the feed, and what shows it. */
+
+import { part } from '../../src/dom.js';
+import { startTheme } from '../../src/theme.js';
+import { cancelStream } from './cancel.js';
+import { Charts } from './charts.js';
+import { Feed } from './feed.js';
+import { hideGate, showGate, startGate } from './gate.js';
+import { Past } from './past.js';
+import { Status } from './status.js';
+import { Streams } from './streams.js';
+import { Tables } from './tables.js';
+import { TokenStore } from './token.js';
+
+/** @import { Refusal } from './feed.js' */
+
+const board = part('board', HTMLElement);
+const forget = part('forget', HTMLButtonElement);
+
+const store = new TokenStore();
+const past = new Past();
+const status = new Status();
+const charts = new Charts();
+const tables = new Tables();
+const streams = new Streams((stream) => void cancelStream(stream, store.token));
+
+/** @type {Feed | undefined} */
+let feed;
+
+function watch() {
+  hideGate();
+  forget.hidden = false;
+  status.start();
+  feed?.stop();
+  feed = new Feed(store.token, {
+    onEvent: (event) => {
+      if (event.type !== 'state') return;
+      board.hidden = false;
+      status.heard(event);
+      past.add(event);
+      charts.update(past, event);
+      streams.update(event);
+      tables.update(event);
+    },
+    onWait: (wait) => status.waits(wait),
+    onRefused: leave,
+  });
+}
+
+/** @param {Refusal} [refusal] */
+function leave(refusal) {
+  feed?.stop();
+  feed = undefined;
+  store.forget();
+  status.stop();
+  board.hidden = true;
+  forget.hidden = true;
+  showGate(refusal);
+}
+
+startTheme();
+startGate((token) => {
+  store.keep(token);
+  watch();
+});
+forget.addEventListener('click', () => leave());
+if (store.token) watch();
+else showGate();

@@ -1,0 +1,132 @@
+/** The top line: how the server stands, and how old that news is. */
+
+/** @import { State } from './shapes.js' */
+
+import { announce } from '../../src/announce.js';
+import { part, setIcon, setText } from '../../src/dom.js';
+import { STATES, counted, lasting, rate } from './words.js';
+
+/** News that is older than this is said to be. */
+const OLD_MS = 2500;
+
+const standing = part('standing', HTMLElement);
+const mark = part('state', HTMLElement);
+const news = part('news', HTMLElement);
+const banner = part('banner', HTMLElement);
+
+export class Status {
+  #heardAt = 0;
+  #told = '';
+  /** @type {State | undefined} */
+  #state;
+  /** @type {{ until: number, why: string } | undefined} */
+  #wait;
+  /** @type {number | undefined} */
+  #clock;
+
+  start() {
+    this.#heardAt = Date.now();
+    standing.hidden = false;
+    clearInterval(this.#clock);
+    this.#clock = setInterval(() => this.#draw(), 500);
+    this.#draw();
+  }
+
+  stop() {
+    clearInterval(this.#clock);
+    standing.hidden = true;
+    banner.hidden = true;
+    this.#state = undefined;
+    this.#wait = undefined;
+    document.title = 'Tailrace monitor';
+  }
+
+  /** @param {State} state */
+  heard(state) {
+    this.#heardAt = Date.now();
+    this.#state = state;
+    this.#wait = undefined;
+    this.#draw();
+  }
+
+  /** @param {{ until: number, why: string }} wait */
+  waits(wait) {
+    this.#wait = wait;
+    this.#draw();
+  }
+
+  #draw() {
+    const state = this.#state;
+    const age = Date.now() - this.#heardAt;
+    const old = age > OLD_MS || (this.#wait !== undefined && state !== undefined);
+    const name = old && this.#wait ? 'away' : (state?.node.state ?? 'away');
+    const words = state ? (STATES[name]?.words ?? name) : 'Connecting';
+    mark.dataset.state = name;
+    setIcon(mark, STATES[name]?.icon ?? 'alert');
+    setText(part('state-words', HTMLElement), words);
+    news.dataset.old = String(old);
+    setText(part('news-words', HTMLElement), old || !state ? this.#ageWords(age) : 'Live');
+    if (state) {
+      const { node, streams, total } = state;
+      setText(part('node', HTMLElement), `${node.name} · ${node.version} · up ${lasting(node.uptime_s)}`);
+      const figures = `${counted(streams.count, 'stream')}, ${rate(total.tokens_per_second)} tok/s`;
+      document.title = `${words}${name === 'away' ? '' : ` · ${figures}`} – Tailrace monitor`;
+    }
+    const trouble = this.#trouble(old);
+    banner.hidden = trouble === undefined;
+    if (trouble) {
+      banner.dataset.tone = trouble.tone;
+      setIcon(banner, trouble.icon);
+      setText(part('banner-words', HTMLElement), trouble.words);
+    }
+    const tell = `${words}. ${trouble?.told ?? ''}`;
+    if (state && tell !== this.#told) {
+      if (this.#told !== '') announce(tell);
+      this.#told = tell;
+    }
+  }
+
+  /** @param {number} age */
+  #ageWords(age) {
+    if (!this.#state) return this.#wait ? 'No news yet' : 'Waiting for the first news';
+    return `No news for ${Math.max(1, Math.round(age / 1000))} s`;
+  }
+
+  /**
+   * What is wrong, or about to end, and what that means.
+   *
+   * @param {boolean} old
+   * @returns {{ tone: string, icon: string, words: string, told: string } | undefined}
+   */
+  #trouble(old) {
+    if (this.#wait && (old || !this.#state)) {
+      const left = Math.max(0, Math.ceil((this.#wait.until - Date.now()) / 1000));
+      const again = left === 0 ? 'Trying again now.' : `Trying again in ${left} s.`;
+      const stands = this.#state ? ' What stands here is as it was last.' : '';
+      return { tone: 'error', icon: 'away', words: `${this.#wait.why}. ${again}${stands}`, told: this.#wait.why };
+    }
+    const state = this.#state;
+    if (!state) return undefined;
+    if (state.node.state === 'leaving') {
+      const told = 'This node was told to stop';
+      const words = `${told}: it is no longer ready, and serves on until whoever sends requests has heard of it.`;
+      return { tone: 'warning', icon: 'drain', words, told };
+    }
+    if (state.node.state === 'draining') {
+      const left = Math.ceil((state.node.drain_left_ms ?? 0) / 1000);
+      const run = state.streams.count === 1 ? '1 stream still runs' : `${counted(state.streams.count, 'stream')} still run`;
+      const told = 'This node was told to stop: it takes no new generations';
+      return { tone: 'warning', icon: 'drain', words: `${told}. ${run}, for at most ${left} s more.`, told };
+    }
+    if (state.redis && !state.redis.up) {
+      const told = 'Redis does not answer';
+      const words = `${told}: this node takes no new generations, and keeps what it has for some seconds. Its log says why.`;
+      return { tone: 'error', icon: 'alert', words, told };
+    }
+    if (state.node.state === 'unready') {
+      const told = 'This node takes no new generations';
+      return { tone: 'error', icon: 'alert', words: `${told}: see /readyz and its log.`, told };
+    }
+    return undefined;
+  }
+}
