@@ -26,6 +26,7 @@ use crate::api::{self, Api, Playground};
 use crate::auth::JwtVerifier;
 use crate::config::Config;
 use crate::generation::GenerationService;
+use crate::http_client::system_roots;
 use crate::limit::failures::AuthFailures;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Phases};
@@ -78,10 +79,11 @@ impl App {
         let phases = Phases::default();
         let store = Store::open(config)?;
         let workers = http::workers(config);
+        let roots = system_roots()?;
         let metrics = Metrics::new(watched::scope(config, workers));
         let generations = GenerationService::new(
             store.log(),
-            parts::models(config, None)?,
+            parts::models(config, None, &roots),
             config.generation(),
             phases.stopping.clone(),
             metrics.clone(),
@@ -94,7 +96,7 @@ impl App {
             jwt: JwtVerifier::with_providers(
                 config.jwt(),
                 parts::keys(config)?,
-                parts::providers(config, &[])?,
+                parts::providers(config, &[], &roots)?.go_on(),
             ),
             tickets: ArcSwap::from_pointee(parts::tickets(config)),
             failures: AuthFailures::per_minute(
