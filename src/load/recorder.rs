@@ -122,14 +122,14 @@ impl Recorder {
             }
             Ending::Lost => self.lost += 1,
             Ending::Unfinished => self.unfinished += 1,
-            Ending::Failed(code) => self.failed(code),
+            Ending::Failed(code) => self.failed(&code),
         }
     }
 
     /// One more failure.
-    pub(super) fn failed(&mut self, code: String) {
+    pub(super) fn failed(&mut self, code: &str) {
         self.second.failed += 1;
-        let code = self.known(&code);
+        let code = self.known(code);
         *self.failures.entry(code).or_default() += 1;
     }
 
@@ -240,15 +240,15 @@ mod tests {
     #[test]
     fn what_a_server_says_is_tamed_and_bounded() {
         let mut recorder = Recorder::new();
-        recorder.failed("\u{1b}[31mred\n\u{202e}".to_owned());
+        recorder.failed("\u{1b}[31mred\n\u{202e}");
         recorder.explain("\u{1b}[31mred\n\u{202e}", &"\u{7}x".repeat(1000));
         let code = "\u{fffd}[31mred\u{fffd}\u{fffd}";
         assert_eq!(recorder.failures[code], 1);
         assert_eq!(recorder.failure_texts[code].chars().count(), TEXT);
         assert!(!recorder.failure_texts[code].contains('\u{7}'));
         for number in 0..1000 {
-            recorder.failed(format!("{number}{}", "a".repeat(1000)));
-            recorder.failed(code.to_owned());
+            recorder.failed(&format!("{number}{}", "a".repeat(1000)));
+            recorder.failed(code);
         }
         assert_eq!(recorder.failures.len(), CODES + 1);
         assert_eq!(recorder.failures["other"], 1000 - (CODES as u64 - 1));

@@ -165,10 +165,12 @@ pub(super) async fn refused(answer: &mut Answer) -> Refused {
     Refused {
         status: answer.status.as_u16(),
         code: problem.error.code.as_str().map(|code| tame(code, CODE)),
-        message: said.map(|said| tame(&said, TEXT)).unwrap_or_else(|| {
+        message: if let Some(said) = said {
+            tame(&said, TEXT)
+        } else {
             let reason = answer.status.canonical_reason();
             format!("The server answers: {}", reason.unwrap_or("unknown status"))
-        }),
+        },
         limit: header("ratelimit-policy"),
         again: retry_after(&answer.headers),
     }
