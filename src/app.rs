@@ -48,10 +48,6 @@ pub struct App {
     metrics: Option<(Server, SocketAddr)>,
 }
 
-/// How long the collector may take at the end to take the last spans. Who stops a process waits for all
-/// such times together.
-const LAST_SPANS: Duration = Duration::from_secs(1);
-
 /// How a server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
@@ -217,6 +213,7 @@ impl App {
                 generations.readers(),
                 self.drain,
                 generations.takes_over(),
+                self.store.finish(),
             );
             tokio::select! {
                 () = drained => Stopped::Drained,
@@ -231,12 +228,14 @@ impl App {
                 bail!("the server stopped by itself");
             }
         };
-        self.store.finish().await;
+        if stopped == Stopped::AtOnce {
+            self.store.finish().await;
+        }
         self.api.monitor.end();
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
         if stopped == Stopped::Drained {
-            self.api.traces.flush(LAST_SPANS).await;
+            self.api.traces.flush(shutdown::LAST_SPANS).await;
         }
         if let Some(metrics) = metrics {
             // Last, so that a drain is seen to its end.

@@ -91,7 +91,7 @@ pub(super) fn providers(
 /// What traces go to. A reload leaves it as it is.
 pub(super) fn traces(config: &Config) -> anyhow::Result<Traces> {
     let Some(traces) = &config.traces else {
-        return Ok(Traces::default());
+        return Ok(Traces::none(config.file.traces.trust_callers));
     };
     let traces = Traces::new(traces.clone(), system_roots()?);
     traces.context("there is no thread to be had for traces")

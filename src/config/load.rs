@@ -21,6 +21,9 @@ use crate::generator::demo::DemoConfig;
 const LEAST_TIME: Duration = Duration::from_millis(10);
 const MOST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The longest that the kernel can be told: it counts milliseconds in 31 bits (tcp(7), `TCP_USER_TIMEOUT`).
+const MOST_PEER_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 3600);
+
 /// The most that an answer with keys may take.
 const MOST_WAIT: Duration = Duration::from_secs(60);
 
@@ -296,6 +299,9 @@ impl Loader {
             ("memory.retention", file.memory.retention, Duration::ZERO),
         ] {
             self.time(key, time, least)?;
+        }
+        if file.http.peer_timeout > MOST_PEER_TIMEOUT {
+            return Err(self.wrong("http.peer_timeout", "expected at most 24 days"));
         }
         // For so long requests whose key is unknown may wait, and a reload.
         if file.auth.jwks.timeout > MOST_WAIT {
