@@ -194,6 +194,7 @@ fn key(algorithm: Algorithm) -> KeyConfig {
             None => KeyMaterial::Secret(vec![7; 32]),
             Some(pair) => KeyMaterial::Pem(pair.public_key_pem()),
         },
+        issuers: Vec::new(),
         signing_pem: pair.map(|pair| pair.serialize_pem()),
     }
 }

@@ -26,6 +26,7 @@ use crate::api::{self, Api, Playground};
 use crate::auth::JwtVerifier;
 use crate::config::Config;
 use crate::generation::GenerationService;
+use crate::http_client::system_roots;
 use crate::limit::failures::AuthFailures;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Phases};
@@ -46,10 +47,6 @@ pub struct App {
     /// The page of metrics, and where it is.
     metrics: Option<(Server, SocketAddr)>,
 }
-
-/// How long the collector may take at the end to take the last spans. Who stops a process waits for all
-/// such times together.
-const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// How a server came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,10 +79,11 @@ impl App {
         let phases = Phases::default();
         let store = Store::open(config)?;
         let workers = http::workers(config);
+        let roots = system_roots()?;
         let metrics = Metrics::new(watched::scope(config, workers));
         let generations = GenerationService::new(
             store.log(),
-            parts::models(config, None)?,
+            parts::models(config, None, &roots),
             config.generation(),
             phases.stopping.clone(),
             metrics.clone(),
@@ -98,7 +96,7 @@ impl App {
             jwt: JwtVerifier::with_providers(
                 config.jwt(),
                 parts::keys(config)?,
-                parts::providers(config, &[])?,
+                parts::providers(config, &[], &roots)?.go_on(),
             ),
             tickets: ArcSwap::from_pointee(parts::tickets(config)),
             failures: AuthFailures::per_minute(
@@ -215,6 +213,7 @@ impl App {
                 generations.readers(),
                 self.drain,
                 generations.takes_over(),
+                self.store.finish(),
             );
             tokio::select! {
                 () = drained => Stopped::Drained,
@@ -229,12 +228,14 @@ impl App {
                 bail!("the server stopped by itself");
             }
         };
-        self.store.finish().await;
+        if stopped == Stopped::AtOnce {
+            self.store.finish().await;
+        }
         self.api.monitor.end();
         // Connections may send what they still hold, unless it must be quick.
         handle.stop(stopped == Stopped::Drained).await;
         if stopped == Stopped::Drained {
-            self.api.traces.flush(LAST_SPANS).await;
+            self.api.traces.flush(shutdown::LAST_SPANS).await;
         }
         if let Some(metrics) = metrics {
             // Last, so that a drain is seen to its end.

@@ -10,11 +10,26 @@ use std::task::Context;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-/// How long readers may take to be told how their streams ended.
+/// The most that may pass from the end of the drain time until the process is gone, whatever hangs: who stops
+/// it waits longer. It is the sum of what follows, and a second for what has no time of its own.
+pub const FAREWELLS: Duration =
+    Duration::from_secs(TELL.as_secs() + CLOSE.as_secs() + LAST_SPANS.as_secs() + 1);
+
+/// How long streams may take to end when they must, and how long readers may take to be told how theirs did.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long both may take together.
+const TELL: Duration = Duration::from_secs(8);
+
+/// How long connections may take then to close.
+pub const CLOSE: Duration = Duration::from_secs(2);
+
+/// How long the collector may take at the end to take the last spans.
+pub const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// The phases of a stop, as tokens to look at and to wait for.
 #[derive(Debug, Clone, Default)]
@@ -113,13 +128,14 @@ pub struct Times {
 
 /// Serves on for a while, for whoever has not heard yet that the server leaves. Then it drains: live
 /// generations may finish within a limit, then they are ended (or left to other nodes, with `leaves`), and
-/// their readers are given time to be told.
+/// their readers are given time to be told. `settle` is done meanwhile.
 pub async fn drain(
     phases: &Phases,
     producers: &TaskTracker,
     readers: &TaskTracker,
     Times { delay, limit }: Times,
     leaves: bool,
+    settle: impl Future<Output = ()>,
 ) {
     phases.leaving.cancel();
     if !delay.is_zero() {
@@ -136,7 +152,9 @@ pub async fn drain(
         limit_s = limit.as_secs(),
         "Draining: no new generations; live ones may finish; a second signal stops at once"
     );
-    if tokio::time::timeout(limit, producers.wait()).await.is_err() {
+    let is_late = timeout(limit, producers.wait()).await.is_err();
+    let told = Instant::now() + TELL;
+    if is_late {
         let generations = producers.len();
         if leaves {
             tracing::info!(
@@ -147,8 +165,9 @@ pub async fn drain(
             tracing::warn!(generations, "The drain time is over: ending what is left");
         }
         phases.stopping.fire();
-        let _late = tokio::time::timeout(FAREWELL, producers.wait()).await;
+        let _late = timeout(FAREWELL, producers.wait()).await;
     }
     readers.close();
-    let _slow = tokio::time::timeout(FAREWELL, readers.wait()).await;
+    let telling = timeout_at(told.min(Instant::now() + FAREWELL), readers.wait());
+    let _slow = tokio::join!(telling, timeout_at(told, settle));
 }

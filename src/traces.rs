@@ -76,15 +76,26 @@ fn add(count: &AtomicU64, more: usize) {
 /// Begins the traces of one server. A clone is another handle on the same; the default traces nothing, and
 /// only hands callers' traces on.
 #[derive(Clone, Default)]
-pub struct Traces(Option<Arc<Tracing>>);
+pub struct Traces {
+    tracing: Option<Arc<Tracing>>,
+    ignores_callers: bool,
+}
 
 struct Tracing {
     tracer: SdkTracer,
     exporter: Exporter,
-    trusts_callers: bool,
 }
 
 impl Traces {
+    /// Traces nothing, and hands callers' traces on only if they are trusted.
+    #[must_use]
+    pub const fn none(trusts_callers: bool) -> Self {
+        Self {
+            tracing: None,
+            ignores_callers: !trusts_callers,
+        }
+    }
+
     /// Traces to this collector from now on, with a thread of its own. `tls` is for `https` URLs.
     ///
     /// # Errors
@@ -102,11 +113,14 @@ impl Traces {
         let scope = InstrumentationScope::builder(SERVICE)
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        Ok(Self(Some(Arc::new(Tracing {
+        let tracing = Tracing {
             tracer: provider.tracer_with_scope(scope),
             exporter,
-            trusts_callers: config.trusts_callers,
-        }))))
+        };
+        Ok(Self {
+            tracing: Some(Arc::new(tracing)),
+            ignores_callers: !config.trusts_callers,
+        })
     }
 
     /// Where a request stands, by its `traceparent` and `tracestate` headers. What is malformed is as if
@@ -117,12 +131,11 @@ impl Traces {
         tracestate: impl Iterator<Item = &'a [u8]>,
     ) -> Trace {
         let caller = w3c::context(traceparent, tracestate);
-        match &self.0 {
-            None => Trace::at(None, caller, None),
-            Some(tracing) if tracing.trusts_callers => {
-                Trace::at(Some(&tracing.tracer), caller, None)
-            }
-            Some(tracing) => Trace::at(Some(&tracing.tracer), None, caller),
+        let tracer = self.tracer();
+        if self.ignores_callers {
+            Trace::at(tracer, None, caller)
+        } else {
+            Trace::at(tracer, caller, None)
         }
     }
 
@@ -132,19 +145,22 @@ impl Traces {
         let bytes = |text: Option<&'_ str>| text.map(|text| text.as_bytes().to_vec());
         let (parent, state) = (bytes(traceparent), bytes(tracestate));
         let context = w3c::context(parent.as_deref().into_iter(), state.as_deref().into_iter());
-        let tracer = self.0.as_ref().map(|tracing| &tracing.tracer);
-        Trace::at(tracer, context, None)
+        Trace::at(self.tracer(), context, None)
+    }
+
+    fn tracer(&self) -> Option<&SdkTracer> {
+        Some(&self.tracing.as_ref()?.tracer)
     }
 
     /// What became of the spans, if there are any.
     #[must_use]
     pub fn figures(&self) -> Option<&Figures> {
-        Some(self.0.as_ref()?.exporter.figures())
+        Some(self.tracing.as_ref()?.exporter.figures())
     }
 
     /// Waits until the collector has what has ended so far, but no longer than `limit`.
     pub async fn flush(&self, limit: Duration) {
-        if let Some(tracing) = &self.0 {
+        if let Some(tracing) = &self.tracing {
             tracing.exporter.flush(limit).await;
         }
     }

@@ -58,8 +58,8 @@ export class Charts {
         title: 'Requests and errors a second',
         lines: [
           { key: 'requests', name: 'Requests', look: 'solid' },
-          { key: 'refused', name: 'Answered with an error', look: 'dashed' },
-          { key: 'failed', name: 'Failed generations', look: 'dotted' },
+          { key: 'refused', name: 'Errors', look: 'dashed' },
+          { key: 'failed', name: 'Failures', look: 'dotted' },
         ],
         format: rate,
         least: 4,

@@ -1,5 +1,6 @@
 //! A client's connection, with deadlines for the time between two answers: until its next request
-//! begins, and from then until that has been read. It is also how a body can reset its connection.
+//! begins, and from then until that has been read. One that is idle goes when the server does. It is
+//! also how a body can reset its connection.
 //!
 //! The framework has a deadline for the first head of a connection, and `body.rs` has one for each
 //! body that is asked for. What comes after an answer is bounded by neither: a second head that drips, or
@@ -8,6 +9,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -20,9 +22,11 @@ use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use pin_project_lite::pin_project;
+use rand::RngExt as _;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How long a connection may be between two answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +35,14 @@ pub struct Deadlines {
     pub idle: Duration,
     /// From the first byte of that, or of what is left of the last one, until its head has been read.
     pub head: Duration,
+    /// While the server leaves, how long everything is served on.
+    pub leaving: Duration,
 }
+
+/// When an idle connection is closed while the server leaves, as shares of the time that everything is
+/// served on: not all at once, when most places have heard that new ones go elsewhere, and before a request
+/// would be refused.
+const LEAVES: RangeInclusive<f64> = 0.5..=0.9;
 
 /// What clients speak HTTP over.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
@@ -68,6 +79,8 @@ enum Phase {
     Answered,
     /// Nothing has come since.
     Idle,
+    /// Nothing has come since, and the server leaves.
+    Leaving,
     /// Something has.
     Coming,
     /// It has been so for too long.
@@ -86,13 +99,16 @@ pub struct Connection<T: Transport> {
     transport: T,
     shared: Rc<Shared>,
     deadlines: Deadlines,
+    leaving: CancellationToken,
+    /// Wakes it when the server leaves. Made with the first answer's end, too.
+    left: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Made with the first answer's end, so that a connection for one stream has none.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T: Transport> Connection<T> {
-    /// A connection that is new.
-    pub fn new(transport: T, deadlines: Deadlines) -> Self {
+    /// A connection that is new, to a server that leaves when this is cancelled.
+    pub fn new(transport: T, deadlines: Deadlines, leaving: CancellationToken) -> Self {
         let shared = Rc::new(Shared {
             phase: Cell::new(Phase::Answering),
             resets: Cell::new(false),
@@ -102,6 +118,8 @@ impl<T: Transport> Connection<T> {
             transport,
             shared,
             deadlines,
+            leaving,
+            left: None,
             timer: None,
         }
     }
@@ -120,13 +138,34 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Whether the server leaves.
+    fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let token = &self.leaving;
+        let left = self
+            .left
+            .get_or_insert_with(|| Box::pin(token.clone().cancelled_owned()));
+        left.as_mut().poll(context)
+    }
+
     /// Whether the time is over that it may be as it is. Called when there is nothing to read.
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match self.shared.phase.get() {
             Phase::Answering => return Poll::Pending,
+            // Its client has been told that it would be kept, or it would have been closed by now.
+            Phase::Answered if self.leaving.is_cancelled() => {
+                self.enter(Phase::Leaving, Duration::ZERO);
+            }
             Phase::Answered => self.enter(Phase::Idle, self.deadlines.idle),
-            Phase::Idle | Phase::Coming => {}
+            Phase::Idle | Phase::Leaving | Phase::Coming => {}
             Phase::Over => return Poll::Ready(()),
+        }
+        if self.shared.phase.get() == Phase::Idle && self.poll_left(context).is_ready() {
+            let share = rand::rng().random_range(LEAVES);
+            let time = self.deadlines.leaving.mul_f64(share);
+            let idle = self.timer.as_ref().map_or(time, |timer| {
+                timer.deadline().saturating_duration_since(Instant::now())
+            });
+            self.enter(Phase::Leaving, time.min(idle));
         }
         if let Some(timer) = &mut self.timer {
             ready!(timer.as_mut().poll(context));
@@ -148,9 +187,11 @@ impl<T: Transport> AsyncRead for Connection<T> {
             ready!(self.poll_deadline(context));
             return Poll::Ready(Ok(()));
         }
-        if matches!(self.shared.phase.get(), Phase::Answered | Phase::Idle)
-            && buffer.filled().len() > filled
-        {
+        let is_idle = matches!(
+            self.shared.phase.get(),
+            Phase::Answered | Phase::Idle | Phase::Leaving
+        );
+        if is_idle && buffer.filled().len() > filled {
             let time = self.deadlines.head;
             self.enter(Phase::Coming, time);
         }

@@ -190,7 +190,9 @@ fn verified<T>(
     result.map_err(|error| {
         // Their token may be good.
         if error == AuthError::KeysUnavailable {
-            return error.into();
+            let error = ApiError::from(error);
+            api.metrics.auth_failure(error.code().name());
+            return error;
         }
         let address = client_address(request, &api.config.load().trusted_proxies);
         let error = match api.failures.record(address) {

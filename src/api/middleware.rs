@@ -20,6 +20,9 @@ use super::traced::{self, ProblemCode, Traced};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What metrics have as the status of a request whose client left before its answer, as nginx has it.
+const GAVE_UP: u16 = 499;
+
 /// The id of a request, in its extensions.
 #[derive(Debug, Clone)]
 struct RequestId(String);
@@ -134,7 +137,10 @@ pub(super) async fn render_problems<B: MessageBody>(
         }
         problem.render(&id)
     };
-    let response = match next.call(request).await {
+    let awaited = Awaited::new(&http_request, &id);
+    let answered = next.call(request).await;
+    awaited.end();
+    let response = match answered {
         Ok(response) => match response.response().error() {
             None => return Ok(response.map_into_left_body()),
             Some(error) => rendered(error),
@@ -142,6 +148,52 @@ pub(super) async fn render_problems<B: MessageBody>(
         Err(error) => rendered(&error),
     };
     Ok(ServiceResponse::new(http_request, response).map_into_right_body())
+}
+
+/// A request whose answer has no head yet. The framework drops it as it is when its client gives up.
+struct Awaited<'a> {
+    request: &'a HttpRequest,
+    id: &'a str,
+    since: Instant,
+    has_ended: bool,
+}
+
+impl<'a> Awaited<'a> {
+    fn new(request: &'a HttpRequest, id: &'a str) -> Self {
+        Self {
+            request,
+            id,
+            since: Instant::now(),
+            has_ended: false,
+        }
+    }
+
+    /// Its client has not given up.
+    fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let (method, route) = (self.request.method().as_str(), self.request.match_pattern());
+        if let Some(api) = self.request.app_data::<web::Data<Api>>() {
+            let took = self.since.elapsed();
+            api.metrics
+                .answered(method, route.as_deref(), GAVE_UP, took);
+        }
+        traced::unanswered(self.request, self.id);
+        tracing::debug!(
+            request.id = %self.id,
+            trace.id = traced::trace_of(self.request).id().map(display),
+            request.method = method,
+            request.path = self.request.path(),
+            "A client has left before its answer"
+        );
+    }
 }
 
 /// An error that the framework made.

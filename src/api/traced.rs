@@ -1,6 +1,7 @@
 //! A span for each request. It begins before anything else is done and lasts until the last byte of the
 //! answer, as far as the framework took it.
 
+use std::net::Ipv6Addr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -19,6 +20,12 @@ use crate::traces::{Kind, Span, Trace};
 
 /// What asks whether we live, all day long.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
+/// The longest name of a host, in bytes (RFC 1123, section 2.1).
+const LONGEST_HOST: usize = 255;
+
+/// That the client did not wait for all of its answer.
+const LEFT_EARLY: &str = "tailrace.response.left_early";
 
 /// Why a request failed, in its extensions.
 pub(super) struct ProblemCode(pub(super) &'static str);
@@ -49,20 +56,52 @@ pub(super) fn trace_of(request: &HttpRequest) -> Trace {
     span.map_or_else(Trace::default, |span| span.0.trace().clone())
 }
 
-/// Says what is known once the head of the answer is: the conventions' attributes, and never the query.
-/// A path is shown if all of it is ours: what callers put there in place of an id might be anything.
+/// Says what is known once the head of the answer is.
 pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceResponse<B>) {
     if !span.is_recorded() {
         return;
     }
     let request = response.request();
+    let named = response
+        .headers()
+        .get(HeaderName::from_static("x-stream-id"));
+    let named = named.and_then(|id| id.to_str().ok()?.parse().ok());
+    asked(span, request_id, request, named);
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    let extensions = request.extensions();
+    let code = extensions.get::<ProblemCode>().map(|code| code.0);
+    if let Some(code) = code {
+        span.set("tailrace.problem.code", code);
+    }
+    if status.is_server_error() {
+        span.fail(code.unwrap_or("server_error"));
+    }
+}
+
+/// Says what is known of a request whose client has left before there was an answer.
+pub(super) fn unanswered(request: &HttpRequest, request_id: &str) {
+    let extensions = request.extensions();
+    if let Some(RequestSpan(span)) = extensions.get()
+        && span.is_recorded()
+    {
+        asked(span, request_id, request, None);
+        span.set(LEFT_EARLY, true);
+    }
+}
+
+/// Says what was asked: the conventions' attributes, and never the query. A path is shown if all of it is
+/// ours: what callers put there in place of an id might be anything.
+fn asked(span: &Span, request_id: &str, request: &HttpRequest, named: Option<StreamId>) {
     let method = metrics::method(request.method().as_str());
     let shown = if method == metrics::OTHER_METHOD {
         "HTTP"
     } else {
         method
     };
-    let stream = stream(response);
+    // The stream that it is about, as the answer or the path names it.
+    let in_path = || request.match_info().get("id")?.parse().ok();
+    let stream: Option<StreamId> = named.or_else(in_path);
     match request.match_pattern() {
         Some(route) => {
             span.rename(format!("{shown} {route}"));
@@ -86,31 +125,23 @@ pub(super) fn answered<B>(span: &Span, request_id: &str, response: &ServiceRespo
     if let Some(stream) = stream {
         span.set("tailrace.stream.id", stream.to_string());
     }
-    let status = response.status();
-    span.set("http.response.status_code", i64::from(status.as_u16()));
-    let extensions = request.extensions();
-    let code = extensions.get::<ProblemCode>().map(|code| code.0);
-    if let Some(code) = code {
-        span.set("tailrace.problem.code", code);
-    }
-    if status.is_server_error() {
-        span.fail(code.unwrap_or("server_error"));
-    }
 }
 
-/// Whom the caller meant to ask.
+/// Whom the caller meant to ask, if that can be: a name, or an address.
 fn authority(request: &HttpRequest) -> Option<Authority> {
-    let host = request.headers().get(HOST)?;
-    host.to_str().ok()?.parse().ok()
-}
-
-/// The stream that a request is about, as the answer or the path names it.
-fn stream<B>(response: &ServiceResponse<B>) -> Option<StreamId> {
-    let named = HeaderName::from_static("x-stream-id");
-    let named = response.headers().get(named);
-    let in_path = || response.request().match_info().get("id");
-    let id = named.and_then(|id| id.to_str().ok()).or_else(in_path)?;
-    id.parse().ok()
+    let host = request.headers().get(HOST)?.to_str().ok()?;
+    if host.len() > LONGEST_HOST + ":65535".len() {
+        return None;
+    }
+    let authority: Authority = host.parse().ok()?;
+    let host = authority.host();
+    let in_brackets = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_host = match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => (1..=LONGEST_HOST).contains(&host.len()) && host.bytes().all(may_be),
+    };
+    is_host.then_some(authority)
 }
 
 pin_project! {
@@ -127,7 +158,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !*this.has_ended && this.span.is_recorded() {
-                this.span.set("tailrace.response.left_early", true);
+                this.span.set(LEFT_EARLY, true);
             }
         }
     }

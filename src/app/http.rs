@@ -5,7 +5,6 @@
 use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Protocol, Request};
@@ -17,13 +16,12 @@ use actix_web::dev::{AppConfig, Server, Service, ServiceResponse, fn_service};
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{Error, web};
+use tokio_util::sync::CancellationToken;
 
 use super::certificate::{self, Certificate};
 use crate::api::{self, Api, Connection, Deadlines, Transport};
 use crate::config::Config;
-
-/// How long connections may take to close once their streams have ended.
-const CLOSE: Duration = Duration::from_secs(2);
+use crate::shutdown::CLOSE;
 
 /// How many threads answer requests.
 pub(super) fn workers(config: &Config) -> usize {
@@ -48,6 +46,7 @@ pub(super) fn serve(
     let deadlines = Deadlines {
         idle: config.file.http.keep_alive,
         head: config.file.http.head_timeout,
+        leaving: config.file.drain_delay,
     };
     let server = Server::build()
         .workers(workers)
@@ -59,6 +58,9 @@ pub(super) fn serve(
         let stopping = stopping.clone();
         async move { stopping.notified().await }
     };
+    // Each thread has a token of its own, on which only its own connections wait.
+    let leaving = api.leaving.clone();
+    let leaving = move || leaving.child_token();
     let app = move || {
         // The last that wraps runs first.
         actix_web::App::new()
@@ -75,7 +77,7 @@ pub(super) fn serve(
                 let peer = prepare(&socket);
                 Ok::<_, DispatchError>((socket, peer))
             })
-            .and_then(http(deadlines, stopping.clone(), app()))
+            .and_then(http(deadlines, leaving(), stopping.clone(), app()))
         })?,
         Some(certificate) => {
             let tls = certificate::tls(certificate)?;
@@ -87,7 +89,10 @@ pub(super) fn serve(
                         let peer = prepare(stream.get_ref().0);
                         Ok((stream, peer))
                     }))
-                    .and_then(http(deadlines, stopping.clone(), app()).map_err(TlsError::Service))
+                    .and_then(
+                        http(deadlines, leaving(), stopping.clone(), app())
+                            .map_err(TlsError::Service),
+                    )
             })?
         }
     };
@@ -104,6 +109,7 @@ fn prepare(socket: &TcpStream) -> Option<SocketAddr> {
 /// HTTP/1.1 over connections of one kind.
 fn http<T, A, S, B, Stopping>(
     deadlines: Deadlines,
+    leaving: CancellationToken,
     stopping: impl Fn() -> Stopping + 'static,
     app: A,
 ) -> impl ServiceFactory<
@@ -145,7 +151,7 @@ where
         .on_connect_ext(|connection: &Connection<T>, data| connection.introduce(data))
         .finish(map_config(app, |()| AppConfig::default()));
     fn_service(move |(transport, peer)| {
-        let connection = Connection::new(transport, deadlines);
+        let connection = Connection::new(transport, deadlines, leaving.clone());
         ready(Ok((connection, Protocol::Http1, peer)))
     })
     .and_then(http)

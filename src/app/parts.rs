@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use rustls::ClientConfig;
 
-use crate::auth::{KeyError, KeySet, Provider, ProviderConfig, TicketKey};
+use crate::auth::{KeyError, KeySet, Provider, ProviderConfig, TicketKey, TrustedProvider};
 use crate::config::{Config, ModelConfig, OpenAiConfig};
 use crate::generation::{Models, PassedThrough};
 use crate::generator::anthropic::AnthropicGenerator;
@@ -29,33 +29,69 @@ pub(super) fn tickets(config: &Config) -> TicketKey {
     TicketKey::new(&config.ticket_secret, config.file.auth.ticket_lifetime)
 }
 
-/// The providers of keys. Those that are new are asked from now on.
+/// The providers of keys that a configuration names.
+#[derive(Default)]
+pub(super) struct Providers {
+    pub all: Vec<TrustedProvider>,
+    /// Those that were not there before. They are asked from now on.
+    pub new: Vec<Arc<Provider>>,
+    /// Those that were, and are to be asked in another way.
+    changed: Vec<(Arc<Provider>, ProviderConfig, HttpClient)>,
+}
+
+impl Providers {
+    /// Has those that have changed asked as they are to be now.
+    pub(super) fn go_on(self) -> Vec<TrustedProvider> {
+        for (provider, config, client) in self.changed {
+            provider.go_on_with(config, client);
+        }
+        self.all
+    }
+}
+
+/// The providers of keys. What they have published is that of their URLs, so that one which is asked in
+/// another way keeps its keys.
 pub(super) fn providers(
     config: &Config,
     before: &[Arc<Provider>],
-) -> Result<Vec<Arc<Provider>>, rustls::Error> {
-    let providers = config.providers.iter().map(|config| {
-        let same = before.iter().find(|before| before.config() == config);
-        same.map_or_else(|| provider(config), |same| Ok(Arc::clone(same)))
-    });
-    providers.collect()
-}
-
-fn provider(config: &ProviderConfig) -> Result<Arc<Provider>, rustls::Error> {
-    let roots = match &config.authority {
-        None => system_roots()?,
-        Some(authority) => authority_roots(authority)?,
-    };
-    let client = HttpClient::new(config.server.clone(), roots);
-    let (provider, asking) = Provider::new(config.clone(), client);
-    actix_web::rt::spawn(asking);
-    Ok(Arc::new(provider))
+    roots: &Arc<ClientConfig>,
+) -> Result<Providers, rustls::Error> {
+    let mut providers = Providers::default();
+    for config in &config.providers {
+        let client = || {
+            let roots = match &config.authority {
+                None => Arc::clone(roots),
+                Some(authority) => authority_roots(authority)?,
+            };
+            Ok::<_, rustls::Error>(HttpClient::new(config.server.clone(), roots))
+        };
+        let mut known = before.iter().chain(&providers.new);
+        let provider = if let Some(same) = known.find(|it| it.is(config)) {
+            let same = Arc::clone(same);
+            if !same.has(config) {
+                let changed = (Arc::clone(&same), config.clone(), client()?);
+                providers.changed.push(changed);
+            }
+            same
+        } else {
+            let (provider, asking) = Provider::new(config.clone(), client()?);
+            actix_web::rt::spawn(asking);
+            let provider = Arc::new(provider);
+            providers.new.push(Arc::clone(&provider));
+            provider
+        };
+        providers.all.push(TrustedProvider {
+            provider,
+            issuers: config.issuers.clone(),
+        });
+    }
+    Ok(providers)
 }
 
 /// What traces go to. A reload leaves it as it is.
 pub(super) fn traces(config: &Config) -> anyhow::Result<Traces> {
     let Some(traces) = &config.traces else {
-        return Ok(Traces::default());
+        return Ok(Traces::none(config.file.traces.trust_callers));
     };
     let traces = Traces::new(traces.clone(), system_roots()?);
     traces.context("there is no thread to be had for traces")
@@ -65,14 +101,14 @@ pub(super) fn traces(config: &Config) -> anyhow::Result<Traces> {
 pub(super) fn models(
     config: &Config,
     before: Option<(&Config, &Models)>,
-) -> Result<Models, rustls::Error> {
-    let roots = system_roots()?;
+    roots: &Arc<ClientConfig>,
+) -> Models {
     let by_name = config.models.iter().map(|(name, model)| {
         let same = before.and_then(|(config, models)| {
             let is_same = config.models.get(name) == Some(model);
             models.by_name.get(name).filter(|_| is_same)
         });
-        let generator = same.map_or_else(|| generator(model, &roots), Arc::clone);
+        let generator = same.map_or_else(|| generator(model, roots), Arc::clone);
         (name.clone(), generator)
     });
     let by_name = by_name.collect();
@@ -81,14 +117,14 @@ pub(super) fn models(
             let is_same = config.upstream.as_ref() == Some(server);
             models.upstream.as_ref().filter(|_| is_same)
         });
-        let anew = || Arc::new(PassedThrough::new(Arc::new(openai(server, &roots))));
+        let anew = || Arc::new(PassedThrough::new(Arc::new(openai(server, roots))));
         same.map_or_else(anew, Arc::clone)
     });
-    Ok(Models {
+    Models {
         by_name,
         default: config.default_model().map(str::to_owned),
         upstream,
-    })
+    }
 }
 
 fn generator(model: &ModelConfig, roots: &Arc<ClientConfig>) -> Arc<dyn Generator> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use actix_web::web;
 use anyhow::bail;
+use futures_util::future::join_all;
+use rustls::ClientConfig;
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -15,6 +17,7 @@ use super::certificate::Certificate;
 use super::{check, parts, watched};
 use crate::api::{Api, ApiConfig};
 use crate::config::{Config, File, Sources};
+use crate::http_client::system_roots;
 use crate::telemetry::{self, LogLevel};
 
 /// An interval that nobody waits for.
@@ -30,6 +33,8 @@ pub struct Reloader {
     config: Config,
     /// What the server was started with: some of it holds until it stops.
     started: File,
+    /// What was in the files then.
+    started_with: Sources,
     /// The files as they were read last.
     sources: Sources,
 }
@@ -48,6 +53,7 @@ impl Reloader {
             workers,
             level,
             started: config.file.clone(),
+            started_with: config.sources.clone(),
             sources: config.sources.clone(),
             config,
         }
@@ -63,8 +69,9 @@ impl Reloader {
         // written in pieces, are read when they are quiet.
         let mut seen: Option<Sources> = None;
         loop {
+            let mut is_asked = false;
             tokio::select! {
-                _ = hangups.recv() => {}
+                _ = hangups.recv() => is_asked = true,
                 _ = watch.tick(), if is_watching => {
                     let sources = self.sources.clone();
                     let Ok(now) = spawn_blocking(move || sources.again()).await else {
@@ -81,6 +88,12 @@ impl Reloader {
                 }
             }
             seen = None;
+            if is_asked {
+                // Whoever asks may know of keys that were withdrawn.
+                for provider in self.api.jwt.providers() {
+                    provider.ask_anew();
+                }
+            }
             self.reload().await;
         }
     }
@@ -88,19 +101,30 @@ impl Reloader {
     /// Loads the configuration again. If it is wrong, the one in force stays.
     async fn reload(&mut self) {
         let origin = self.config.origin.clone();
-        let Ok((loaded, sources)) = spawn_blocking(move || Config::load_from(origin)).await else {
+        // All that waits for files and name servers.
+        let load = move || {
+            let (loaded, sources) = Config::load_from(origin);
+            let checked = loaded.map_err(anyhow::Error::from).and_then(|config| {
+                check(&config)?;
+                Ok((config, system_roots()?))
+            });
+            (checked, sources)
+        };
+        let Ok((loaded, sources)) = spawn_blocking(load).await else {
             return;
         };
         // Also if it is wrong: the same mistake is said once.
         self.sources = sources;
         let applied = match loaded {
-            Ok(config) => self.apply(config),
-            Err(error) => Err(error.into()),
+            Ok((config, roots)) => self.apply(config, &roots).await,
+            Err(error) => Err(error),
         };
         self.api.metrics.reloaded(applied.is_ok());
         match applied {
             Ok(()) => {
-                let restart = self.started.needs_restart(&self.config.file).join(", ");
+                let mut restart = self.started.needs_restart(&self.config.file);
+                restart.extend(self.started_with.need_restart(&self.config.sources));
+                let restart = restart.join(", ");
                 tracing::info!(
                     models = self.config.models.len(),
                     plans = self.config.file.limits.plans.len(),
@@ -120,9 +144,8 @@ impl Reloader {
         }
     }
 
-    fn apply(&mut self, config: Config) -> anyhow::Result<()> {
+    async fn apply(&mut self, config: Config, roots: &Arc<ClientConfig>) -> anyhow::Result<()> {
         // Everything that can fail comes before anything that changes.
-        check(&config)?;
         if config.development && !self.config.development {
             bail!("`auth.keys`: expected a key: development mode begins with a start only");
         }
@@ -137,18 +160,26 @@ impl Reloader {
         let models = parts::models(
             &config,
             Some((&self.config, &*self.api.generations.current_models())),
-        )?;
+            roots,
+        );
         let certificate = match &config.tls {
             None => None,
             Some((chain, key)) => Some(Certificate::new(chain, key)?),
         };
-        let providers = parts::providers(&config, &self.api.jwt.providers())?;
+        let providers = parts::providers(&config, &self.api.jwt.providers(), roots)?;
+        // Without the keys of a URL that is wrong, good tokens would be refused that are accepted now.
+        let begun = join_all(providers.new.iter().map(|it| it.begin())).await;
+        for (provider, begun) in providers.new.iter().zip(begun) {
+            if let Err(why) = begun {
+                bail!("`auth.keys`: {} publishes no keys: {why}", provider.url());
+            }
+        }
 
         // The page of metrics and the monitor are where they were from the start, or nowhere.
         let mut scope = watched::scope(&config, self.workers);
         scope.paces = watched::wants_paces(&self.started);
         self.api.metrics.replace_scope(scope);
-        self.api.jwt.replace(config.jwt(), keys, providers);
+        self.api.jwt.replace(config.jwt(), keys, providers.go_on());
         self.api.limiter.replace(config.limits());
         self.api.generations.replace_models(models);
         self.api.config.store(Arc::new(ApiConfig {

@@ -1,6 +1,7 @@
 //! What the parts of the server know of themselves, gathered when somebody looks: the page of metrics, the
 //! monitor.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use actix_web::web;
 use super::store::Store;
 use crate::api::metrics::Page;
 use crate::api::{Api, Code, Facts, Look, Monitor};
+use crate::auth::{Provider, ProviderFigures};
 use crate::config::{Config, File};
 use crate::limit::Limit;
 use crate::metrics::catalogue as about;
@@ -59,13 +61,10 @@ pub(super) fn look(config: &Config, workers: usize, parts: Store) -> Look {
         samples.count(about::DRAINING, &[], leaving.into());
         let ready = !leaving && api.generations.is_ready() && api.jwt.has_keys();
         samples.count(about::READY, &[], ready.into());
-        for provider in api.jwt.providers() {
-            let url = provider.config().url();
-            let figures = provider.figures();
-            for (result, count) in [("answered", figures.answered), ("failed", figures.failed)] {
-                samples.count(about::KEY_FETCHES, &[&url, result], count);
-            }
-            samples.count(about::KEYS, &[&url], figures.keys);
+        for (url, [answered, failed, keys]) in by_url(&api.jwt.providers()) {
+            samples.count(about::KEY_FETCHES, &[&url, "answered"], answered);
+            samples.count(about::KEY_FETCHES, &[&url, "failed"], failed);
+            samples.count(about::KEYS, &[&url], keys);
         }
         for (model, upstream, rests) in api.generations.rests() {
             samples.count(about::BREAKER_OPEN, &[&model, &upstream], rests.into());
@@ -78,6 +77,30 @@ pub(super) fn look(config: &Config, workers: usize, parts: Store) -> Look {
         parts.look(max_bytes, &mut samples);
         samples
     })
+}
+
+/// How many questions were answered and failed, and how many keys there are, by what is shown of a URL:
+/// several may differ only in what is not.
+fn by_url(providers: &[Arc<Provider>]) -> BTreeMap<String, [u64; 3]> {
+    let mut sums: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+    let mut seen: Vec<*const Provider> = Vec::new();
+    for provider in providers {
+        // One that is there twice, for different issuers, is asked once.
+        if seen.contains(&Arc::as_ptr(provider)) {
+            continue;
+        }
+        seen.push(Arc::as_ptr(provider));
+        let ProviderFigures {
+            answered,
+            failed,
+            keys,
+        } = provider.figures();
+        let sum = sums.entry(provider.url()).or_default();
+        for (sum, part) in sum.iter_mut().zip([answered, failed, keys]) {
+            *sum += part;
+        }
+    }
+    sums
 }
 
 /// Makes the page of metrics of this server.

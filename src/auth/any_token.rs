@@ -45,6 +45,7 @@ fn verifier() -> Option<JwtVerifier> {
         id: Some("k".to_owned()),
         algorithm: Some(Algorithm::HS256),
         material: KeyMaterial::Secret(SECRET.to_vec()),
+        issuers: Vec::new(),
         signing_pem: None,
     };
     let config = JwtConfig {

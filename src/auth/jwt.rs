@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jsonwebtoken::Header;
 
 use super::claims::{Claims, REQUIRABLE};
@@ -56,7 +57,15 @@ pub struct JwtVerifier {
 struct Accepted {
     config: JwtConfig,
     keys: KeySet,
-    providers: Vec<Arc<Provider>>,
+    providers: Vec<TrustedProvider>,
+}
+
+/// A provider of keys, and whose tokens they may sign.
+pub struct TrustedProvider {
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// The issuers that its keys sign for; if there are none, all that are accepted.
+    pub issuers: Vec<String>,
 }
 
 impl JwtVerifier {
@@ -68,7 +77,11 @@ impl JwtVerifier {
 
     /// A verifier with these keys and those that these providers publish.
     #[must_use]
-    pub fn with_providers(config: JwtConfig, keys: KeySet, providers: Vec<Arc<Provider>>) -> Self {
+    pub fn with_providers(
+        config: JwtConfig,
+        keys: KeySet,
+        providers: Vec<TrustedProvider>,
+    ) -> Self {
         Self {
             accepted: ArcSwap::from_pointee(Accepted {
                 config,
@@ -79,7 +92,7 @@ impl JwtVerifier {
     }
 
     /// Accepts these from now on, and nothing else.
-    pub fn replace(&self, config: JwtConfig, keys: KeySet, providers: Vec<Arc<Provider>>) {
+    pub fn replace(&self, config: JwtConfig, keys: KeySet, providers: Vec<TrustedProvider>) {
         self.accepted.store(Arc::new(Accepted {
             config,
             keys,
@@ -90,14 +103,20 @@ impl JwtVerifier {
     /// The providers of keys, which go on with what they have if they are accepted again.
     #[must_use]
     pub fn providers(&self) -> Vec<Arc<Provider>> {
-        self.accepted.load().providers.clone()
+        let accepted = self.accepted.load();
+        let providers = accepted.providers.iter();
+        providers.map(|it| Arc::clone(&it.provider)).collect()
     }
 
-    /// Whether there is any key yet: a server that starts while its provider is away has none.
+    /// Whether there has been any key yet: a server that starts while its provider is away has none. One
+    /// whose keys have become too old, or were withdrawn, is as ready as it can be: others are no better.
     #[must_use]
     pub fn has_keys(&self) -> bool {
         let accepted = self.accepted.load();
-        !accepted.keys.keys.is_empty() || accepted.providers.iter().any(|it| it.has_answered())
+        !accepted.keys.keys.is_empty() || {
+            let mut providers = accepted.providers.iter();
+            providers.any(|it| it.provider.has_had_keys())
+        }
     }
 
     /// Verifies a token now, with the keys that are at hand.
@@ -123,12 +142,22 @@ impl JwtVerifier {
     /// Says what is wrong with it; [`AuthError::KeysUnavailable`] if that cannot be told.
     pub async fn verify_after_asking(&self, token: &str) -> Result<Principal, AuthError> {
         let accepted = self.accepted.load_full();
-        let asked = join_all(accepted.providers.iter().map(|provider| provider.ask())).await;
-        match self.verify(token) {
-            Err(AuthError::UnknownKey) if asked.contains(&false) => Err(AuthError::KeysUnavailable),
-            Err(AuthError::UnknownKey) => Err(AuthError::Invalid),
-            verified => verified,
+        let providers = accepted.providers.iter();
+        let mut answers: FuturesUnordered<_> = providers.map(|it| it.provider.ask()).collect();
+        let mut are_all_here = true;
+        // Whose key is there does not wait for the slowest of them.
+        while let Some(is_here) = answers.next().await {
+            are_all_here &= is_here;
+            match accepted.verify_at(token, now()) {
+                Err(AuthError::UnknownKey) => {}
+                verified => return verified,
+            }
         }
+        Err(if are_all_here {
+            AuthError::Invalid
+        } else {
+            AuthError::KeysUnavailable
+        })
     }
 }
 
@@ -147,19 +176,14 @@ impl Accepted {
         // The library verifies the signature, with the one algorithm that the key is for; the claims
         // are checked by [`Claims::check`], all of them and strictly.
         let (text, signature) = token.rsplit_once('.').ok_or(AuthError::Invalid)?;
-        let have_signed = |keys: &[Key]| {
-            candidates(keys, header.kid.as_deref(), header.alg)
-                .any(|key| key.has_signed(text.as_bytes(), signature))
-        };
-        let is_signed = have_signed(&self.keys.keys)
-            || self.providers.iter().any(|it| it.with_keys(have_signed));
-        if !is_signed {
+        let mut signers = self.signers(&header, text, signature);
+        let Some(first) = signers.next() else {
             return Err(if self.may_be_published(&header) {
                 AuthError::UnknownKey
             } else {
                 AuthError::Invalid
             });
-        }
+        };
         let (_, claims) = text.rsplit_once('.').ok_or(AuthError::Invalid)?;
         let claims = URL_SAFE_NO_PAD.decode(claims);
         let claims = claims.map_err(|_| AuthError::Invalid)?;
@@ -168,7 +192,42 @@ impl Accepted {
             return Err(AuthError::Invalid);
         }
         let claims: Claims = serde_json::from_slice(&claims).map_err(|_| AuthError::Invalid)?;
-        claims.check(&self.config, now)
+        let principal = claims.check(&self.config, now)?;
+        let issuer = &*principal.owner.issuer;
+        let may_sign = |issuers: &[String]| {
+            issuers.is_empty() || issuers.iter().any(|accepted| accepted == issuer)
+        };
+        // A key may be there twice, for different issuers.
+        if may_sign(first) || signers.any(may_sign) {
+            Ok(principal)
+        } else if issuer.is_empty() {
+            Err(AuthError::Claim("iss"))
+        } else {
+            Err(AuthError::ClaimRefused("iss"))
+        }
+    }
+
+    /// For each key at hand that has signed this text, the issuers that it signs for.
+    fn signers<'a>(
+        &'a self,
+        header: &'a Header,
+        text: &'a str,
+        signature: &'a str,
+    ) -> impl Iterator<Item = &'a [String]> {
+        let id = header.kid.as_deref();
+        let has_signed = |key: &Key| key.has_signed(text.as_bytes(), signature);
+        let own = candidates(&self.keys.keys, id, header.alg)
+            .filter(move |key| has_signed(key))
+            .map(Key::issuers);
+        let published = self.providers.iter().filter(move |it| {
+            let any = |keys: &[Key]| candidates(keys, id, header.alg).any(has_signed);
+            it.provider.with_keys(any)
+        });
+        own.chain(published.map(|it| it.issuers.as_slice()))
+    }
+
+    fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.iter().map(|it| &*it.provider)
     }
 
     /// Whether the key of a token that no key at hand has signed may be one that a provider has
@@ -182,17 +241,12 @@ impl Accepted {
             id.is_some_and(|id| keys.iter().any(|key| key.is_named(id)))
         };
         let is_known =
-            is_named(&self.keys.keys) || self.providers.iter().any(|it| it.with_keys(is_named));
-        self.providers.iter().any(|provider| {
-            provider.with_keys(|keys| {
-                keys.is_empty()
-                    || if header.kid.is_some() {
-                        !is_known
-                    } else {
-                        !keys.iter().any(|key| key.is_for(header.alg))
-                    }
-            })
-        })
+            is_named(&self.keys.keys) || self.providers().any(|it| it.with_keys(is_named));
+        if header.kid.is_some() {
+            return !is_known && !self.providers.is_empty();
+        }
+        let is_for = |keys: &[Key]| keys.iter().any(|key| key.is_for(header.alg));
+        self.providers().any(|it| !it.with_keys(is_for))
     }
 }
 

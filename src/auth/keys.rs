@@ -8,6 +8,7 @@ pub(super) use jwk::{Unusable, published};
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
@@ -121,6 +122,8 @@ pub struct KeyConfig {
     pub algorithm: Option<Algorithm>,
     /// The key itself.
     pub material: KeyMaterial,
+    /// The issuers that it signs for; if there are none, all that are accepted.
+    pub issuers: Vec<String>,
     /// The private key in PEM, only for `tailrace token`.
     pub signing_pem: Option<String>,
 }
@@ -187,6 +190,7 @@ pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     decoding: DecodingKey,
+    issuers: Arc<[String]>,
 }
 
 impl Key {
@@ -201,6 +205,11 @@ impl Key {
     /// Its name and its algorithm.
     pub(super) fn name(&self) -> (Option<&str>, Algorithm) {
         (self.id.as_deref(), self.algorithm)
+    }
+
+    /// The issuers that it signs for; none if nothing says so.
+    pub(super) fn issuers(&self) -> &[String] {
+        &self.issuers
     }
 
     /// Whether a token that names this key means it.
@@ -244,8 +253,11 @@ impl KeySet {
         let mut keys = Vec::new();
         for (at, config) in configs.iter().enumerate() {
             let name = config.id.clone().unwrap_or_else(|| format!("#{}", at + 1));
+            let issuers = config.issuers.as_slice().into();
             match &config.material {
-                KeyMaterial::Jwks(json) => jwk::load(&name, json, config.algorithm, &mut keys)?,
+                KeyMaterial::Jwks(json) => {
+                    jwk::load(&name, json, config.algorithm, &issuers, &mut keys)?;
+                }
                 KeyMaterial::Secret(secret) => {
                     let algorithm = config
                         .algorithm
@@ -255,6 +267,7 @@ impl KeySet {
                         id: config.id.clone(),
                         algorithm,
                         decoding,
+                        issuers,
                     });
                 }
                 KeyMaterial::Pem(pem) => {
@@ -266,6 +279,7 @@ impl KeySet {
                         id: config.id.clone(),
                         algorithm,
                         decoding,
+                        issuers,
                     });
                 }
             }

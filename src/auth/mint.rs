@@ -108,7 +108,12 @@ pub fn mint(key: &KeyConfig, request: &TokenRequest) -> Result<String, MintError
         .unwrap_or_default()
         .as_secs();
     let claims = Claims {
-        iss: request.issuer.as_deref(),
+        // The one that is asked for, if the key may sign for it.
+        iss: match (&request.issuer, key.issuers.as_slice()) {
+            (Some(issuer), []) => Some(issuer),
+            (Some(issuer), own) if own.contains(issuer) => Some(issuer),
+            (_, own) => own.first().map(String::as_str),
+        },
         sub: &request.subject,
         aud: request.audience.as_deref(),
         iat: now,

@@ -13,7 +13,7 @@ mod provider;
 mod test_keys;
 mod ticket;
 
-pub use jwt::{JwtConfig, JwtVerifier};
+pub use jwt::{JwtConfig, JwtVerifier, TrustedProvider};
 pub use keys::{Algorithm, KeyConfig, KeyError, KeyMaterial, KeySet};
 pub use mint::{MintError, Minter, TokenRequest, mint};
 pub use provider::{Provider, ProviderConfig, ProviderFigures, ProviderTimes};

@@ -6,24 +6,25 @@
 //! does not answer.
 
 mod answer;
+mod asking;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::answer::{Answer, NoAnswer, Set};
+use self::asking::{Asking, FIRST_PAUSE};
 use super::Algorithm;
 use super::keys::Key;
 use crate::http_client::{HttpClient, HttpClientConfig};
 
-/// The pauses after questions without an answer: the first, doubled each time up to the last.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// How many may wait for one provider's answer. Anybody can send tokens that name unknown keys.
+const MOST_WAITING: usize = 1024;
 
 /// A provider, and how often it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct ProviderConfig {
     pub algorithm: Algorithm,
     /// The times.
     pub times: ProviderTimes,
+    /// The issuers that its keys sign for; if there are none, all that are accepted.
+    pub issuers: Vec<String>,
 }
 
 impl ProviderConfig {
@@ -82,18 +85,31 @@ pub struct Provider {
 }
 
 struct Shared {
-    config: ProviderConfig,
+    settings: ArcSwap<Settings>,
     published: ArcSwapOption<Published>,
+    /// Whether it has ever published a key that verifies tokens.
+    had_keys: AtomicBool,
+    /// Why the last question had no answer, if it had none.
+    failure: ArcSwapOption<String>,
     asked: watch::Sender<Asked>,
-    /// Somebody needs a key that is not there.
-    wanted: Notify,
+    /// The number of the question whose answer somebody needs. When it is due is said by whoever needs
+    /// it, and the task goes by the number alone: with a clock of its own it could take for too early
+    /// what was not, and forget it.
+    wanted: watch::Sender<u64>,
+}
+
+/// How it is asked. A reload gives it others; its keys stay.
+struct Settings {
+    config: ProviderConfig,
+    client: HttpClient,
 }
 
 /// The last good answer.
 struct Published {
     keys: Arc<[Key]>,
     tag: Option<HeaderValue>,
-    believed_until: Instant,
+    /// When it came, or was said to hold still.
+    at: Instant,
 }
 
 /// How the asking goes.
@@ -116,20 +132,17 @@ impl Provider {
         client: HttpClient,
     ) -> (Self, impl Future<Output = ()> + use<>) {
         let shared = Arc::new(Shared {
-            config,
+            settings: ArcSwap::from_pointee(Settings { config, client }),
             published: ArcSwapOption::empty(),
+            had_keys: AtomicBool::new(false),
+            failure: ArcSwapOption::empty(),
             asked: watch::Sender::new(Asked::default()),
-            wanted: Notify::new(),
+            wanted: watch::Sender::default(),
         });
         let stop = CancellationToken::new();
         let (stopped, asking) = (stop.clone(), Arc::clone(&shared));
         let task = async move {
-            let asking = Asking {
-                shared: asking,
-                client,
-                said: Said::Well,
-                failures: 0,
-            };
+            let asking = Asking::new(asking);
             _ = stopped.run_until_cancelled(asking.run()).await;
         };
         let provider = Self {
@@ -139,16 +152,63 @@ impl Provider {
         (provider, task)
     }
 
-    /// What it was made from.
+    /// Its URL without the query, for people.
     #[must_use]
-    pub fn config(&self) -> &ProviderConfig {
-        &self.shared.config
+    pub fn url(&self) -> String {
+        self.shared.settings.load().config.url()
     }
 
-    /// Whether it has ever answered.
+    /// Whether what is configured there is this provider, perhaps with other times, authorities and
+    /// issuers: what it has published is the same.
     #[must_use]
-    pub fn has_answered(&self) -> bool {
-        self.shared.published.load().is_some()
+    pub fn is(&self, config: &ProviderConfig) -> bool {
+        let own = &self.shared.settings.load().config;
+        own.server.url == config.server.url
+            && own.server.headers == config.server.headers
+            && own.path == config.path
+            && own.algorithm == config.algorithm
+    }
+
+    /// Whether it is asked in just this way.
+    #[must_use]
+    pub fn has(&self, config: &ProviderConfig) -> bool {
+        self.shared.settings.load().config == *config
+    }
+
+    /// Goes on in another way with the keys that there are, and asks at once.
+    pub fn go_on_with(&self, config: ProviderConfig, client: HttpClient) {
+        let settings = Settings { config, client };
+        self.shared.settings.store(Arc::new(settings));
+        self.ask_anew();
+    }
+
+    /// Has it asked whatever was answered before, and waits for nothing.
+    pub fn ask_anew(&self) {
+        let asked = *self.shared.asked.borrow();
+        // An answer that is under way may be older than what somebody knows of.
+        self.shared
+            .want(asked.times + 1 + u64::from(asked.is_asking));
+    }
+
+    /// Waits for the first answer, for as long as an answer may take.
+    ///
+    /// # Errors
+    /// Says why there is none, or no key in it.
+    pub async fn begin(&self) -> Result<(), String> {
+        if !self.ask().await {
+            let failure = self.shared.failure.load_full();
+            return Err(failure.map_or_else(|| "there is no answer".to_owned(), |it| (*it).clone()));
+        }
+        if !self.has_had_keys() {
+            return Err("there is no key in it that verifies tokens".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether it has ever published a key that verifies tokens.
+    #[must_use]
+    pub fn has_had_keys(&self) -> bool {
+        self.shared.had_keys.load(Ordering::Acquire)
     }
 
     /// How it stands with it.
@@ -165,24 +225,29 @@ impl Provider {
     /// Looks at its keys, of which there may be none now.
     pub(super) fn with_keys<T>(&self, look: impl FnOnce(&[Key]) -> T) -> T {
         match &*self.shared.published.load() {
-            Some(published) if Instant::now() < published.believed_until => look(&published.keys),
+            Some(published) if published.at.elapsed() < self.shared.times().keep => {
+                look(&published.keys)
+            }
             _ => look(&[]),
         }
     }
 
     /// Asks it, unless that has just been done; waits if somebody else is at it. Whether it answered.
     pub(super) async fn ask(&self) -> bool {
+        if self.shared.asked.receiver_count() >= MOST_WAITING {
+            return false;
+        }
         let mut asked = self.shared.asked.subscribe();
         let before = *asked.borrow_and_update();
         if !before.is_asking
             && let Some((at, answered)) = before.last
-            && at.elapsed() < self.shared.config.times.cool_down
+            && at.elapsed() < self.shared.times().cool_down
         {
             return answered;
         }
-        self.shared.wanted.notify_one();
+        self.shared.want(before.times + 1);
         // The question has a time-out of its own; this one is for a task that is gone.
-        let patience = self.shared.config.times.timeout + FIRST_PAUSE;
+        let patience = self.shared.times().timeout + FIRST_PAUSE;
         let next = asked.wait_for(|now| now.times > before.times);
         let Ok(Ok(now)) = timeout(patience, next).await else {
             return false;
@@ -191,65 +256,33 @@ impl Provider {
     }
 }
 
-/// How a provider is, as the log has it: it says so once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Said {
-    Well,
-    /// It is away, and its last keys are believed.
-    Away,
-    /// It is away, and there are no keys to be believed.
-    Without,
-}
-
-/// The task that asks.
-struct Asking {
-    shared: Arc<Shared>,
-    client: HttpClient,
-    /// What the log has said last.
-    said: Said,
-    /// Questions without an answer since the last one that had one.
-    failures: u32,
-}
-
-impl Asking {
-    async fn run(mut self) {
-        loop {
-            let pause = self.ask().await;
-            let (since, shared) = (Instant::now(), Arc::clone(&self.shared));
-            let next = sleep_until(since + pause);
-            let wanted = async {
-                loop {
-                    shared.wanted.notified().await;
-                    // Whoever came while we asked has got that answer.
-                    if since.elapsed() >= shared.config.times.cool_down {
-                        return;
-                    }
-                }
-            };
-            tokio::select! {
-                () = next => {}
-                () = wanted => {}
-            }
-        }
+impl Shared {
+    fn times(&self) -> ProviderTimes {
+        self.settings.load().config.times
     }
 
-    /// Asks once; how long to wait before the next question.
-    async fn ask(&mut self) -> Duration {
-        let shared = Arc::clone(&self.shared);
-        shared.asked.send_modify(|asked| asked.is_asking = true);
-        let tag = shared
-            .published
-            .load()
-            .as_ref()
-            .and_then(|it| it.tag.clone());
-        let answer = answer::ask(&shared.config, &self.client, tag).await;
-        let is_good = answer.is_ok();
-        let pause = match answer {
-            Ok(answer) => self.take(answer),
-            Err(why) => self.do_without(&why),
-        };
-        // After the keys are there: whoever waits looks for theirs now.
-        shared.asked.send_modify(|asked| {
+    /// Has the question of this number asked, if it is not over.
+    fn want(&self, number: u64) {
+        self.wanted
+            .send_modify(|wanted| *wanted = number.max(*wanted));
+    }
+
+    /// Until somebody needs an answer that is not here.
+    async fn is_wanted(&self) {
+        let mut wanted = self.wanted.subscribe();
+        let times = self.asked.borrow().times;
+        // The sender lives as long as we do.
+        _ = wanted.wait_for(|number| *number > times).await;
+    }
+
+    /// A question begins.
+    fn begin(&self) {
+        self.asked.send_modify(|asked| asked.is_asking = true);
+    }
+
+    /// It is over: whoever waits for its answer looks at the keys now.
+    fn end(&self, is_good: bool) {
+        self.asked.send_modify(|asked| {
             *asked = Asked {
                 times: asked.times + 1,
                 failed: asked.failed + u64::from(!is_good),
@@ -257,80 +290,8 @@ impl Asking {
                 is_asking: false,
             };
         });
-        pause
-    }
-
-    fn take(&mut self, answer: Answer) -> Duration {
-        let config = &self.shared.config;
-        let url = config.url();
-        let ProviderTimes {
-            refresh_min,
-            refresh_max,
-            keep,
-            ..
-        } = config.times;
-        let before = self.shared.published.load_full();
-        let (keys, tag) = match (answer.set, &before) {
-            (Some(Set { keys, others, tag }), _) => {
-                if is_news(before.as_deref(), &keys) {
-                    let keys = keys.len();
-                    tracing::info!(jwks.url = %url, jwks.keys = keys, jwks.unusable = others, "Read the keys that a provider publishes");
-                }
-                (keys.into(), tag)
-            }
-            (None, Some(before)) => (Arc::clone(&before.keys), before.tag.clone()),
-            (None, None) => (Arc::default(), None),
-        };
-        self.shared.published.store(Some(Arc::new(Published {
-            keys,
-            tag,
-            believed_until: Instant::now() + keep,
-        })));
-        self.failures = 0;
-        if std::mem::replace(&mut self.said, Said::Well) != Said::Well {
-            tracing::info!(jwks.url = %url, "The provider publishes its keys again");
-        }
-        let fresh = answer.fresh.unwrap_or(refresh_max);
-        // A bit earlier, and not all nodes at once.
-        let part = rand::random_range(0.75..0.95);
-        fresh.min(refresh_max).mul_f64(part).max(refresh_min)
-    }
-
-    fn do_without(&mut self, why: &NoAnswer) -> Duration {
-        let url = self.shared.config.url();
-        let published = self.shared.published.load();
-        let believed = published.as_ref().and_then(|it| {
-            let left = it.believed_until.checked_duration_since(Instant::now())?;
-            Some((it.keys.len(), left)).filter(|(_, left)| !left.is_zero())
-        });
-        let (said, left) = match believed {
-            Some((_, left)) => (Said::Away, left),
-            None => (Said::Without, LAST_PAUSE),
-        };
-        if self.said != said {
-            if let Some((keys, left)) = believed {
-                let left = left.as_secs();
-                tracing::warn!(jwks.url = %url, jwks.error = %why, jwks.keys = keys, jwks.left_s = left, "A provider does not publish its keys: going on with the last ones");
-            } else {
-                tracing::error!(jwks.url = %url, jwks.error = %why, "A provider does not publish its keys, and there are none: its tokens get 503");
-            }
-        }
-        self.said = said;
-        let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.failures);
-        self.failures = self.failures.saturating_add(1).min(8);
-        // That the last keys are too old is noticed when it happens.
-        pause.min(LAST_PAUSE).min(left)
     }
 }
 
-/// Whether these keys have other names or algorithms than the ones before.
-fn is_news(before: Option<&Published>, keys: &[Key]) -> bool {
-    before.is_none_or(|before| {
-        before.keys.len() != keys.len()
-            || before
-                .keys
-                .iter()
-                .zip(keys)
-                .any(|(one, other)| one.name() != other.name())
-    })
-}
+#[cfg(test)]
+mod tests;

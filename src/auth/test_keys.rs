@@ -20,6 +20,7 @@ pub(super) fn key(id: Option<&str>, algorithm: Algorithm, material: KeyMaterial)
         id: id.map(str::to_owned),
         algorithm: Some(algorithm),
         material,
+        issuers: Vec::new(),
         signing_pem: None,
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn key() -> io::Result<KeyConfig> {
         id: Some("development".to_owned()),
         algorithm: Some(Algorithm::HS256),
         material: KeyMaterial::Secret(secret),
+        issuers: Vec::new(),
         signing_pem: None,
     })
 }

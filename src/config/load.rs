@@ -21,6 +21,12 @@ use crate::generator::demo::DemoConfig;
 const LEAST_TIME: Duration = Duration::from_millis(10);
 const MOST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The longest that the kernel can be told: it counts milliseconds in 31 bits (tcp(7), `TCP_USER_TIMEOUT`).
+const MOST_PEER_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 3600);
+
+/// The most that an answer with keys may take.
+const MOST_WAIT: Duration = Duration::from_secs(60);
+
 /// Reads the files that the configuration names, and checks what a type cannot.
 pub(super) struct Loader {
     /// What to blame in errors.
@@ -70,7 +76,9 @@ impl Loader {
         let path = self.directory.join(path);
         let content = std::fs::read(&path);
         let noted = content.as_deref().ok();
-        self.sources.borrow_mut().note(&path, noted);
+        let mut sources = self.sources.borrow_mut();
+        sources.note(&path, noted);
+        sources.note_setting(key, &path);
         content.map_err(|error| ConfigError::Unreadable {
             origin: self.origin.clone(),
             key: key.to_owned(),
@@ -237,7 +245,16 @@ impl Loader {
         for (key, time, least) in [
             ("drain_delay", file.drain_delay, Duration::ZERO),
             ("drain_timeout", file.drain_timeout, Duration::ZERO),
-            ("watch_interval", file.watch_interval, Duration::ZERO),
+            // 0 is for no watching at all.
+            (
+                "watch_interval",
+                file.watch_interval,
+                if file.watch_interval.is_zero() {
+                    Duration::ZERO
+                } else {
+                    moment
+                },
+            ),
             ("http.heartbeat", file.http.heartbeat, moment),
             ("http.body_timeout", file.http.body_timeout, moment),
             ("http.head_timeout", file.http.head_timeout, moment),
@@ -282,6 +299,14 @@ impl Loader {
             ("memory.retention", file.memory.retention, Duration::ZERO),
         ] {
             self.time(key, time, least)?;
+        }
+        if file.http.peer_timeout > MOST_PEER_TIMEOUT {
+            return Err(self.wrong("http.peer_timeout", "expected at most 24 days"));
+        }
+        // For so long requests whose key is unknown may wait, and a reload.
+        if file.auth.jwks.timeout > MOST_WAIT {
+            let most = humantime::format_duration(MOST_WAIT);
+            return Err(self.wrong("auth.jwks.timeout", format!("expected at most {most}")));
         }
         Ok(())
     }

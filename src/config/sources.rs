@@ -22,12 +22,33 @@ pub struct Origin {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     files: BTreeMap<PathBuf, Option<[u8; 32]>>,
+    /// Which of them is which setting's.
+    settings: BTreeMap<String, PathBuf>,
 }
 
 impl Sources {
     /// Remembers what was in a file.
     pub(super) fn note(&mut self, path: &Path, content: Option<&[u8]>) {
         self.files.insert(path.to_owned(), content.map(digest));
+    }
+
+    /// Remembers whose file that is.
+    pub(super) fn note_setting(&mut self, key: &str, path: &Path) {
+        self.settings.insert(key.to_owned(), path.to_owned());
+    }
+
+    /// The settings whose files hold something else there, though they are read only at a start.
+    pub fn need_restart<'a>(&'a self, new: &'a Self) -> impl Iterator<Item = &'a str> {
+        let fixed = self
+            .settings
+            .iter()
+            .filter(|(key, _)| ["redis.", "traces."].iter().any(|it| key.starts_with(it)));
+        let changed = fixed.filter(|(key, path)| {
+            let other = new.settings.get(*key);
+            // Another section is said to be another already.
+            other.is_some_and(|other| self.files.get(*path) != new.files.get(other))
+        });
+        changed.map(|(key, _)| key.as_str())
     }
 
     /// The same files as they are now.
@@ -39,6 +60,7 @@ impl Sources {
         });
         Self {
             files: files.collect(),
+            settings: self.settings.clone(),
         }
     }
 }

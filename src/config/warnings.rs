@@ -17,6 +17,10 @@ pub enum Warning {
     UnusedRedis,
     /// Keys are asked for in the open.
     ExposedKeys(String),
+    /// Whatever is signed with the keys of this URL is accepted, for whomever it was made.
+    AnyAudience(String),
+    /// The keys of this URL sign for whatever issuer their tokens name.
+    AnyIssuer(String),
 }
 
 impl fmt::Display for Warning {
@@ -37,6 +41,16 @@ impl fmt::Display for Warning {
             Self::ExposedKeys(url) => write!(
                 formatter,
                 "the keys of {url} are asked for without TLS: whoever is in between can be anybody"
+            ),
+            Self::AnyAudience(url) => write!(
+                formatter,
+                "tokens that were made for other services with the keys of {url} are accepted: \
+                 auth.audiences says which are for this one"
+            ),
+            Self::AnyIssuer(url) => write!(
+                formatter,
+                "tokens under the keys of {url} may name any issuer: auth.issuers, or the key's \
+                 issuer, says which"
             ),
         }
     }
@@ -76,6 +90,15 @@ impl Config {
             .iter()
             .filter(|it| it.server.url.is_exposed());
         warnings.extend(exposed.map(|it| Warning::ExposedKeys(it.url())));
+        let auth = &self.file.auth;
+        for provider in &self.providers {
+            if auth.audiences.is_empty() {
+                warnings.push(Warning::AnyAudience(provider.url()));
+            }
+            if auth.issuers.is_empty() && provider.issuers.is_empty() {
+                warnings.push(Warning::AnyIssuer(provider.url()));
+            }
+        }
         warnings
     }
 }

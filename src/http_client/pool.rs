@@ -1,10 +1,14 @@
-//! Connections that wait for the next request, for each thread and client.
+//! Connections that wait for the next request, for each thread and client, and are closed in time whether
+//! that comes or not: nobody asks again for a client that a reload has dropped.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use super::Endpoint;
 use super::connection::Connection;
@@ -17,8 +21,13 @@ const MOST: usize = 32;
 /// a request that is sent in that moment is lost.
 const LONGEST: Duration = Duration::from_secs(4);
 
+/// How often those that are kept are looked through. So much longer one may be open.
+const SWEEP: Duration = Duration::from_secs(1);
+
 thread_local! {
     static IDLE: RefCell<HashMap<u64, Vec<Idle>>> = RefCell::default();
+    /// The task that looks through them, while there are any.
+    static SWEEPING: RefCell<Option<AbortHandle>> = const { RefCell::new(None) };
 }
 
 struct Idle {
@@ -70,9 +79,12 @@ pub(super) fn take(endpoint: &Endpoint) -> Option<Connection> {
 
 /// Keeps a connection, of whose last answer this much is left.
 pub(super) fn put_back(endpoint: &Endpoint, connection: Connection, framing: Framing) {
+    // Without a runtime nobody would close it.
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
     IDLE.with_borrow_mut(|idle| {
         let connections = idle.entry(endpoint.id).or_default();
-        connections.retain(|idle| idle.since.elapsed() <= LONGEST);
         if connections.len() < MOST {
             connections.push(Idle {
                 since: Instant::now(),
@@ -81,4 +93,27 @@ pub(super) fn put_back(endpoint: &Endpoint, connection: Connection, framing: Fra
             });
         }
     });
+    SWEEPING.with_borrow_mut(|sweeping| {
+        if sweeping.as_ref().is_none_or(AbortHandle::is_finished) {
+            *sweeping = Some(runtime.spawn(sweep()).abort_handle());
+        }
+    });
+}
+
+/// Closes what has been kept for long enough, until nothing is kept. Each of our runtimes has one thread,
+/// so that this is the one whose connections they are.
+async fn sweep() {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let is_over = IDLE.with_borrow_mut(|idle| {
+            idle.retain(|_, connections| {
+                connections.retain(|idle| idle.since.elapsed() <= LONGEST);
+                !connections.is_empty()
+            });
+            idle.is_empty()
+        });
+        if is_over {
+            return;
+        }
+    }
 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::collector::{Collector, Refusal};
 use super::{Figures, add};
 
-/// How many spans wait at most, about a KiB each. What comes when so many wait is dropped.
+/// How many spans wait at most, about a KiB each and never more than a few (`span.rs`). What comes when so many wait is dropped.
 const ROOM: usize = 4096;
 
 /// How many are sent at once, and how long the first of them waits for others.

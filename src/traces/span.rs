@@ -10,6 +10,10 @@ use opentelemetry_sdk::trace;
 
 use super::Trace;
 
+/// The longest name of a span, and the longest text that is said of one, in bytes. Some are callers' words,
+/// and spans wait in a queue that counts them and not their bytes.
+const TEXT: usize = 1024;
+
 /// What kind of work it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -73,13 +77,17 @@ impl Span {
     /// Gives it a name that was not known when it began.
     pub fn rename(&self, name: String) {
         if let Some(span) = &self.recorded {
-            span.borrow_mut().update_name(name);
+            span.borrow_mut().update_name(shortened(name));
         }
     }
 
-    /// Says something of it. Never a credential, a query or a text.
+    /// Says something of it. Never a credential, a query or a text; of words only the beginning.
     pub fn set(&self, name: &'static str, value: impl Into<Value>) {
         if let Some(span) = &self.recorded {
+            let value = match value.into() {
+                Value::String(text) => Value::String(shortened(text.into()).into()),
+                other => other,
+            };
             let attribute = KeyValue::new(name, value);
             span.borrow_mut().set_attribute(attribute);
         }
@@ -94,7 +102,7 @@ impl Span {
     /// Says something that happens now.
     pub fn event(&self, name: &'static str, about: [(&'static str, String); 2]) {
         if let Some(span) = &self.recorded {
-            let about = about.map(|(name, value)| KeyValue::new(name, value));
+            let about = about.map(|(name, value)| KeyValue::new(name, shortened(value)));
             let now = SystemTime::now();
             let mut span = span.borrow_mut();
             span.add_event_with_timestamp(name, now, about.to_vec());
@@ -107,5 +115,30 @@ impl Span {
             self.set("error.type", error_type);
             span.borrow_mut().set_status(Status::error(""));
         }
+    }
+}
+
+/// What of a text is kept, in memory too.
+fn shortened(text: String) -> String {
+    if text.len() <= TEXT {
+        return text;
+    }
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    let end = (0..=TEXT).rev().find(is_boundary).unwrap_or(0);
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_texts_the_beginning_is_kept_and_no_more_memory() {
+        for (text, kept) in [("a", TEXT), ("\u{20ac}", TEXT - 1)] {
+            let long = shortened(text.repeat(90_000));
+            assert_eq!(long, text.repeat(kept / text.len()));
+            assert!(long.capacity() <= TEXT);
+        }
+        assert_eq!(shortened("a".repeat(TEXT)).len(), TEXT);
     }
 }

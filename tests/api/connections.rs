@@ -1,13 +1,14 @@
 //! Clients that are slow, silent, half gone, or never read: none of them holds anything for long.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::connect;
-use crate::server::{Server, prompt};
+use crate::client::{Request, connect};
+use crate::nodes::process;
+use crate::server::{Server, prompt, token};
 
 /// Sends the head of a create request with a declared body, and the given part of it.
 fn send_part(server: &Server, part: &str, declared: usize) -> std::net::TcpStream {
@@ -153,8 +154,8 @@ fn a_slow_reader_stalls_neither_the_generation_nor_other_readers() {
 }
 
 /// A connection on which `GET /livez` has been asked and answered.
-fn answered(server: &Server) -> std::net::TcpStream {
-    let mut connection = connect(server.address);
+fn answered(server: SocketAddr) -> std::net::TcpStream {
+    let mut connection = connect(server);
     ask(&mut connection);
     connection
 }
@@ -187,7 +188,7 @@ fn an_idle_connection_is_closed_in_time_and_serves_until_then() {
     let server = Server::with(&format!(
         "http.keep_alive = \"1s\"\nhttp.head_timeout = \"{NEVER}\"\n"
     ));
-    let mut connection = answered(&server);
+    let mut connection = answered(server.address);
     let mut last = Instant::now();
     for _ in 0..3 {
         std::thread::sleep(Duration::from_millis(500));
@@ -204,7 +205,7 @@ fn a_second_head_that_stalls_is_cut() {
         "http.head_timeout = \"{SHORT}\"\nhttp.keep_alive = \"{NEVER}\"\n"
     ));
     for beginning in ["G", "GET /livez HTTP/1.1\r\nHost:", "\r\n"] {
-        let mut connection = answered(&server);
+        let mut connection = answered(server.address);
         connection.write_all(beginning.as_bytes()).unwrap();
         assert_eq!(answer(connection), "");
     }
@@ -233,7 +234,7 @@ fn a_body_that_nobody_reads_and_that_stalls_is_cut() {
 fn an_answer_may_take_as_long_as_it_takes() {
     let server = Server::with("http.head_timeout = \"1s\"\nhttp.keep_alive = \"2s\"\n");
     let body = prompt(json!({"tokens": 45, "tokens_per_second": 15}));
-    let mut connection = answered(&server);
+    let mut connection = answered(server.address);
     connection
         .write_all(&server.post("/v1/streams").json(&body).bytes())
         .unwrap();
@@ -242,6 +243,35 @@ fn an_answer_may_take_as_long_as_it_takes() {
     read_until(&mut connection, "event: done");
     connection.write_all(b"TP/1.1\r\nHost: x\r\n\r\n").unwrap();
     read_until(&mut connection, "\r\n\r\nok");
+}
+
+/// Whoever is idle would send its next request to a server that refuses it.
+#[test]
+fn idle_connections_are_closed_when_the_server_leaves_and_streams_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = format!(
+        "http.keep_alive = \"{NEVER}\"\ndrain_delay = \"2s\"\ndrain_timeout = \"{NEVER}\"\n"
+    );
+    let program = process(directory.path(), &settings);
+    let stream = |tokens: u32| {
+        let body = prompt(json!({"tokens": tokens, "tokens_per_second": 20}));
+        let request = Request::new(program.address, "POST", "/v1/streams").bearer(&token("ann"));
+        let mut connection = connect(program.address);
+        connection.write_all(&request.json(&body).bytes()).unwrap();
+        read_until(&mut connection, "event: start");
+        connection
+    };
+    let idle = [answered(program.address), answered(program.address)];
+    let (mut long, short) = (stream(1_000_000), stream(80));
+    program.signal();
+    for connection in idle {
+        assert_eq!(answer(connection), "");
+    }
+    // This one was told that its connection would be kept.
+    let rest = answer(short);
+    assert!(rest.contains("event: done"), "{rest:?}");
+    // The server is still there.
+    read_until(&mut long, "event: token");
 }
 
 /// What the kernel holds of the server's side of this connection to be sent, in bytes.

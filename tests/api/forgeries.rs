@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::bad_requests::check;
 use crate::client::{Request, Response, connect};
 use crate::forgery::{
-    EC_PUBLIC, ED_PUBLIC, GOOD, ISSUER, RSA_PUBLIC, Signer, TICKET_SECRET, claims, encode, header,
-    now, percent, signed, token, with,
+    EC_PUBLIC, ED_PUBLIC, GOOD, ISSUER, PARTNER, RSA_PUBLIC, Signer, TICKET_SECRET, by_partner,
+    claims, encode, header, now, percent, signed, token, with,
 };
 use crate::program::{Program, tailrace};
 use crate::server::{SECRET, wait_for};
@@ -45,7 +45,7 @@ impl Target {
                 log.level = "debug"
                 workers = 1
                 allowed_origins = ["https://chat.example"]
-                auth.issuers = ["{ISSUER}"]
+                auth.issuers = ["{ISSUER}", "{PARTNER}"]
                 auth.audiences = ["tailrace"]
                 auth.leeway = "1s"
                 auth.cookie = "session"
@@ -54,6 +54,7 @@ impl Target {
                     {{ id = "hmac", algorithm = "HS256", secret = "{SECRET}" }},
                     {{ id = "rsa", algorithm = "RS256", public_key_file = "rsa.pem" }},
                     {{ id = "ec", algorithm = "ES256", public_key_file = "ec.pem" }},
+                    {{ id = "partner", algorithm = "RS512", public_key_file = "rsa.pem", issuer = "{PARTNER}" }},
                     {{ id = "ed", algorithm = "EdDSA", public_key_file = "ed.pem" }},
                 ]
                 models.demo = {{ generator = "demo", tokens = 3, tokens_per_second = 0.0, first_token_delay_ms = 0 }}
@@ -157,6 +158,11 @@ impl Target {
                 assert_eq!(request.send().status, 200, "{algorithm}");
             }
         }
+        let partner = with("iss", json!(PARTNER));
+        let answer = self
+            .request("GET", "/v1/streams")
+            .bearer(&by_partner(&partner));
+        assert_eq!(answer.send().status, 200);
         assert_eq!(self.events(&self.ann, &ticket).status, 200);
     }
 

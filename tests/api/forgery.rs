@@ -23,6 +23,9 @@ pub const TICKET_SECRET: &str = "a ticket secret of at least thirty-two bytes";
 
 pub const ISSUER: &str = "https://issuer.example";
 
+/// Another one that is accepted, but not for every key.
+pub const PARTNER: &str = "https://partner.example";
+
 /// With what a token is signed.
 #[derive(Clone, Copy)]
 pub enum Signer<'a> {
@@ -111,6 +114,12 @@ pub fn beginning(text: &str, without: &str) -> String {
 /// A token with these claims under the server's own secret.
 pub fn signed(claims: &str) -> String {
     token(&header("HS256", "hmac").to_string(), claims, GOOD)
+}
+
+/// A token with these claims under the key that signs for the partner only.
+pub fn by_partner(claims: &str) -> String {
+    let header = header("RS512", "partner").to_string();
+    token(&header, claims, Signer::Rsa(Algorithm::RS512))
 }
 
 /// A token with this header under the server's own secret.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, wait_for};
+use crate::client::Request;
+use crate::nodes::process;
+use crate::server::{BASE, Server, token, wait_for};
 use crate::sse::{Event, check_whole, text};
 use crate::upstream::{EVENTS, Exchange, Seen, Then, Upstream};
 
@@ -170,6 +172,54 @@ fn a_late_end_is_not_waited_for() {
         wait_for(|| ended.load(Ordering::SeqCst).then_some(()));
     }
     assert_eq!(upstream.connections(), 1);
+}
+
+/// How many sockets lead there, as far as their programs have not closed them: they cost a descriptor each.
+fn sockets_to(address: SocketAddr) -> usize {
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let port = format!(":{:04X}", address.port());
+    let open = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // ESTABLISHED and CLOSE_WAIT.
+        fields[2].ends_with(&port) && ["01", "08"].contains(&fields[3])
+    };
+    table.lines().skip(1).filter(open).count()
+}
+
+/// Each of these models has a client of its own, which nobody asks again once it is gone.
+#[test]
+fn what_a_reload_has_left_idle_is_closed() {
+    const PARALLEL: usize = 8;
+    let upstream = Upstream::start(|_, e| {
+        says(e);
+        Then::Keep
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let settings = |turn: usize| {
+        let url = upstream.url();
+        format!(
+            "default_model = \"demo\"\nmodels.up = {{ generator = \"openai\", base_url = \"{url}\", headers = {{ x-turn = \"{turn}\" }} }}\n"
+        )
+    };
+    let program = process(directory.path(), &settings(0));
+    let ask = || {
+        let request = Request::new(program.address, "POST", "/v1/streams").bearer(&token("ann"));
+        let request = request.json(&json!({"model": "up", "prompt": "x"}));
+        check_whole(&request.send().events().rest());
+    };
+    for turn in 1..4 {
+        std::thread::scope(|scope| {
+            for _ in 0..PARALLEL {
+                scope.spawn(ask);
+            }
+        });
+        let path = directory.path().join("tailrace.toml");
+        std::fs::write(path, format!("{BASE}{}", settings(turn))).unwrap();
+        program.hang_up();
+        wait_for(|| (program.lines("Reloaded the configuration") == turn).then_some(()));
+    }
+    assert!(upstream.connections() >= 3, "each has its own");
+    wait_for(|| (sockets_to(upstream.address) == 0).then_some(()));
 }
 
 /// A connection that was used before may be closed just when it is used again.

@@ -49,15 +49,25 @@ impl SigningKey {
 
     /// The same, which names another key or none.
     pub fn token_named(&self, id: Option<&str>, subject: &str) -> String {
+        self.sign(id, None, subject)
+    }
+
+    /// A token that names this issuer.
+    pub fn token_of(&self, issuer: &str, subject: &str) -> String {
+        self.sign(Some(&self.id), Some(issuer), subject)
+    }
+
+    fn sign(&self, id: Option<&str>, issuer: Option<&str>, subject: &str) -> String {
         let key = KeyConfig {
             id: id.map(str::to_owned),
             algorithm: Some(Algorithm::ES256),
             material: KeyMaterial::Pem(self.public_pem()),
+            issuers: Vec::new(),
             signing_pem: Some(self.pair.serialize_pem()),
         };
         let request = TokenRequest {
             subject: subject.into(),
-            issuer: None,
+            issuer: issuer.map(str::to_owned),
             audience: None,
             scope: "streams:write streams:read".into(),
             plan: None,

@@ -328,18 +328,6 @@ fn a_wrong_answer_never_replaces_a_good_set() {
         ("cut JSON", "not a JWK set", |e, good| {
             say(e, "200 OK", &good[..good.len() - 1])
         }),
-        ("no keys", "no key in it", |e, _| {
-            say(e, "200 OK", "{\"keys\": []}")
-        }),
-        ("a secret", "no key in it", |e, _| {
-            say(e, "200 OK", SECRET_SET)
-        }),
-        ("for encryption", "no key in it", |e, good| {
-            say(e, "200 OK", &good.replace("\"sig\"", "\"enc\""))
-        }),
-        ("off the curve's size", "no key in it", |e, good| {
-            say(e, "200 OK", &good.replace("P-256", "P-384"))
-        }),
         ("too many", "more than 100", |e, good| {
             let key = &good["{\"keys\":[".len()..good.len() - 2];
             let keys: Vec<String> = (0..101)
@@ -435,6 +423,35 @@ fn a_wrong_answer_never_replaces_a_good_set() {
     });
 }
 
+/// What is well-formed is an answer: the provider no longer publishes the key that it did.
+#[test]
+fn a_set_without_a_usable_key_withdraws_those_that_were_there() {
+    let key = SigningKey::new("a");
+    let (token, good) = (key.token("ann"), set(&[&key]));
+    for (name, body) in [
+        ("no keys", "{\"keys\": []}".to_owned()),
+        ("a secret", SECRET_SET.to_owned()),
+        ("for encryption", good.replace("\"sig\"", "\"enc\"")),
+        ("off the curve's size", good.replace("P-256", "P-384")),
+    ] {
+        let publisher = Publisher::of(&[&key]);
+        let directory = tempfile::tempdir().unwrap();
+        let program = program(directory.path(), &publisher.url(), EAGER);
+        wait_until(|| status(&program, &token) == 200);
+        publisher.answer_by(move |_, exchange| say(exchange, "200 OK", &body));
+        wait_until(|| status(&program, &token) != 200);
+        assert_eq!(ask(&program, &token).code(), "invalid_token", "{name}");
+        wait_until_asked(&publisher, 2);
+        assert_eq!(program.lines("publishes no key that verifies tokens"), 1);
+        let keys = Page::at(program.metrics()).count("tailrace_jwks_keys", &[""]);
+        assert_eq!(keys, 0, "{name}");
+        // Other nodes are no better: it does not ask to be left out.
+        assert_eq!(readiness(&program).0, 200, "{name}");
+        publisher.publish(&[&key]);
+        wait_until(|| status(&program, &token) == 200);
+    }
+}
+
 /// A set of one HMAC secret, "a secret of at least thirty-two bytes, for tests".
 const SECRET_SET: &str = r#"{"keys": [{"kty": "oct", "alg": "HS256", "kid": "test", "k": "YSBzZWNyZXQgb2YgYXQgbGVhc3QgdGhpcnR5LXR3byBieXRlcywgZm9yIHRlc3Rz"}]}"#;
 
@@ -462,6 +479,7 @@ fn no_token_is_verified_by_another_algorithm_or_a_published_secret() {
         id: Some("test".into()),
         algorithm: Some(tailrace::auth::Algorithm::HS256),
         material: tailrace::auth::KeyMaterial::Secret(key.public_pem().into_bytes()),
+        issuers: Vec::new(),
         signing_pem: None,
     };
     let request = tailrace::auth::TokenRequest {
@@ -515,7 +533,8 @@ fn a_check_names_the_url_and_does_not_ask_it() {
                 .arg(&path),
         )
     };
-    let (code, said, _) = check(&config(&publisher.url(), ""));
+    let of = "issuers = [\"https://issuer\"]\naudiences = [\"tailrace\"]";
+    let (code, said, _) = check(&config(&publisher.url(), of));
     assert_eq!(code, 0, "{said}");
     let line = format!(
         "keys      http://{}/keys (not asked)\n",
@@ -534,8 +553,34 @@ fn a_check_names_the_url_and_does_not_ask_it() {
         ),
         "{said}"
     );
+    for warning in [
+        "warning   tokens that were made for other services with the keys of http://login.example.com/keys",
+        "warning   tokens under the keys of http://login.example.com/keys may name any issuer",
+    ] {
+        assert!(said.contains(warning), "{said}");
+    }
 
     let url = "https://login.example.com/keys";
+    let two = "auth.issuers = [\"https://a\", \"https://b\"]\n";
+    let entry = |more: &str| format!("[[auth.keys]]\njwks_url = \"{url}\"\n{more}\n");
+    let bound = |issuer: &str| entry(&format!("issuer = {issuer}"));
+    for right in [
+        // As before there was `issuer`: one key, or one issuer for all.
+        format!("{two}{}", entry("")),
+        format!(
+            "auth.issuers = [\"https://a\"]\n{}{}",
+            entry(""),
+            entry("algorithm = \"PS256\"")
+        ),
+        format!(
+            "{two}{}{}",
+            bound("\"https://a\""),
+            bound("[\"https://a\", \"https://b\"]")
+        ),
+    ] {
+        let (code, _, said) = check(&right);
+        assert_eq!(code, 0, "{said}");
+    }
     for (text, expected) in [
         (
             config("login.example.com", ""),
@@ -568,6 +613,31 @@ fn a_check_names_the_url_and_does_not_ask_it() {
         (
             config(url, "jwks.timeout = \"0s\""),
             "`auth.jwks.timeout`: expected at least 10ms",
+        ),
+        (
+            config(url, "jwks.timeout = \"61s\""),
+            "`auth.jwks.timeout`: expected at most 1m",
+        ),
+        (
+            format!("watch_interval = \"1ns\"\n{}", entry("")),
+            "`watch_interval`: expected at least 10ms",
+        ),
+        (
+            format!("{two}{}{}", bound("\"https://a\""), entry("")),
+            "`auth.keys[1].issuer`: expected whose tokens this provider signs",
+        ),
+        (
+            format!("{}{}", entry(""), bound("\"https://a\"")),
+            "`auth.keys[0].issuer`: expected whose tokens this provider signs",
+        ),
+        (
+            format!("{two}{}", bound("\"https://c\"")),
+            "`auth.keys[0].issuer`: \"https://c\" is none of auth.issuers",
+        ),
+        (format!("{two}{}", bound("7")), "issuer"),
+        (
+            format!("{two}{}", bound("\"\"")),
+            "`auth.keys[0].issuer`: expected an issuer",
         ),
         (
             config(url, "jwks.refresh_max = \"1s\""),

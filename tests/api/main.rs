@@ -53,6 +53,7 @@ mod playground;
 mod process;
 #[path = "../support/program.rs"]
 mod program;
+mod providers;
 mod redis;
 mod redis_cluster;
 mod redis_config;

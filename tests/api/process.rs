@@ -1,15 +1,18 @@
 //! The program itself: its first words, its mistakes, its signals, and what its log never says.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tailrace::shutdown::FAREWELLS;
 
-use crate::client::Request;
+use crate::client::{Request, connect};
+use crate::nodes::Redis;
 use crate::program::{Program, output, tailrace};
-use crate::server::{SECRET, token, wait_for};
+use crate::server::{SECRET, prompt, token, wait_for};
 
 #[test]
 fn without_configuration_it_serves_and_its_first_words_work() {
@@ -127,6 +130,10 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         (
             "[http]\nheartbeat = \"0s\"",
             &["tailrace.toml", "http.heartbeat", "at least 10ms"],
+        ),
+        (
+            "[http]\npeer_timeout = \"60d\"",
+            &["tailrace.toml", "http.peer_timeout", "at most 24 days"],
         ),
         (
             "[http]\nbody_limit = \"lots\"",
@@ -507,6 +514,29 @@ fn a_signal_drains_ends_what_is_left_and_exits_with_0() {
     let end = events.rest().pop().unwrap();
     assert_eq!(end.data["error"]["code"], "server_stopping");
     assert_eq!(program.child.wait().unwrap().code(), Some(0));
+}
+
+/// Whoever waits for 15 s (docs/operations.md) does not cut it short, whatever hangs: Redis, a collector, and
+/// readers that take nothing.
+#[test]
+fn a_stop_is_over_in_time_though_everything_hangs() {
+    let (redis, collector) = (Redis::start(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let settings = format!(
+        "drain_timeout = \"100ms\"\ntraces.endpoint = \"http://{}\"\n",
+        collector.local_addr().unwrap()
+    );
+    let mut node = redis.process_with(&settings);
+    let body = prompt(json!({"tokens": 100_000, "tokens_per_second": 2000, "text": "huge"}));
+    let request = Request::new(node.address, "POST", "/v1/streams").bearer(&token("ann"));
+    let mut stalled = connect(node.address);
+    stalled.write_all(&request.json(&body).bytes()).unwrap();
+    let mut head = [0; 4096];
+    assert!(stalled.read(&mut head).unwrap() > 0);
+    redis.server.pause();
+    let asked = Instant::now();
+    node.signal();
+    assert!(node.wait().success());
+    assert!(asked.elapsed() < FAREWELLS + Duration::from_secs(3));
 }
 
 #[test]

@@ -137,9 +137,28 @@ impl Load {
     }
 }
 
+/// A connection to this node on which nothing is asked any more.
+fn idle_at(service: &Service, node: &Program) -> Option<TcpStream> {
+    wait_for(|| {
+        let before = service.given_to(node);
+        let mut kept = None;
+        generate(service.address, &mut kept).unwrap();
+        (service.given_to(node) > before).then_some(kept)
+    })
+}
+
+/// Whether the other side has closed it, as every client that keeps connections looks before it asks.
+fn is_closed(connection: &TcpStream) -> bool {
+    connection.set_nonblocking(true).unwrap();
+    let seen = connection.peek(&mut [0]);
+    connection.set_nonblocking(false).unwrap();
+    !seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
 /// One generation from its request to its end.
 fn generate(address: SocketAddr, kept: &mut Option<TcpStream>) -> io::Result<()> {
-    let mut connection = kept.take().unwrap_or_else(|| connect(address));
+    let kept_open = kept.take().filter(|connection| !is_closed(connection));
+    let mut connection = kept_open.unwrap_or_else(|| connect(address));
     let request = Request::new(address, "POST", "/v1/streams").bearer(&token("ann"));
     let request = request.json(&prompt(json!({"tokens": 10, "tokens_per_second": 100})));
     connection.write_all(&request.bytes())?;
@@ -171,6 +190,8 @@ fn nobody_notices_that_a_node_stops_before_the_service_knows() {
     let slow = Request::new(leaves.address, "POST", "/v1/streams").bearer(&token("ann"));
     let slow = slow.json(&prompt(json!({"tokens": 260, "tokens_per_second": 20})));
     let slow = slow.send().events();
+    // One that has nothing to ask before nothing is begun here any more.
+    let mut wakes = idle_at(&service, &leaves);
 
     leaves.signal();
     wait_for(|| (ready(&leaves) == 503).then_some(()));
@@ -180,6 +201,8 @@ fn nobody_notices_that_a_node_stops_before_the_service_knows() {
     service.forget(&leaves);
     load.wait_for_more(3 * CLIENTS);
 
+    wait_for(|| (leaves.lines("Draining: no new generations") > 0).then_some(()));
+    generate(service.address, &mut wakes).unwrap();
     assert_eq!(ready(&leaves), 503, "it is still there");
     check_whole(&slow.rest());
     assert!(leaves.wait().success());

@@ -1,9 +1,13 @@
 //! Spans: which there are, whose parts they are, what they say and what they never say.
 
+use std::io::Write as _;
+
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
 
+use crate::client::connect;
 use crate::collector::{Collector, Span, only};
+use crate::metrics_page::until;
 use crate::nodes::Redis;
 use crate::route::{openai, says};
 use crate::server::{Server, prompt, token, wait_for};
@@ -201,6 +205,33 @@ fn what_is_asked_beside_streams_is_traced_without_names_of_its_own() {
     assert_eq!(brewed.attributes["http.response.status_code"], 405);
 }
 
+/// Anybody may say anything as a `Host` and wait in the queue of spans with it.
+#[test]
+fn a_host_is_named_only_if_it_is_one() {
+    let (long, label) = ("h".repeat(90_000), "h".repeat(250));
+    let hosts = [
+        ("chat.example:8443", Some("chat.example"), Some(8443)),
+        ("[::1]:8443", Some("[::1]"), Some(8443)),
+        (&*label, Some(&*label), None),
+        (&*long, None, None),
+        ("a'b.example", None, None),
+        ("[v1.a]", None, None),
+        ("", None, None),
+    ];
+    for (host, address, port) in hosts {
+        let collector = Collector::start();
+        let server = Server::with(&collector.settings());
+        let asked = server.get("/v1/models").header("Host", host).send();
+        assert_eq!(asked.status, 200, "{host:.40}");
+        let spans = collector.all(server);
+        let said = &only(&spans, "GET /v1/models").attributes;
+        let named = said.get("server.address").and_then(Value::as_str);
+        assert_eq!(named, address, "{host:.40}");
+        let named = said.get("server.port").and_then(Value::as_u64);
+        assert_eq!(named, port, "{host:.40}");
+    }
+}
+
 #[test]
 fn a_generation_outlives_its_request_and_those_who_leave() {
     let collector = Collector::start();
@@ -261,6 +292,47 @@ fn stream(span: &Span) -> &str {
 
 fn left_early(span: &Span) -> bool {
     span.attributes.get("tailrace.response.left_early") == Some(&json!(true))
+}
+
+/// They matter most when models hang, and their clients go before anything is answered.
+#[test]
+fn whoever_leaves_before_the_answer_is_counted_and_traced() {
+    let collector = Collector::start();
+    let settings = format!("{}metrics.bind = \"127.0.0.1:0\"\n", collector.settings());
+    let server = Server::with(&settings);
+    let mut body = prompt(json!({"first_token_delay_ms": 600_000}));
+    body["model"] = "demo".into();
+    body["messages"] = json!([{"role": "user", "content": "a"}]);
+    body.as_object_mut().unwrap().remove("prompt");
+    let request = server.post("/v1/chat/completions").json(&body);
+    let mut connection = connect(server.address);
+    connection
+        .write_all(&request.header("X-Request-Id", "r-1").bytes())
+        .unwrap();
+    until(&server, "tailrace_generations_active", &[], |active| {
+        active > 0.0
+    });
+    drop(connection);
+    let labels = [
+        "http_route=\"/v1/chat/completions\"",
+        "http_response_status_code=\"499\"",
+    ];
+    until(
+        &server,
+        "http_server_request_duration_seconds_count",
+        &labels,
+        |count| (count - 1.0).abs() < f64::EPSILON,
+    );
+    let spans = collector.all(server);
+    let request = only(&spans, "POST /v1/chat/completions");
+    assert!(left_early(request) && !request.failed);
+    assert_eq!(
+        request.attributes,
+        json!({
+            "http.request.method": "POST", "http.route": "/v1/chat/completions", "url.path": "/v1/chat/completions",
+            "url.scheme": "http", "server.address": "test", "tailrace.request.id": "r-1", "tailrace.response.left_early": true,
+        })
+    );
 }
 
 #[test]

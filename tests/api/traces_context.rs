@@ -72,6 +72,15 @@ fn without_a_collector_a_callers_trace_is_handed_on_as_it_is() {
 }
 
 #[test]
+fn without_a_collector_whoever_is_not_trusted_is_not_handed_on() {
+    let upstream = upstream();
+    let server = before(&upstream, "traces.trust_callers = false\n");
+    let parent = caller("01");
+    let headers = [("traceparent", &*parent), ("tracestate", "a=1")];
+    assert_eq!(ask(&server, &upstream, &headers), (None, None));
+}
+
+#[test]
 fn a_parent_decides_and_else_the_ratio() {
     let upstream = upstream();
     for (sample, parent, is_sampled) in [

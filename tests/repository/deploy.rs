@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tailrace::config::{Config, ConfigError};
+use tailrace::shutdown::FAREWELLS;
 
-/// What may pass after `drain_timeout` until the process is gone: see `shutdown.rs`, `app.rs` and `app/http.rs`.
-const FAREWELLS: Duration = Duration::from_secs(15);
+/// What whoever stops a process waits for after `drain_timeout`: its farewells, and 3 s for a machine that is
+/// busy.
+const PATIENCE: Duration = Duration::from_secs(FAREWELLS.as_secs() + 3);
 
 /// The files that a node wants, wherever they come from.
 const SECRETS: [&str; 3] = ["ticket.secret", "token.secret", "redis.password"];
@@ -66,7 +68,7 @@ fn service<'a>(compose: &'a Value, name: &str, key: &str) -> &'a Value {
 #[test]
 fn whoever_stops_a_node_waits_until_it_has_drained() {
     let config = config();
-    let least = config.file.drain_delay + config.file.drain_timeout + FAREWELLS;
+    let least = config.file.drain_delay + config.file.drain_timeout + PATIENCE;
     let compose = compose();
     let grace = service(&compose, "tailrace-1", "stop_grace_period");
     assert_eq!(
@@ -76,6 +78,45 @@ fn whoever_stops_a_node_waits_until_it_has_drained() {
     let unit = read("tailrace.service");
     let stop = humantime::parse_duration(after(&unit, "TimeoutStopSec=")).unwrap();
     assert_eq!(stop, least);
+}
+
+#[test]
+fn what_is_said_of_the_end_of_a_node_is_so() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (most, patience) = (FAREWELLS.as_secs(), PATIENCE.as_secs());
+    for (file, words) in [
+        (
+            "docs/operations.md",
+            format!("at most {most} s after `drain_timeout`"),
+        ),
+        (
+            "docs/operations.md",
+            format!("`drain_timeout` and {patience} s)"),
+        ),
+        (
+            "docs/guarantees.md",
+            format!("exits with 0 at most {most} s later"),
+        ),
+        (
+            "docs/alerts.md",
+            format!("`drain_timeout` and {most} s after its"),
+        ),
+        (
+            "deploy/alerts.yaml",
+            format!("drain_timeout and {most} s after its"),
+        ),
+        (
+            "deploy/README.md",
+            format!("`drain_timeout` and {patience} s."),
+        ),
+        (
+            "deploy/tailrace.service",
+            format!("`drain_timeout` and {patience} s:"),
+        ),
+    ] {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        assert!(text.contains(&words), "{file}: {words}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub fn token_with(subject: &str, scope: &str, plan: Option<&str>) -> String {
         id: Some("test".into()),
         algorithm: Some(Algorithm::HS256),
         material: KeyMaterial::Secret(SECRET.as_bytes().to_vec()),
+        issuers: Vec::new(),
         signing_pem: None,
     };
     let request = TokenRequest {

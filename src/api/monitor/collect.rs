@@ -114,8 +114,13 @@ impl Moment {
                 total: whole(count),
             })
         });
-        let mut now: Vec<_> = now.collect();
-        now.sort_by_key(|it| std::cmp::Reverse((it.last_window, it.total)));
+        let mut now: Vec<_> = now.filter(|it| it.total > 0).collect();
+        now.sort_by(|one, other| {
+            let often = |it: &Rejected| std::cmp::Reverse((it.last_window, it.total));
+            let name = |it: &Rejected| (it.plan.clone(), it.reason.clone());
+            let order = often(one).cmp(&often(other));
+            order.then_with(|| name(one).cmp(&name(other)))
+        });
         now
     }
 

@@ -3,6 +3,8 @@
 //! A set that the operator has written must be right to the last key. Of one that a provider publishes
 //! we take what we understand, as RFC 7517 (section 5) has it, and no secrets.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
@@ -17,6 +19,7 @@ pub(super) fn load(
     name: &str,
     json: &str,
     default: Option<Algorithm>,
+    issuers: &Arc<[String]>,
     keys: &mut Vec<Key>,
 ) -> Result<(), KeyError> {
     let set: JwkSet = serde_json::from_str(json)
@@ -34,6 +37,7 @@ pub(super) fn load(
             id,
             algorithm,
             decoding,
+            issuers: Arc::clone(issuers),
         });
     }
     Ok(())
@@ -48,16 +52,14 @@ pub(in crate::auth) enum Unusable {
     /// Not JSON, or not of that shape.
     #[error("the answer is not a JWK set")]
     Shape,
-    /// Nothing in it verifies tokens.
-    #[error("there is no key in it that verifies tokens, among {0}")]
-    NoKey(usize),
     /// It would be slow.
     #[error("there are more than 100 keys in it")]
     TooMany,
 }
 
 /// The keys of a published set that verify signatures, and how many others there are: secrets, private
-/// keys (whoever has read them can sign), keys that are for something else, weak and unknown ones.
+/// keys (whoever has read them can sign), keys that are for something else, weak and unknown ones. A set
+/// may have none that does: then its provider has withdrawn those that it had.
 /// `default` is the algorithm of RSA keys that do not say.
 pub(in crate::auth) fn published(
     json: &[u8],
@@ -71,7 +73,6 @@ pub(in crate::auth) fn published(
     if set.keys.len() > MOST {
         return Err(Unusable::TooMany);
     }
-    let listed = set.keys.len();
     let mut seen = Vec::new();
     set.keys.retain(|key| {
         let is_new = !seen.contains(key);
@@ -86,9 +87,6 @@ pub(in crate::auth) fn published(
         .into_iter()
         .filter_map(|key| published_key(key, default))
         .collect();
-    if keys.is_empty() {
-        return Err(Unusable::NoKey(listed));
-    }
     let others = distinct - keys.len();
     Ok((keys, others))
 }
@@ -107,6 +105,8 @@ fn published_key(key: serde_json::Value, default: Algorithm) -> Option<Key> {
         id: jwk.common.key_id,
         algorithm,
         decoding,
+        // Those of its provider hold.
+        issuers: Arc::default(),
     })
 }
 

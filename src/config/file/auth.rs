@@ -95,6 +95,8 @@ impl Default for JwksSection {
 pub struct KeyEntry {
     pub id: Option<String>,
     pub algorithm: Option<Algorithm>,
+    #[serde(default)]
+    pub issuer: OneOrMany,
     pub secret: Option<String>,
     pub secret_env: Option<String>,
     pub secret_file: Option<PathBuf>,
@@ -103,6 +105,29 @@ pub struct KeyEntry {
     pub jwks_url: Option<String>,
     pub jwks_ca: Option<PathBuf>,
     pub private_key_file: Option<PathBuf>,
+}
+
+/// One text, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "an issuer, or a list of them")]
+pub enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl OneOrMany {
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 impl std::fmt::Debug for KeyEntry {

@@ -13,6 +13,7 @@ impl Loader {
         &self,
         auth: &AuthSection,
     ) -> Result<(Vec<KeyConfig>, Vec<ProviderConfig>), ConfigError> {
+        self.issuers(auth)?;
         let (mut keys, mut providers) = (Vec::new(), Vec::new());
         for (at, entry) in auth.keys.iter().enumerate() {
             let path = format!("auth.keys[{at}]");
@@ -25,6 +26,36 @@ impl Loader {
             KeySet::load(&keys).map_err(|error| self.wrong("auth.keys", error.to_string()))?;
         }
         Ok((keys, providers))
+    }
+
+    /// Whose tokens the keys may sign. Where tokens of several issuers are accepted and strangers publish
+    /// keys, each of them has to be told from the others: the issuer is half of a caller's name.
+    fn issuers(&self, auth: &AuthSection) -> Result<(), ConfigError> {
+        let published = auth.keys.iter().filter(|it| it.jwks_url.is_some()).count();
+        let are_several = match auth.issuers.len() {
+            0 => published > 1,
+            1 => false,
+            _ => auth.keys.len() > 1,
+        };
+        for (at, entry) in auth.keys.iter().enumerate() {
+            let key = format!("auth.keys[{at}].issuer");
+            let issuers = entry.issuer.as_slice();
+            if issuers.iter().any(String::is_empty) {
+                return Err(self.wrong(key, "expected an issuer, as tokens have it in `iss`"));
+            }
+            let is_accepted = |one: &String| auth.issuers.is_empty() || auth.issuers.contains(one);
+            if let Some(other) = issuers.iter().find(|one| !is_accepted(one)) {
+                return Err(self.wrong(key, format!("{other:?} is none of auth.issuers")));
+            }
+            if are_several && entry.jwks_url.is_some() && issuers.is_empty() {
+                return Err(self.wrong(
+                    key,
+                    "expected whose tokens this provider signs: beside others, it could else sign \
+                     for all of them",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The key of a server that was given none.
@@ -94,6 +125,7 @@ impl Loader {
                 refresh_max: jwks.refresh_max,
                 keep: jwks.keep,
             },
+            issuers: entry.issuer.as_slice().to_vec(),
         })
     }
 
@@ -133,6 +165,7 @@ impl Loader {
                 id: entry.id.clone(),
                 algorithm: entry.algorithm,
                 material,
+                issuers: entry.issuer.as_slice().to_vec(),
                 signing_pem,
             }),
             _ => Err(self.wrong(

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::table::{Forgery, group, invalid};
 use crate::forgery::{
-    self, GOOD, ISSUER, beginning, claims, encode, headed, header, now, signature, signed, with,
-    without,
+    self, GOOD, ISSUER, beginning, by_partner, claims, encode, headed, header, now, signature,
+    signed, with, without,
 };
 
 pub fn times() -> Vec<Forgery> {
@@ -58,6 +58,11 @@ pub fn parties() -> Vec<Forgery> {
         ("iss with a slash", at("iss", json!(format!("{ISSUER}/")))),
         ("iss in capitals", at("iss", json!(ISSUER.to_uppercase()))),
         ("iss a list", at("iss", json!([ISSUER]))),
+        ("iss not the key's", by_partner(&claims().to_string())),
+        (
+            "iss missing, the key's demanded",
+            by_partner(&without("iss")),
+        ),
         ("iss an object", at("iss", json!({"iss": ISSUER}))),
         ("aud missing", signed(&without("aud"))),
         ("aud another", at("aud", json!("billing"))),

@@ -10,7 +10,7 @@ use tailrace::api::docs;
 use tailrace::config::Config;
 use tailrace::metrics::catalogue::{self, Kind};
 
-use super::{FAREWELLS, SECRET, SECRETS, configured, directory, read};
+use super::{PATIENCE, SECRET, SECRETS, configured, directory, read};
 
 /// What a process takes before its first stream, and a stream before its text, at most: see "Sizing" in
 /// docs/operations.md.
@@ -69,7 +69,7 @@ fn a_pod_is_given_the_time_that_its_drain_takes() {
     let grace = pod["spec"]["terminationGracePeriodSeconds"]
         .as_u64()
         .unwrap();
-    let least = file.drain_delay + file.drain_timeout + FAREWELLS;
+    let least = file.drain_delay + file.drain_timeout + PATIENCE;
     assert_eq!(grace, least.as_secs());
     // All machines have heard by then, as a rule; and no hook takes of that time.
     assert!(file.drain_delay.as_secs() >= 5);

@@ -169,6 +169,7 @@ fn jwk_sets_are_read() {
             id: None,
             algorithm: None,
             material,
+            issuers: Vec::new(),
             signing_pem: None,
         }])
     };

@@ -1,0 +1,162 @@
+//! The task that asks a provider: when, what it makes of the answer, and what the log says of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::answer::{self, Answer, NoAnswer, Set};
+use super::{ProviderConfig, ProviderTimes, Published, Shared};
+use crate::auth::keys::Key;
+
+/// The pauses after questions without an answer: the first, doubled each time up to the last.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How a provider is, as the log has it: it says so once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Well,
+    /// It publishes no key that we could use.
+    Empty,
+    /// It is away, and its last keys are believed.
+    Away,
+    /// It is away, and there are no keys to be believed.
+    Without,
+}
+
+/// The task that asks.
+pub(super) struct Asking {
+    shared: Arc<Shared>,
+    /// What the log has said last.
+    said: Said,
+    /// Questions without an answer since the last one that had one.
+    failures: u32,
+}
+
+impl Asking {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            said: Said::Well,
+            failures: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let pause = self.ask().await;
+            // Or at once, when somebody needs more than that answer.
+            _ = timeout(pause, self.shared.is_wanted()).await;
+        }
+    }
+
+    /// Asks once; how long to wait before the next question.
+    async fn ask(&mut self) -> Duration {
+        let shared = Arc::clone(&self.shared);
+        shared.begin();
+        let tag = shared
+            .published
+            .load()
+            .as_ref()
+            .and_then(|it| it.tag.clone());
+        let settings = shared.settings.load_full();
+        let answer = answer::ask(&settings.config, &settings.client, tag).await;
+        let is_good = answer.is_ok();
+        let pause = match answer {
+            Ok(answer) => self.take(answer, &settings.config),
+            Err(why) => self.do_without(&why, &settings.config),
+        };
+        // After the keys are there.
+        shared.end(is_good);
+        pause
+    }
+
+    fn take(&mut self, answer: Answer, config: &ProviderConfig) -> Duration {
+        let url = config.url();
+        let ProviderTimes {
+            refresh_min,
+            refresh_max,
+            ..
+        } = config.times;
+        let before = self.shared.published.load_full();
+        let unusable = answer.set.as_ref().map_or(0, |set| set.others);
+        let (keys, tag) = match (answer.set, &before) {
+            (Some(Set { keys, others, tag }), _) => {
+                if !keys.is_empty() && is_news(before.as_deref(), &keys) {
+                    let keys = keys.len();
+                    tracing::info!(jwks.url = %url, jwks.keys = keys, jwks.unusable = others, "Read the keys that a provider publishes");
+                }
+                (keys.into(), tag)
+            }
+            (None, Some(before)) => (Arc::clone(&before.keys), before.tag.clone()),
+            (None, None) => (Arc::default(), None),
+        };
+        // Also if there is none left: what is no longer published is withdrawn.
+        let said = if keys.is_empty() {
+            Said::Empty
+        } else {
+            self.shared.had_keys.store(true, Ordering::Release);
+            Said::Well
+        };
+        let published = Published {
+            keys,
+            tag,
+            at: Instant::now(),
+        };
+        self.shared.published.store(Some(Arc::new(published)));
+        self.shared.failure.store(None);
+        self.failures = 0;
+        match (std::mem::replace(&mut self.said, said), said) {
+            (before, now) if before == now => {}
+            (_, Said::Empty) => {
+                tracing::error!(jwks.url = %url, jwks.unusable = unusable, "A provider publishes no key that verifies tokens: its tokens are refused");
+            }
+            _ => tracing::info!(jwks.url = %url, "The provider publishes its keys again"),
+        }
+        let fresh = answer.fresh.unwrap_or(refresh_max);
+        // A bit earlier, and not all nodes at once.
+        let part = rand::random_range(0.75..0.95);
+        fresh.min(refresh_max).mul_f64(part).max(refresh_min)
+    }
+
+    fn do_without(&mut self, why: &NoAnswer, config: &ProviderConfig) -> Duration {
+        let url = config.url();
+        self.shared.failure.store(Some(Arc::new(why.to_string())));
+        let published = self.shared.published.load();
+        let believed = published.as_ref().and_then(|it| {
+            let left = config.times.keep.checked_sub(it.at.elapsed())?;
+            Some((it.keys.len(), left)).filter(|(_, left)| !left.is_zero())
+        });
+        let (said, left) = match believed {
+            Some((_, left)) => (Said::Away, left),
+            None => (Said::Without, LAST_PAUSE),
+        };
+        if self.said != said {
+            if let Some((keys, left)) = believed {
+                let left = left.as_secs();
+                tracing::warn!(jwks.url = %url, jwks.error = %why, jwks.keys = keys, jwks.left_s = left, "A provider does not publish its keys: going on with the last ones");
+            } else {
+                tracing::error!(jwks.url = %url, jwks.error = %why, "A provider does not publish its keys, and there are none: its tokens get 503");
+            }
+        }
+        self.said = said;
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.failures);
+        self.failures = self.failures.saturating_add(1).min(8);
+        // That the last keys are too old is noticed when it happens.
+        pause.min(LAST_PAUSE).min(left)
+    }
+}
+
+/// Whether these keys have other names or algorithms than the ones before.
+fn is_news(before: Option<&Published>, keys: &[Key]) -> bool {
+    before.is_none_or(|before| {
+        before.keys.len() != keys.len()
+            || before
+                .keys
+                .iter()
+                .zip(keys)
+                .any(|(one, other)| one.name() != other.name())
+    })
+}
