@@ -59,12 +59,12 @@ pub(super) async fn send(load: &Load, number: u64) -> Option<Duration> {
         Err(NoStream::Refused(refused))
             if refused.status == status || is_client_error(refused.status) => {}
         Err(NoStream::Refused(refused)) => {
-            recorder.failed(format!("bad_request_status_{}", refused.status));
+            recorder.failed(&format!("bad_request_status_{}", refused.status));
         }
-        Err(error) => recorder.failed(format!("bad_request_{}", error.code())),
+        Err(error) => recorder.failed(&format!("bad_request_{}", error.code())),
         Ok(answer) => {
             let status = answer.status.as_u16();
-            recorder.failed(format!("bad_request_status_{status}"));
+            recorder.failed(&format!("bad_request_status_{status}"));
         }
     }
     Some(PAUSE)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::poll_fn;
 use tokio::time::sleep_until;
 
-use super::dialect::End;
+use super::dialect::{Dialect, End};
 use super::plan::Behaviour;
 use super::reader::{Body, Pace, Piece};
 use super::refusal::NoStream;
@@ -67,7 +67,7 @@ impl Stream<'_> {
                     self.arrived(piece);
                     if !more {
                         let end = body.end().cloned();
-                        return Over::Ended(end.unwrap_or_else(|| self.dialect.end_of_body()));
+                        return Over::Ended(end.unwrap_or_else(|| self.end_of_body()));
                     }
                     if is_slow {
                         let pause = piece.bytes as f64 / self.load.plan.slow_rate as f64;
@@ -83,6 +83,15 @@ impl Stream<'_> {
                 }
             }
         }
+    }
+
+    /// What it means that the body is over and no event has said that the stream is.
+    fn end_of_body(&self) -> End {
+        // Whoever cancelled it may have been earlier than the first event.
+        if matches!(self.dialect, Dialect::Sse) && !self.has_token && !self.cancelled.get() {
+            return End::Failed("no_events".to_owned());
+        }
+        self.dialect.end_of_body()
     }
 
     fn broken(body: &Body, error: HttpError) -> Over {
@@ -113,7 +122,10 @@ impl Stream<'_> {
         }
         if is_due(self.cancel_at) {
             self.cancel_at = None;
-            self.cancelled = true;
+            if self.cancelled.replace(true) {
+                // Another reader of it was earlier.
+                return None;
+            }
             let Some(id) = self
                 .id
                 .clone()

@@ -30,6 +30,8 @@ pub struct Findings {
     pub streams: Streams,
     /// What failed, by its code.
     pub failures: BTreeMap<String, u64>,
+    /// What was said of one of each, where anything was.
+    pub failure_texts: BTreeMap<String, String>,
     /// What the server said of its latest refusal.
     pub refused: Option<Refused>,
     /// What arrived and what happened, in the whole run.

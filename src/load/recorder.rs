@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use super::quantiles::Quantiles;
 use super::reader::Piece;
+use super::refusal::{CODE, TEXT, tame};
 use super::timeline::Second;
+
+/// How many codes of failures are told apart.
+const CODES: usize = 50;
 
 /// How a stream has come to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub(super) struct Recorder {
     pub(super) lost: u64,
     pub(super) unfinished: u64,
     pub(super) failures: BTreeMap<String, u64>,
+    pub(super) failure_texts: BTreeMap<String, String>,
     pub(super) bad_requests: u64,
     pub(super) events_lost: u64,
     pub(super) events_doubled: u64,
@@ -67,6 +72,7 @@ impl Recorder {
             lost: 0,
             unfinished: 0,
             failures: BTreeMap::new(),
+            failure_texts: BTreeMap::new(),
             bad_requests: 0,
             events_lost: 0,
             events_doubled: 0,
@@ -116,14 +122,33 @@ impl Recorder {
             }
             Ending::Lost => self.lost += 1,
             Ending::Unfinished => self.unfinished += 1,
-            Ending::Failed(code) => self.failed(code),
+            Ending::Failed(code) => self.failed(&code),
         }
     }
 
     /// One more failure.
-    pub(super) fn failed(&mut self, code: String) {
+    pub(super) fn failed(&mut self, code: &str) {
         self.second.failed += 1;
+        let code = self.known(code);
         *self.failures.entry(code).or_default() += 1;
+    }
+
+    /// What is said of a failure that is counted by this code. The first of each is kept.
+    pub(super) fn explain(&mut self, code: &str, text: &str) {
+        let code = self.known(code);
+        self.failure_texts
+            .entry(code)
+            .or_insert_with(|| tame(text, TEXT));
+    }
+
+    /// Codes are the server's words: it may have any, and as many as it likes.
+    fn known(&self, code: &str) -> String {
+        let code = tame(code, CODE);
+        if self.failures.contains_key(&code) || self.failures.len() < CODES {
+            code
+        } else {
+            "other".to_owned()
+        }
     }
 
     /// How many streams and requests have failed.
@@ -205,5 +230,31 @@ impl Recorder {
         if self.measuring {
             self.resume.add(took);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_tamed_and_bounded() {
+        let mut recorder = Recorder::new();
+        recorder.failed("\u{1b}[31mred\n\u{202e}");
+        recorder.explain("\u{1b}[31mred\n\u{202e}", &"\u{7}x".repeat(1000));
+        let code = "\u{fffd}[31mred\u{fffd}\u{fffd}";
+        assert_eq!(recorder.failures[code], 1);
+        assert_eq!(recorder.failure_texts[code].chars().count(), TEXT);
+        assert!(!recorder.failure_texts[code].contains('\u{7}'));
+        for number in 0..1000 {
+            recorder.failed(&format!("{number}{}", "a".repeat(1000)));
+            recorder.failed(code);
+        }
+        assert_eq!(recorder.failures.len(), CODES + 1);
+        assert_eq!(recorder.failures["other"], 1000 - (CODES as u64 - 1));
+        assert_eq!(recorder.failures[code], 1001);
+        assert_eq!(recorder.all_failed(), 2001);
+        let longest = recorder.failures.keys().map(|code| code.chars().count());
+        assert_eq!(longest.max(), Some(CODE));
     }
 }

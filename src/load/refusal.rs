@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::header::{HeaderMap, RETRY_AFTER};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::http_client::{Answer, HttpError};
@@ -16,7 +17,9 @@ const ERROR_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoStream {
     #[error(transparent)]
-    Http(#[from] HttpError),
+    Http(HttpError),
+    #[error("this machine cannot open more files (`ulimit -n`)")]
+    TooManyFiles,
     #[error("there was no answer in time")]
     Silent,
     #[error("what answers there does not stream events")]
@@ -41,13 +44,64 @@ pub struct Refused {
     pub(super) again: Option<Duration>,
 }
 
+/// What is counted as that.
+pub(super) const TOO_MANY_FILES: &str = "too_many_files";
+
+/// How many characters a code has at most, and what else a server says.
+pub(super) const CODE: usize = 64;
+pub(super) const TEXT: usize = 200;
+
+/// What others say, so that it can be shown: of one line, without what moves or colours a terminal.
+pub(super) fn tame(text: &str, most: usize) -> String {
+    let characters = text.chars().map(|character| match character {
+        // What turns the direction of writing hides what it says, as those that move the cursor do.
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        character if character.is_control() => '\u{fffd}',
+        character => character,
+    });
+    characters.take(most).collect()
+}
+
+impl From<HttpError> for NoStream {
+    fn from(error: HttpError) -> Self {
+        match &error {
+            HttpError::Connect(io)
+                if matches!(
+                    io.raw_os_error().map(Errno::from_raw_os_error),
+                    Some(Errno::MFILE | Errno::NFILE)
+                ) =>
+            {
+                Self::TooManyFiles
+            }
+            _ => Self::Http(error),
+        }
+    }
+}
+
 impl NoStream {
+    /// Whether there was a wait for the server, to the end of our patience.
+    pub(super) const fn is_wait(&self) -> bool {
+        matches!(
+            self,
+            Self::Silent | Self::Http(HttpError::ConnectTimeout(_))
+        )
+    }
+
+    /// Whether there is nobody to talk to.
+    pub(super) const fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Http(HttpError::Connect(_) | HttpError::ConnectTimeout(_))
+        )
+    }
+
     /// What it is counted as.
     pub(super) fn code(&self) -> String {
         match self {
             Self::Http(HttpError::Connect(_) | HttpError::ConnectTimeout(_)) => "connect".into(),
             Self::Http(HttpError::Malformed(_)) => "not_http".into(),
             Self::Http(HttpError::Broken(_) | HttpError::Closed) => "connection_broken".into(),
+            Self::TooManyFiles => TOO_MANY_FILES.into(),
             Self::Silent => "timeout".into(),
             Self::NotEvents => "not_events".into(),
             Self::Refused(refused) => match &refused.code {
@@ -61,7 +115,7 @@ impl NoStream {
     pub(super) fn is_final(&self) -> bool {
         match self {
             Self::Http(HttpError::Connect(_) | HttpError::Malformed(_)) | Self::NotEvents => true,
-            Self::Http(_) | Self::Silent => false,
+            Self::Http(_) | Self::TooManyFiles | Self::Silent => false,
             Self::Refused(refused) => {
                 matches!(refused.status, 300..=499) && !matches!(refused.status, 408 | 425 | 429)
             }
@@ -107,14 +161,16 @@ pub(super) async fn refused(answer: &mut Answer) -> Refused {
     let text = answer.text(ERROR_BYTES, ERROR_TIME).await;
     let problem: Problem = serde_json::from_str(&text).unwrap_or_default();
     let said = problem.message.or(problem.detail).or(problem.error.message);
-    let header = |name: &str| Some(answer.headers.get(name)?.to_str().ok()?.to_owned());
+    let header = |name: &str| Some(tame(answer.headers.get(name)?.to_str().ok()?, TEXT));
     Refused {
         status: answer.status.as_u16(),
-        code: problem.error.code.as_str().map(str::to_owned),
-        message: said.unwrap_or_else(|| {
+        code: problem.error.code.as_str().map(|code| tame(code, CODE)),
+        message: if let Some(said) = said {
+            tame(&said, TEXT)
+        } else {
             let reason = answer.status.canonical_reason();
             format!("The server answers: {}", reason.unwrap_or("unknown status"))
-        }),
+        },
         limit: header("ratelimit-policy"),
         again: retry_after(&answer.headers),
     }

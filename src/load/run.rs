@@ -40,6 +40,8 @@ pub(super) struct Load {
     /// The latest refusal, which may say why.
     refused: RefCell<Option<Refused>>,
     hopeless: RefCell<Option<Stopped>>,
+    /// What is said of it if there is nobody, and nobody else has been there since.
+    unreachable: RefCell<Option<String>>,
     /// No more streams are started.
     enough: CancellationToken,
 }
@@ -83,8 +85,12 @@ impl Load {
 
     /// A stream could not be started.
     pub(super) fn failed(&self, error: NoStream) {
+        let said = error.to_string();
+        self.explain(&error.code(), &error);
+        if error.is_unreachable() {
+            *self.unreachable.borrow_mut() = Some(said.clone());
+        }
         if !self.has_reached.get() && error.is_final() && !self.enough.is_cancelled() {
-            let said = error.to_string();
             *self.hopeless.borrow_mut() = Some(match error {
                 NoStream::Refused(refused) => Stopped::Refused(refused),
                 _ => Stopped::Unreachable(said),
@@ -93,6 +99,12 @@ impl Load {
         } else if let NoStream::Refused(refused) = error {
             *self.refused.borrow_mut() = Some(refused);
         }
+    }
+
+    /// What is said of what is counted by this code.
+    pub(super) fn explain(&self, code: &str, error: &NoStream) {
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.explain(code, &error.to_string());
     }
 
     /// The number of the next stream.
@@ -121,6 +133,7 @@ pub async fn run(
         has_reached: Cell::new(false),
         refused: RefCell::default(),
         hopeless: RefCell::default(),
+        unreachable: RefCell::default(),
         enough: CancellationToken::new(),
     });
     let watch = Watch::start(pids);
@@ -199,6 +212,11 @@ async fn drive(
     streams.shutdown().await;
     if let Some(stopped) = load.hopeless.borrow_mut().take() {
         return Err(stopped);
+    }
+    let are_all_unreachable = load.recorder.borrow().failures.keys().eq(["connect"]);
+    if !load.has_reached.get() && are_all_unreachable && !interrupted {
+        let why = load.unreachable.borrow_mut().take();
+        return Err(Stopped::Unreachable(why.unwrap_or_default()));
     }
     let refused = load.refused.borrow_mut().take();
     let findings = watch.stop(&load, ended, interrupted, refused);

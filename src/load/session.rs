@@ -1,5 +1,7 @@
 //! Starts one stream, from the moment at which it should have been asked for.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -38,9 +40,11 @@ async fn for_others(load: &Load, number: u64, intended: Instant, readers: u32) -
         }
     };
     load.reached();
+    let cancelled = Rc::new(Cell::new(false));
     let readers = (0..u64::from(readers)).map(async |reader| {
         let mut stream = Stream::begin(load, number.wrapping_add(reader), intended);
         stream.id = Some(id.clone());
+        stream.cancelled = Rc::clone(&cancelled);
         match load.target.follow(&id, None).await {
             Ok(answer) => stream.read(answer).await,
             Err(error) => drop(stream.never_began(error)),

@@ -1,5 +1,7 @@
 //! One stream, over as many connections as it takes.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::connection::Over;
@@ -32,7 +34,8 @@ pub(super) struct Stream<'a> {
     pub(super) asked_again: Option<Instant>,
     pub(super) cut_at: Option<Instant>,
     pub(super) cancel_at: Option<Instant>,
-    pub(super) cancelled: bool,
+    /// Whether we have cancelled the generation, whichever of its readers it was.
+    pub(super) cancelled: Rc<Cell<bool>>,
     pub(super) pace: Option<Pace>,
     /// How it has ended.
     ending: Option<Ending>,
@@ -57,7 +60,7 @@ impl<'a> Stream<'a> {
             asked_again: None,
             cut_at: (behaviour == Behaviour::Cut).then(|| now + load.plan.cut_every),
             cancel_at: (behaviour == Behaviour::Cancel).then(|| now + soon),
-            cancelled: false,
+            cancelled: Rc::default(),
             pace: None,
             ending: None,
         }
@@ -66,7 +69,7 @@ impl<'a> Stream<'a> {
     /// It could not be started. Answers how long to wait before the next.
     pub(super) fn never_began(mut self, error: NoStream) -> Duration {
         let pause = error.pause();
-        if matches!(error, NoStream::Silent) {
+        if error.is_wait() {
             self.waited_in_vain();
         }
         self.ending = Some(Ending::Failed(error.code()));
@@ -105,6 +108,7 @@ impl<'a> Stream<'a> {
                     return self.ending = Some(Ending::Failed(code.to_owned()));
                 }
                 Over::Refused(error) => {
+                    self.load.explain(&error.code(), &error);
                     return self.ending = Some(Ending::Failed(error.code()));
                 }
                 Over::Cut => {
@@ -150,7 +154,7 @@ impl<'a> Stream<'a> {
                 Err(error) => error,
             };
             let may_pass = match &error {
-                NoStream::Http(_) | NoStream::Silent => true,
+                NoStream::Http(_) | NoStream::TooManyFiles | NoStream::Silent => true,
                 NoStream::NotEvents => false,
                 NoStream::Refused(refused) => {
                     matches!(refused.status, 408 | 425 | 429 | 500..=599)
@@ -158,6 +162,7 @@ impl<'a> Stream<'a> {
             };
             if !may_pass || asked.elapsed() > self.load.plan.timeout {
                 let code = format!("resume_{}", error.code());
+                self.load.explain(&code, &error);
                 self.ending = Some(Ending::Failed(code));
                 return None;
             }
@@ -170,9 +175,9 @@ impl<'a> Stream<'a> {
     fn end(&mut self, end: End) {
         self.ending = Some(match end {
             // Nobody has read how it ended.
-            End::Finished if self.cancelled && !self.load.plan.checked => Ending::Cancelled,
+            End::Finished if self.cancelled.get() && !self.load.plan.checked => Ending::Cancelled,
             End::Finished => Ending::Finished,
-            End::Cancelled if self.cancelled => Ending::Cancelled,
+            End::Cancelled if self.cancelled.get() => Ending::Cancelled,
             End::Cancelled => Ending::Failed("cancelled_by_others".to_owned()),
             End::Failed(code) => Ending::Failed(code),
             End::Wrong(wrong) => Ending::Failed(wrong.code().to_owned()),
@@ -184,7 +189,7 @@ impl<'a> Stream<'a> {
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
         let mut ending = self.ending.take().unwrap_or_else(|| {
-            if self.has_token || self.intended.elapsed() < self.load.plan.drain {
+            if self.has_token || self.intended.elapsed() < self.load.plan.timeout {
                 return Ending::Unfinished;
             }
             self.waited_in_vain();

@@ -37,6 +37,13 @@ impl Usage {
         })
     }
 
+    /// What this process uses now, if it is still the one that started at that time: its id may have gone to
+    /// another one.
+    pub(super) fn of_same(pid: u32, started: Option<u64>) -> Option<Self> {
+        let usage = Self::of(pid).ok()?;
+        (started.is_some() && self::started(pid) == started).then_some(usage)
+    }
+
     /// All its CPU seconds.
     #[must_use]
     pub const fn cpu_seconds(&self) -> f64 {
@@ -54,6 +61,14 @@ pub(super) fn proportional_bytes(pid: u32) -> Option<u64> {
         .find_map(|map| map.extension.map.get("Pss").copied())
 }
 
+/// When a process that runs has started, in ticks since the machine did.
+pub(super) fn started(pid: u32) -> Option<u64> {
+    let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+    let stat = process.stat().ok()?;
+    // One that has ended and waits for its parent has no memory any more.
+    (!matches!(stat.state, 'Z' | 'X' | 'x')).then_some(stat.starttime)
+}
+
 /// What a process is called.
 pub(super) fn name(pid: u32) -> Option<String> {
     let process = Process::new(i32::try_from(pid).ok()?).ok()?;
@@ -67,6 +82,11 @@ pub fn busy_seconds() -> Option<f64> {
     let more = [total.irq, total.softirq, total.steal];
     let ticks = total.user + total.nice + total.system + more.into_iter().flatten().sum::<u64>();
     Some(ticks as f64 / procfs::ticks_per_second() as f64)
+}
+
+/// How many cores those are.
+pub(super) fn cores() -> usize {
+    KernelStats::current().map_or(1, |stats| stats.cpu_time.len().max(1))
 }
 
 /// The processor, its cores and the kernel, in one line.
@@ -98,5 +118,9 @@ mod tests {
         assert!(busy_seconds().unwrap() > usage.cpu_seconds());
         assert!(name(ours).is_some());
         assert!(Usage::of(u32::MAX).is_err());
+        let since = started(ours);
+        assert!(since.is_some() && Usage::of_same(ours, since).is_some());
+        // Another process of the same id.
+        assert!(Usage::of_same(ours, since.map(|since| since + 1)).is_none());
     }
 }

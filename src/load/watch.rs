@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::findings::{Client, Counts, Findings, Memory, ProcessUsage, Streams, Tokens};
 use super::quantiles::Quantiles;
 use super::recorder::Recorder;
-use super::refusal::Refused;
+use super::refusal::{Refused, TOO_MANY_FILES};
 use super::run::Load;
 use super::timeline::{Moment, Seen};
 use super::usage::{self, Usage};
@@ -13,6 +13,9 @@ use super::warnings::warnings;
 
 /// From this part of a core on, this program may be what is measured.
 const SATURATED_PERCENT: f64 = 90.0;
+
+/// From this part of all cores on, the machine may be what is measured.
+const FULL_PERCENT: f64 = 90.0;
 
 /// What was used up to a moment.
 #[derive(Clone)]
@@ -27,6 +30,8 @@ struct Sample {
 struct Watched {
     pid: u32,
     name: String,
+    /// By which it is told from another one of its id.
+    started: Option<u64>,
     memory: Memory,
 }
 
@@ -42,6 +47,12 @@ pub(super) struct Watch {
     lag: Quantiles,
 }
 
+impl Watched {
+    fn is_gone(&self) -> bool {
+        self.started.is_none() || usage::started(self.pid) != self.started
+    }
+}
+
 impl Watch {
     /// Looks at these processes before there is any load.
     pub(super) fn start(pids: &[u32]) -> Self {
@@ -50,6 +61,7 @@ impl Watch {
             .map(|pid| Watched {
                 pid: *pid,
                 name: usage::name(*pid).unwrap_or_default(),
+                started: usage::started(*pid),
                 memory: Memory {
                     resident_before: Usage::of(*pid).unwrap_or_default().resident_bytes,
                     proportional_before: usage::proportional_bytes(*pid),
@@ -83,7 +95,7 @@ impl Watch {
         }
         if self.began.is_none() && elapsed >= load.plan.warm_up {
             load.recorder.borrow_mut().measuring = true;
-            self.began = Some(sample(&self.watched, None));
+            self.began = Some(sample(&self.watched, Some(&self.second)));
         }
         if self.began.is_some() && self.ended.is_none() && elapsed >= load.plan.length() {
             self.end(load);
@@ -94,14 +106,21 @@ impl Watch {
     fn end(&mut self, load: &Load) {
         let mut recorder = load.recorder.borrow_mut();
         recorder.measuring = false;
-        let sample = sample(&self.watched, self.began.as_ref());
+        let latest = match &self.began {
+            Some(began) if began.at > self.second.at => began,
+            _ => &self.second,
+        };
+        let sample = sample(&self.watched, Some(latest));
         for (watched, usage) in self.watched.iter_mut().zip(&sample.processes) {
             watched.memory.resident = usage.resident_bytes;
             watched.memory.streams = recorder.open;
         }
         self.ended = Some(sample);
         for watched in &mut self.watched {
-            watched.memory.proportional = usage::proportional_bytes(watched.pid);
+            let is_there = !watched.is_gone();
+            watched.memory.proportional = is_there
+                .then(|| usage::proportional_bytes(watched.pid))
+                .flatten();
         }
     }
 
@@ -155,6 +174,10 @@ impl Watch {
         let tokens = recorder.measured_tokens as f64;
         let per_second = |number: f64| if seconds > 0.0 { number / seconds } else { 0.0 };
         let per_token = |cpu: f64| (tokens > 0.0).then(|| cpu * 1e6 / tokens);
+        let gone: Vec<String> = (self.watched.iter())
+            .filter(|watched| watched.is_gone())
+            .map(|watched| format!("{} {}", watched.name, watched.pid))
+            .collect();
         let processes = self.watched.into_iter().zip(&began.processes);
         let processes = processes.zip(&ended.processes);
         let processes: Vec<ProcessUsage> = processes
@@ -181,17 +204,25 @@ impl Watch {
         let known: f64 = processes.iter().map(|process| process.cpu_seconds).sum();
         let busy = ended.busy_seconds.zip(began.busy_seconds);
         let others = busy.map(|(ended, began)| (ended - began - known - client_cpu).max(0.0));
+        let cores = usage::cores();
+        let full = busy.map(|(ended, began)| 100.0 * per_second(ended - began) / cores as f64);
         let streams = streams(&recorder);
         Findings {
             plan: load.plan.clone(),
             machine: usage::machine(),
             interrupted,
-            wrong: is_wrong(&recorder),
-            warnings: warnings(&streams, &client, refused.as_ref()),
+            wrong: is_wrong(&recorder) || (is_void(&recorder) && !interrupted),
+            warnings: {
+                let of_server = warnings(&streams, &client, refused.as_ref());
+                about_machine(&gone, full, &recorder)
+                    .chain(of_server)
+                    .collect()
+            },
             seconds: elapsed.as_secs_f64(),
             measured_seconds: seconds,
             streams,
             failures: recorder.failures.clone(),
+            failure_texts: recorder.failure_texts.clone(),
             refused,
             counts: counts(load, &recorder),
             tokens: Tokens {
@@ -218,8 +249,8 @@ impl Watch {
 fn sample(watched: &[Watched], before: Option<&Sample>) -> Sample {
     let earlier = |at: usize| before.and_then(|before| before.processes.get(at).copied());
     let usage = |(at, watched): (usize, &Watched)| {
-        let usage = Usage::of(watched.pid).ok().or_else(|| earlier(at));
-        usage.unwrap_or_default()
+        let usage = Usage::of_same(watched.pid, watched.started);
+        usage.or_else(|| earlier(at)).unwrap_or_default()
     };
     Sample {
         at: Instant::now(),
@@ -257,6 +288,41 @@ fn counts(load: &Load, recorder: &Recorder) -> Counts {
         tokens: recorder.tokens,
         bytes: recorder.bytes,
     }
+}
+
+/// What to know of this machine before believing the figures.
+fn about_machine(
+    gone: &[String],
+    full: Option<f64>,
+    recorder: &Recorder,
+) -> impl Iterator<Item = String> {
+    let gone = gone.iter().map(|process| {
+        format!(
+            "Process {process} has ended during the run: what is told of it ends with the last second in \
+             which it was seen."
+        )
+    });
+    let full = full.filter(|percent| *percent > FULL_PERCENT).map(|percent| {
+        format!(
+            "All cores of this machine together were {percent:.0} % busy: what was measured may be the \
+             machine."
+        )
+    });
+    let files = recorder.failures.get(TOO_MANY_FILES).map(|times| {
+        format!(
+            "This machine could not open more files ({times} times): those streams were never asked for, \
+             and the server is not at fault. Raise `ulimit -Hn`, or ask for less."
+        )
+    });
+    let void = is_void(recorder)
+        .then(|| "Nothing came in all this time; --timeout is longer than the run.".to_owned());
+    let all: Vec<String> = gone.chain(full).chain(files).chain(void).collect();
+    all.into_iter()
+}
+
+/// Whether streams were waited for to the end, and none had anything to say.
+fn is_void(recorder: &Recorder) -> bool {
+    recorder.unfinished > 0 && recorder.bytes == 0 && recorder.failures.is_empty()
 }
 
 fn is_wrong(recorder: &Recorder) -> bool {

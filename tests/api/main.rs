@@ -18,6 +18,7 @@ mod anthropic;
 mod auth;
 mod bad_requests;
 mod bench;
+mod bench_faults;
 mod chat_completions;
 mod client;
 mod collector;

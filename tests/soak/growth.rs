@@ -1,10 +1,14 @@
 //! Whether a series of samples grows.
 //!
 //! The slope is that of Theil and Sen: the median of the slopes of all pairs of samples. Samples that stick out,
-//! up to three in ten, do not move it, and a saw's teeth have none.
+//! up to three in ten, do not move it, and a saw's teeth have none. What begins late does not move it either: so
+//! the median of the last tenth is compared with that of the first.
 
 /// More samples than this are taken together, by their medians.
 const MOST: usize = 600;
+
+/// A tenth has at least so many samples, as long as there are twice as many: the median of a few is chance.
+const TENTH: usize = 10;
 
 /// What a series may grow by in the time that is judged, as whatever noise looks like growth.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +26,8 @@ pub struct Growth {
     pub level: f64,
     /// By how much it grew in the time that is judged, by its slope.
     pub by: f64,
+    /// How much more the last tenth has than the first, by their medians.
+    pub late: f64,
     /// By how much it might.
     pub allowed: f64,
     pub seconds: f64,
@@ -42,14 +48,22 @@ pub fn judge(samples: &[(f64, f64)], bound: Bound) -> Growth {
         _ => 0.0,
     };
     let by = slope * seconds;
+    let late = last_over_first(&samples);
     let allowed = bound.least.max(bound.share * level);
     Growth {
         level,
         by,
+        late,
         allowed,
         seconds,
-        grows: by > allowed,
+        grows: by > allowed || late > allowed,
     }
+}
+
+fn last_over_first(samples: &[(f64, f64)]) -> f64 {
+    let tenth = (samples.len() / 10).max(TENTH).min(samples.len() / 2);
+    let of = |some: &[(f64, f64)]| median(some.iter().map(|(_, value)| *value).collect());
+    of(&samples[samples.len() - tenth..]) - of(&samples[..tenth])
 }
 
 fn together(samples: &[(f64, f64)]) -> Vec<(f64, f64)> {
@@ -142,6 +156,27 @@ mod tests {
         // One in ten seconds.
         let leaky = |at: u32| open(at) + f64::from(at / 10);
         assert!(judge(&series(420, leaky), bound).grows);
+    }
+
+    #[test]
+    fn a_leak_that_starts_late_is_found() {
+        let late = |at: u32, from: u32| f64::from(at.saturating_sub(from));
+        // 20 MiB a second for the last quarter: fewer than three in ten samples say so.
+        assert!(grows(400, |at| 30.0 + noise(at) + 20.0 * late(at, 300)));
+        let descriptors = Bound {
+            share: 0.1,
+            least: 10.0,
+        };
+        let open = |at: u32| 139.0 + (5.0 * noise(at)).round() + late(at, 300);
+        assert!(judge(&series(400, open), descriptors).grows);
+        // A thread more in four of ten samples: more than half of the pairs know nothing of it.
+        let threads = Bound {
+            share: 0.0,
+            least: 0.5,
+        };
+        let more = |at: u32| if at >= 240 { 8.0 } else { 7.0 };
+        assert!(judge(&series(400, more), threads).grows);
+        assert!(!judge(&series(400, |_| 7.0), threads).grows);
     }
 
     #[test]

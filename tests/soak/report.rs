@@ -7,7 +7,7 @@ use serde_json::json;
 use tailrace::plot::{Chart, Figure, Line, Sheet};
 
 use crate::growth::{Growth, judge};
-use crate::sample::{JUDGED, Sample};
+use crate::sample::{JUDGED, Judged, Sample};
 
 pub struct Report {
     pub minutes: f64,
@@ -16,7 +16,8 @@ pub struct Report {
     /// How many connections came that meant no good.
     pub hostile: u64,
     pub before: Sample,
-    pub after: Sample,
+    /// Once it was over; none if it came to no good end.
+    pub after: Option<Sample>,
     pub samples: Vec<Sample>,
 }
 
@@ -32,6 +33,32 @@ impl Report {
             .iter()
             .map(|it| judge(&of(it.of), it.bound))
             .collect()
+    }
+
+    /// What is not as it should be, in sentences.
+    pub fn wrong(&self) -> Vec<String> {
+        let findings = self.findings();
+        let judged = || JUDGED.iter().zip(&findings);
+        let grown: Vec<&str> = judged()
+            .filter(|(_, found)| found.grows)
+            .map(|(it, _)| it.name)
+            .collect();
+        let is_left = |(it, found): &(&Judged, &Growth)| {
+            let most = match it.left {
+                Some(more) => (it.of)(&self.before) + more,
+                None => found.level + found.allowed,
+            };
+            self.after.is_none_or(|after| (it.of)(&after) > most)
+        };
+        let left: Vec<&str> = judged().filter(is_left).map(|(it, _)| it.name).collect();
+        let mut wrong = Vec::new();
+        if !grown.is_empty() {
+            wrong.push(format!("it grows: {grown:?}"));
+        }
+        if !left.is_empty() {
+            wrong.push(format!("it is over, and there are still {left:?}"));
+        }
+        wrong
     }
 
     /// Writes `soak.svg` and `soak.json`.
@@ -55,20 +82,22 @@ impl Report {
         std::fs::write(out.join("soak.json"), document.to_string()).unwrap();
     }
 
-    pub fn print(&self, findings: &[Growth], out: &Path) {
+    pub fn print(&self, out: &Path) {
         println!(
-            "{:<22} {:>10} {:>10} {:>10} {:>10} {:>10}",
-            "since the warm-up", "level", "growth", "allowed", "before", "after"
+            "{:<22} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            "since the warm-up", "level", "growth", "late", "allowed", "before", "after"
         );
-        for (it, found) in JUDGED.iter().zip(findings) {
+        for (it, found) in JUDGED.iter().zip(&self.findings()) {
+            let after = self.after.map(|after| Figure((it.of)(&after)).to_string());
             println!(
-                "{:<22} {:>10} {:>10} {:>10} {:>10} {:>10}  {}",
+                "{:<22} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}  {}",
                 format!("{} {}", it.name, it.unit),
                 Figure(found.level).to_string(),
                 Figure(found.by).to_string(),
+                Figure(found.late).to_string(),
                 Figure(found.allowed).to_string(),
                 Figure((it.of)(&self.before)).to_string(),
-                Figure((it.of)(&self.after)).to_string(),
+                after.unwrap_or_default(),
                 if found.grows { "GROWS" } else { "" }
             );
         }
@@ -131,6 +160,88 @@ impl Report {
                 ),
                 chart("Threads", "", vec![line("threads", |it| it.threads)]),
             ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(after: Option<Sample>) -> Report {
+        let level = Sample {
+            resident_mib: 33.0,
+            anonymous_mib: 18.0,
+            threads: 7.0,
+            ..Sample::default()
+        };
+        let at = |seconds: u32| Sample {
+            seconds: f64::from(seconds),
+            ..level
+        };
+        Report {
+            minutes: 1.0,
+            settings: String::new(),
+            warm_up: Duration::from_secs(20),
+            hostile: 0,
+            before: Sample {
+                resident_mib: 19.0,
+                anonymous_mib: 4.0,
+                ..level
+            },
+            after: after.map(|after| Sample {
+                threads: after.threads + 7.0,
+                resident_mib: after.resident_mib + 33.0,
+                anonymous_mib: after.anonymous_mib + 18.0,
+                ..after
+            }),
+            samples: (0..60).map(at).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_told() {
+        let nothing = Sample::default();
+        assert_eq!(report(Some(nothing)).wrong(), [] as [&str; 0]);
+        let threads = Sample {
+            threads: 1.0,
+            ..nothing
+        };
+        let resident = Sample {
+            resident_mib: 5.0,
+            ..nothing
+        };
+        let anonymous = Sample {
+            anonymous_mib: 5.0,
+            ..nothing
+        };
+        let sockets = Sample {
+            sockets: 3.0,
+            ..nothing
+        };
+        for (after, name) in [
+            (threads, "threads"),
+            (resident, "resident memory"),
+            (anonymous, "anonymous memory"),
+            (sockets, "sockets"),
+        ] {
+            let expected = format!("it is over, and there are still [\"{name}\"]");
+            assert_eq!(report(Some(after)).wrong(), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_broken_off_has_its_report_too() {
+        let out = tempfile::tempdir().unwrap();
+        for samples in [0, 1, 60] {
+            let mut report = report(None);
+            report.samples.truncate(samples);
+            report.write(out.path());
+            report.print(out.path());
+            let json = std::fs::read(out.path().join("soak.json")).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            assert_eq!(json["samples"].as_array().unwrap().len(), samples);
+            assert!(json["after"].is_null() && out.path().join("soak.svg").exists());
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::client::Request;
 use crate::growth::Bound;
 
 /// One second of a run.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Sample {
     /// Since the beginning of the load.
     pub seconds: f64,
@@ -32,7 +32,13 @@ pub struct Judged {
     pub unit: &'static str,
     pub of: fn(&Sample) -> f64,
     pub bound: Bound,
+    /// How much more of it there may be after the load than before. Memory has none: allocators keep what they had, and
+    /// so it may be what it was under load, and by its bound more.
+    pub left: Option<f64>,
 }
+
+/// What looks at the process is a client too.
+pub const LOOKING: f64 = 2.0;
 
 const fn bound(share: f64, least: f64) -> Bound {
     Bound { share, least }
@@ -45,54 +51,63 @@ pub const JUDGED: [Judged; 9] = [
         unit: "MiB",
         of: |it| it.resident_mib,
         bound: bound(0.1, 4.0),
+        left: None,
     },
     Judged {
         name: "anonymous memory",
         unit: "MiB",
         of: |it| it.anonymous_mib,
         bound: bound(0.1, 4.0),
+        left: None,
     },
     Judged {
         name: "descriptors",
         unit: "",
         of: |it| it.descriptors,
         bound: bound(0.1, 10.0),
+        left: Some(LOOKING),
     },
     Judged {
         name: "sockets",
         unit: "",
         of: |it| it.sockets,
         bound: bound(0.1, 10.0),
+        left: Some(LOOKING),
     },
     Judged {
         name: "threads",
         unit: "",
         of: |it| it.threads,
         bound: bound(0.0, 0.5),
+        left: Some(0.0),
     },
     Judged {
         name: "generations",
         unit: "",
         of: |it| it.generations,
         bound: bound(0.1, 10.0),
+        left: Some(LOOKING),
     },
     Judged {
         name: "readers",
         unit: "",
         of: |it| it.readers,
         bound: bound(0.1, 10.0),
+        left: Some(LOOKING),
     },
     Judged {
         name: "streams in the log",
         unit: "",
         of: |it| it.log_streams,
         bound: bound(0.1, 20.0),
+        left: Some(LOOKING),
     },
     Judged {
         name: "bytes in the log",
         unit: "MiB",
         of: |it| it.log_mib,
         bound: bound(0.1, 2.0),
+        left: Some(LOOKING),
     },
 ];
 

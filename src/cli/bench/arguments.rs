@@ -87,7 +87,7 @@ pub(in crate::cli) struct Arguments {
     slow_readers: f64,
 
     /// How much a slow reader takes
-    #[arg(long, value_name = "BYTES/s", default_value = "10KB/s", value_parser = byte_rate, help_heading = "Readers")]
+    #[arg(long, value_name = "BYTES/s", default_value = "10KB/s", value_parser = byte_rate, requires = "slow_readers", help_heading = "Readers")]
     slow_rate: u64,
 
     /// The share of streams whose connection is cut again and again
@@ -98,7 +98,7 @@ pub(in crate::cli) struct Arguments {
     cuts: f64,
 
     /// How long a connection that is cut holds
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration, help_heading = "Readers")]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration, requires = "cuts", help_heading = "Readers")]
     cut_every: Duration,
 
     /// The share of streams that are cancelled, within two seconds
@@ -159,8 +159,12 @@ impl From<ApiName> for Api {
 
 impl Arguments {
     /// The server, as it was named.
+    ///
+    /// Without its query, which may hold a key.
     pub(super) fn url(&self) -> &str {
-        &self.url
+        self.url
+            .split_once('?')
+            .map_or(&self.url, |(url, _query)| url)
     }
 
     /// The model, if one was named.
@@ -193,6 +197,10 @@ impl Arguments {
         ensure!(
             api != Api::Sse || self.bad_requests == 0.0,
             "--bad-requests needs --api native or openai: of any other server nobody knows what it refuses"
+        );
+        ensure!(
+            api != Api::Sse || !self.request.is_any(),
+            "--model, --prompt, --max-tokens and --metadata do nothing with --api sse: give a --body"
         );
         Ok(Plan {
             api,

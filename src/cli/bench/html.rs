@@ -146,7 +146,9 @@ impl Page<'_> {
     fn unit(&self) -> &'static str {
         match self.0.findings.plan.api {
             Api::Sse => "Events",
-            Api::Native | Api::OpenAi => "Tokens",
+            // One may hold several tokens.
+            Api::OpenAi => "Chunks",
+            Api::Native => "Tokens",
         }
     }
 

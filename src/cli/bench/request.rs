@@ -22,15 +22,14 @@ pub(super) struct RequestArguments {
     )]
     model: Option<String>,
 
-    /// What is asked
+    /// What is asked [default: "Tell me about lighthouse keepers"]
     #[arg(
         long,
         value_name = "TEXT",
-        default_value = "Tell me about lighthouse keepers",
         conflicts_with = "body",
         help_heading = "Request"
     )]
-    prompt: String,
+    prompt: Option<String>,
 
     /// The most tokens of each answer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "body", help_heading = "Request")]
@@ -56,6 +55,17 @@ impl RequestArguments {
 
     pub(super) const fn pace(&self) -> Option<f64> {
         self.pace
+    }
+
+    /// Whether anything is said of what is asked, other than by a --body.
+    pub(super) fn is_any(&self) -> bool {
+        let of_text = self.model.is_some() || self.prompt.is_some();
+        of_text || self.max_tokens.is_some() || !self.metadata.is_empty()
+    }
+
+    fn prompt(&self) -> &str {
+        let usual = "Tell me about lighthouse keepers";
+        self.prompt.as_deref().unwrap_or(usual)
     }
 
     /// The request; `query` is what the URL had after its path.
@@ -96,7 +106,7 @@ impl RequestArguments {
     fn native(&self, plan: &Plan, given: Option<Map<String, Value>>) -> Value {
         let mut body = given.unwrap_or_else(|| {
             let mut body = Map::new();
-            body.insert("prompt".into(), json!(self.prompt));
+            body.insert("prompt".into(), json!(self.prompt()));
             self.add_common(&mut body);
             body
         });
@@ -116,7 +126,7 @@ impl RequestArguments {
             let mut body = Map::new();
             body.insert(
                 "messages".into(),
-                json!([{"role": "user", "content": self.prompt}]),
+                json!([{"role": "user", "content": self.prompt()}]),
             );
             self.add_common(&mut body);
             body

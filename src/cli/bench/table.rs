@@ -20,6 +20,8 @@ impl Display for Table<'_> {
             writeln!(formatter, "  {name:<width$}{text}")?;
         }
         let times = times(found);
+        let names = times.iter().map(|(name, _)| name.len() + 2);
+        let width = names.fold(width, usize::max);
         if !times.is_empty() {
             write!(formatter, "\n  {:<width$}", "ms")?;
             for head in HEADS {
@@ -97,14 +99,16 @@ pub(super) fn facts(found: &Findings) -> Vec<(String, String)> {
     );
     fact("streams", text);
     for (code, times) in &found.failures {
-        fact("  failed", format!("{} x {code}", Count(*times)));
+        let text = found.failure_texts.get(code);
+        let text = text.map_or_else(String::new, |text| format!(": {text}"));
+        fact("  failed", format!("{} x {code}{text}", Count(*times)));
     }
     let (tokens, word) = (
         &found.tokens,
-        if found.plan.api == Api::Sse || !found.plan.checked {
-            "events"
-        } else {
-            "tokens"
+        match found.plan.api {
+            Api::OpenAi if found.plan.checked => "chunks",
+            Api::Native if found.plan.checked => "tokens",
+            _ => "events",
         },
     );
     let bytes = tokens.bytes_each.map_or_else(String::new, |bytes| {
@@ -190,10 +194,15 @@ fn usage(process: &ProcessUsage) -> String {
 
 /// The times that there are, each with its name.
 pub(super) fn times(found: &Findings) -> Vec<(&'static str, Summary)> {
+    let whole = if found.plan.shares.slow > 0.0 {
+        "whole stream, slow ones too"
+    } else {
+        "whole stream"
+    };
     let all = [
         ("first token", found.first_token_ms),
         ("gap", found.gap_ms),
-        ("whole stream", found.stream_ms),
+        (whole, found.stream_ms),
         ("lateness", found.lateness_ms),
         ("age of tokens", found.age_ms),
         ("resume", found.resume_ms),

@@ -30,13 +30,14 @@ impl Arguments {
             _ => (self.url.as_str(), String::new()),
         };
         let url = BaseUrl::parse(base)
-            .map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url))?;
+            .map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url()))?;
         let tls = system_roots()?;
         let client = |url: &BaseUrl| {
             let config = HttpClientConfig {
                 url: url.clone(),
                 headers: Headers::default(),
-                connect_timeout: CONNECT_TIME,
+                // Within the time of a head, so that it is told which of both was missing.
+                connect_timeout: CONNECT_TIME.min(self.timeout.mul_f64(0.9)),
             };
             HttpClient::new(config, tls.clone())
         };

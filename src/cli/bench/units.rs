@@ -10,7 +10,8 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
         Some(_) => (text, 1.0),
     };
     match number.trim().parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate <= 1e6 => Ok(rate / seconds),
+        // One in a month is the least that anybody can wait for.
+        Ok(rate) if (3e-7..=1e6).contains(&rate) => Ok(rate / seconds),
         _ => Err("expected a rate such as 20/s or 90/min".to_owned()),
     }
 }
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!(share("1"), Ok(1.0));
         assert_eq!(byte_rate("10KB/s"), Ok(10_000));
         assert_eq!(byte_rate("1KiB"), Ok(1024));
-        for wrong in ["", "0", "-1", "nan", "inf", "5/h", "x/s"] {
+        for wrong in ["", "0", "-1", "nan", "inf", "5/h", "x/s", "1e-20", "1e7"] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
         for wrong in ["", "101%", "1.5", "-1%", "nan"] {
