@@ -50,7 +50,7 @@ export class Charts {
           { key: 'byStreams', name: 'Streams', look: 'dotted' },
           { key: 'byServer', name: 'Server', look: 'mixed' },
         ],
-        format: whole,
+        format: rate,
         least: 4,
       },
       {
@@ -58,7 +58,8 @@ export class Charts {
         title: 'Requests and errors a second',
         lines: [
           { key: 'requests', name: 'Requests', look: 'solid' },
-          { key: 'failed', name: 'Errors', look: 'dotted' },
+          { key: 'refused', name: 'Errors', look: 'dashed' },
+          { key: 'failed', name: 'Failures', look: 'dotted' },
         ],
         format: rate,
         least: 4,

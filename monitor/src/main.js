@@ -17,7 +17,7 @@ import { TokenStore } from './token.js';
 const board = part('board', HTMLElement);
 const forget = part('forget', HTMLButtonElement);
 
-const store = new TokenStore();
+const store = new TokenStore(watch);
 const past = new Past();
 const status = new Status();
 const charts = new Charts();
@@ -34,6 +34,7 @@ function watch() {
   feed?.stop();
   feed = new Feed(store.token, {
     onEvent: (event) => {
+      store.accepted();
       if (event.type !== 'state') return;
       board.hidden = false;
       status.heard(event);
@@ -43,7 +44,7 @@ function watch() {
       tables.update(event);
     },
     onWait: (wait) => status.waits(wait),
-    onRefused: leave,
+    onRefused: (refusal) => (store.refused() ? watch() : leave(refusal)),
   });
 }
 

@@ -1,6 +1,6 @@
 /** What was seen in the last two minutes, as the charts want it. Nothing is asked of the server for it. */
 
-/** @import { Pace, State } from './shapes.js' */
+/** @import { Pace, State, Tally } from './shapes.js' */
 
 export const SPAN_MS = 120_000;
 
@@ -42,31 +42,38 @@ export class Past {
 
   /** @param {State} state */
   add(state) {
-    // Another process counts from 0.
-    const same = this.#last && this.#last.node.uptime_s <= state.node.uptime_s ? this.#last : undefined;
-    this.#last = state;
-    const newest = this.#moments.at(-1);
-    if (newest && state.at_ms - newest.at > GAP_MS) {
-      this.#moments.push({ at: newest.at + 1, common: {}, scopes: new Map() });
+    const { node, at_ms: at } = state;
+    let last = this.#last;
+    // A feed that begins anew begins with what was seen last.
+    if (last && isSameProcess(last, state) && last.at_ms === at) return;
+    // Another node has another past, and so has one whose clock was set back.
+    if (last && (last.node.name !== node.name || last.at_ms >= at)) {
+      this.#moments = [];
+      last = undefined;
     }
-    const { node } = state;
+    // Another process counts from 0, and nobody knows how what came in a pause was spread over it.
+    const isNext = last && isSameProcess(last, state) && at - last.at_ms <= GAP_MS;
+    if (last && !isNext) this.#moments.push({ at: last.at_ms + 1, common: {}, scopes: new Map() });
+    this.#last = state;
+    const before = isNext ? last : undefined;
     const scopes = new Map([['', valuesOf(state.total)]]);
     for (const pace of state.models) scopes.set(scopeOf('model', pace.name), valuesOf(pace));
     for (const pace of state.plans) {
-      const turnedAway = rejections(state, same, pace.name);
+      const turnedAway = rejections(state, before, pace.name);
       scopes.set(scopeOf('plan', pace.name), { ...valuesOf(pace), ...turnedAway });
     }
-    const failed = (/** @type {State} */ of) => of.errors.reduce((sum, it) => sum + it.total, 0);
+    const total = (/** @type {Tally[]} */ tallies) => tallies.reduce((sum, it) => sum + it.total, 0);
     const common = {
-      ...rejections(state, same),
+      ...rejections(state, before),
       requests: state.requests_per_second ?? null,
-      failed: same ? Math.max(0, failed(state) - failed(same)) : null,
+      refused: aSecond(state, before, ({ errors }) => total(errors)),
+      failed: aSecond(state, before, ({ failures }) => total(failures)),
       cpu: node.cpu ?? null,
       memory: node.memory_bytes ?? null,
       readers: state.readers.reduce((sum, it) => sum + it.count, 0),
     };
-    this.#moments.push({ at: state.at_ms, common, scopes });
-    while ((this.#moments[0]?.at ?? Infinity) < state.at_ms - SPAN_MS) this.#moments.shift();
+    this.#moments.push({ at, common, scopes });
+    while ((this.#moments[0]?.at ?? Infinity) < at - SPAN_MS) this.#moments.shift();
   }
 
   /**
@@ -84,19 +91,41 @@ export class Past {
 }
 
 /**
- * How many were turned away since the state before, by why.
+ * Whether both are of the same run of the same node, so that counts of one go on in the other.
+ *
+ * @param {State} one
+ * @param {State} other
+ */
+function isSameProcess({ node: one }, { node: other }) {
+  return one.name === other.name && one.started_ms === other.started_ms;
+}
+
+/**
+ * How fast a count grew since the state before; null if there is none.
+ *
+ * @param {State} state
+ * @param {State | undefined} before
+ * @param {(state: State) => number} count
+ */
+function aSecond(state, before, count) {
+  if (!before) return null;
+  return Math.max(0, count(state) - count(before)) / ((state.at_ms - before.at_ms) / 1000);
+}
+
+/**
+ * How many were turned away in a second since the state before, by why.
  *
  * @param {State} state
  * @param {State | undefined} before
  * @param {string} [plan] of this plan only
  */
 function rejections(state, before, plan) {
-  const total = (/** @type {State} */ of, /** @type {string[]} */ reasons) =>
-    of.rejections
-      .filter((it) => reasons.includes(it.reason) && (plan === undefined || it.plan === plan))
-      .reduce((sum, it) => sum + it.total, 0);
   const since = (/** @type {string[]} */ ...reasons) =>
-    before ? Math.max(0, total(state, reasons) - total(before, reasons)) : null;
+    aSecond(state, before, (of) =>
+      of.rejections
+        .filter((it) => reasons.includes(it.reason) && (plan === undefined || it.plan === plan))
+        .reduce((sum, it) => sum + it.total, 0),
+    );
   return {
     byRequests: since('requests'),
     byTokens: since('tokens', 'tokens_ever'),

@@ -7,5 +7,6 @@
 /** @typedef {components['schemas']['LiveStream']} LiveStream */
 /** @typedef {components['schemas']['Pace']} Pace */
 /** @typedef {components['schemas']['PeerState']} Peer */
+/** @typedef {components['schemas']['Tally']} Tally */
 
 export {};

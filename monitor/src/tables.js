@@ -1,13 +1,13 @@
 /** What is beside the streams: how fast, what fails, upstreams, Redis, nodes. */
 
-/** @import { Pace, Peer, State } from './shapes.js' */
+/** @import { Pace, Peer, State, Tally } from './shapes.js' */
 
 import { h, icon, part, setText } from '../../src/dom.js';
 import { Rows } from './rows.js';
 import { NOTHING, READERS, REASONS, STATES, delay, lasting, rate, whole } from './words.js';
 
-/** A node that was not heard for so long has missed its turn twice. */
-const LATE_MS = 8000;
+/** A node that was not heard for so long has missed its turn twice: each says that it is there every 1.8 s. */
+const LATE_MS = 4000;
 
 /**
  * A row of cells whose texts change.
@@ -199,9 +199,9 @@ export class Tables {
         total,
       })),
     );
-    this.#errors.show(
-      state.errors.map(({ code, last_window: lately, total }) => ({ name: code, link: `/errors/${code}`, lately, total })),
-    );
+    const errors = (/** @type {Tally[]} */ tallies, /** @type {string} */ about) =>
+      tallies.map(({ code, last_window: lately, total }) => ({ name: code, about, link: `/errors/${code}`, lately, total }));
+    this.#errors.show([...errors(state.errors, 'answers to requests'), ...errors(state.failures, 'ends of generations')]);
     this.#readers.show(
       state.readers.map(({ name, count }) => ({ name: READERS[name] ?? name, state: 'plain', words: whole(count) })),
     );

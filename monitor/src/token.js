@@ -1,6 +1,6 @@
 /**
  * The operator's token: given by hand, or by the link that a server in development mode prints. It is kept for
- * this tab, and nowhere else.
+ * this tab, and nowhere else. A link's does not replace one that the server takes.
  */
 
 const KEY = 'tailrace.monitor.token';
@@ -13,21 +13,43 @@ function ofLink() {
 }
 
 export class TokenStore {
-  #token = ofLink() ?? sessionStorage.getItem(KEY) ?? '';
+  #token = sessionStorage.getItem(KEY) ?? '';
+  /** What a link has brought beside a token that is kept: anybody can make a link. */
+  #offered = '';
 
-  constructor() {
-    if (this.#token) sessionStorage.setItem(KEY, this.#token);
+  /** @param {() => void} onToken there is a token, where there was none */
+  constructor(onToken) {
+    this.#offer();
     // A link that is opened while the page is there changes nothing but what stands after the #.
     addEventListener('hashchange', () => {
-      const token = ofLink();
-      if (!token) return;
-      this.keep(token);
-      location.reload();
+      const had = this.#token;
+      this.#offer();
+      if (!had && this.#token) onToken();
     });
+  }
+
+  #offer() {
+    const token = ofLink();
+    if (!token || token === this.#token) return;
+    if (this.#token) this.#offered = token;
+    else this.keep(token);
   }
 
   get token() {
     return this.#token;
+  }
+
+  /** The server takes the token: a link's is not wanted. */
+  accepted() {
+    this.#offered = '';
+  }
+
+  /** The server does not take the token: whether a link has brought another one, which is kept now. */
+  refused() {
+    const offered = this.#offered;
+    this.forget();
+    if (offered) this.keep(offered);
+    return offered !== '';
   }
 
   /** @param {string} token */
@@ -37,7 +59,7 @@ export class TokenStore {
   }
 
   forget() {
-    this.#token = '';
+    this.#token = this.#offered = '';
     sessionStorage.removeItem(KEY);
   }
 }

@@ -100,4 +100,5 @@ export const STATES = {
   draining: { words: 'Draining', icon: 'drain' },
   unready: { words: 'Not ready', icon: 'alert' },
   away: { words: 'Away', icon: 'away' },
+  unknown: { words: 'Not known here', icon: 'alert' },
 };

@@ -107,6 +107,7 @@ function showControls() {
 
 /** What is shown is another conversation, or consists of something else. */
 function showConversation() {
+  if (editing && !session.messages.some(({ id }) => id === editing?.id)) leaveEditing();
   thread.show(session.messages, session.runs, (message) => session.versions(message));
   showControls();
   const { title, current } = session;

@@ -141,10 +141,14 @@ export class Session {
    * @param {string} text
    * @param {{ knobs?: Record<string, string>, instead?: Prompt | null }} [options] `instead` of a prompt
    *   that is there, which stays as an earlier version
-   * @returns {boolean} whether it was asked
+   * @returns {boolean} whether it was asked; not, if the prompt that it is instead of is not shown
    */
   send(text, { knobs = {}, instead } = {}) {
     if (this.running) return false;
+    // By its id: what is read anew consists of other objects.
+    const at = instead ? this.messages.findIndex(({ id }) => id === instead.id) : this.messages.length;
+    if (at < 0) return false;
+    const before = this.messages.slice(0, at);
     const now = Date.now();
     const line = text.split('\n', 1)[0] ?? '';
     /** @type {Conversation} */
@@ -154,7 +158,6 @@ export class Session {
       created: now,
       updated: now,
     };
-    const before = instead ? this.messages.slice(0, this.messages.indexOf(instead)) : this.messages;
     this.#conversation = { ...conversation, updated: now };
     this.#wanted = this.current = conversation.id;
     this.title = conversation.title;

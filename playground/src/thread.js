@@ -100,24 +100,29 @@ export class Thread {
    * @param {Versions} versions
    */
   #answer(answer, versions) {
-    const { regenerate, retry, edit } = this.#actions;
+    const { regenerate, retry } = this.#actions;
     const view = new AnswerView(answer, versions.element, {
       regenerate,
       retry,
       edit: () => {
-        const prompt = this.#messages[this.#messages.findIndex(({ id }) => id === answer.id) - 1];
-        if (prompt?.role === 'user') edit(prompt);
+        const at = this.#messages.findIndex(({ id }) => id === answer.id);
+        this.#edit(this.#messages[at - 1]);
       },
     });
     return { element: view.element, view };
   }
 
+  /** @param {Message | undefined} message */
+  #edit(message) {
+    if (message?.role === 'user') this.#actions.edit(message);
+  }
+
   /**
-   * @param {Prompt} prompt
+   * @param {Prompt} prompt as it was when it was first shown: what is read anew consists of other objects
    * @param {Versions} versions
    */
   #prompt(prompt, versions) {
-    const edit = h('button', { type: 'button', class: 'icon small', 'aria-label': 'Edit the prompt', title: 'Edit', onclick: () => this.#actions.edit(prompt) }, icon('edit'));
+    const edit = h('button', { type: 'button', class: 'icon small', 'aria-label': 'Edit the prompt', title: 'Edit', onclick: () => this.#edit(this.#messages.find(({ id }) => id === prompt.id)) }, icon('edit'));
     const element = h(
       'article',
       { class: 'prompt', 'aria-label': 'Your prompt' },

@@ -6,12 +6,13 @@
 
 mod collect;
 pub(super) mod page;
+mod peers;
 mod sampler;
 
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Responder as _, web};
@@ -61,6 +62,7 @@ pub struct Monitor {
     pub enabled: bool,
     facts: Facts,
     started: Instant,
+    started_at: SystemTime,
     look: Look,
     news: watch::Sender<News>,
     wanted: Notify,
@@ -83,6 +85,7 @@ impl Monitor {
             enabled,
             facts,
             started: Instant::now(),
+            started_at: SystemTime::now(),
             look,
             news: watch::Sender::default(),
             wanted: Notify::new(),

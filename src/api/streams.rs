@@ -321,6 +321,7 @@ pub(super) async fn cancel(
 ) -> Result<HttpResponse, ApiError> {
     let access = access(&caller);
     api.generations.cancel(access, path.0).await?;
+    note(&caller, path.0, "cancelled");
     // An operator may stop anybody's stream, and read nobody's.
     let viewer = caller.principal.viewer();
     if let Ok(own) = api.generations.snapshot(&viewer, path.0).await {
@@ -347,7 +348,15 @@ pub(super) async fn delete(
     path: StreamPath,
 ) -> Result<HttpResponse, ApiError> {
     api.generations.remove(access(&caller), path.0).await?;
+    note(&caller, path.0, "deleted");
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Who stops other people's streams is to be found in the log.
+fn note(caller: &Caller<Stop>, stream: StreamId, what: &'static str) {
+    if caller.operator {
+        tracing::info!(stream.id = %stream, operator = %caller.principal.owner(), operator.did = what, "An operator has stopped a stream");
+    }
 }
 
 fn access(caller: &Caller<Stop>) -> Access<'_> {

@@ -249,13 +249,17 @@ fn who_is_turned_away_and_what_fails_is_counted() {
     }
     server.create(json!({"fail_after": 2})).rest();
     let state = feed.until("all of it is counted", |state| {
-        named(&state["errors"], "code", "generator_error").is_some()
+        named(&state["failures"], "code", "generator_error").is_some()
     });
+    assert_eq!(state["failures"].as_array().unwrap().len(), 1);
     let rejected = &state["rejections"][0];
     let expected = json!({"reason": "requests", "plan": "small", "last_window": 2, "total": 2});
     assert_eq!(*rejected, expected);
-    for (code, count) in [("rate_limited", 2), ("generator_error", 1)] {
-        let tally = named(&state["errors"], "code", code).unwrap();
+    for (kind, code, count) in [
+        ("errors", "rate_limited", 2),
+        ("failures", "generator_error", 1),
+    ] {
+        let tally = named(&state[kind], "code", code).unwrap();
         assert_eq!(
             (&tally["last_window"], &tally["total"]),
             (&json!(count), &json!(count))
@@ -264,6 +268,28 @@ fn who_is_turned_away_and_what_fails_is_counted() {
     assert_eq!(state["total"]["started"], 2);
     assert_eq!(state["redis"], Value::Null);
     assert_eq!(state["nodes"], json!([]));
+}
+
+#[test]
+fn an_answer_that_tells_how_its_generation_ended_is_one_error_of_each_kind() {
+    let server = Server::start();
+    let mut feed = Feed::of(&server);
+    let before = feed.state();
+    let started = before["node"]["started_ms"].as_u64().unwrap();
+    assert!(started <= before["at_ms"].as_u64().unwrap());
+    let knobs = json!({"demo.fail_after": "0"});
+    let body =
+        json!({"model": "demo", "messages": [{"role": "user", "content": "x"}], "metadata": knobs});
+    let answer = server.post("/v1/chat/completions").json(&body).send();
+    assert!(answer.status >= 500, "{}", answer.status);
+    let state = feed.until("both are counted", |state| {
+        ["errors", "failures"]
+            .iter()
+            .all(|kind| state[kind][0].is_object())
+    });
+    let once = json!([{"code": "generator_error", "last_window": 1, "total": 1}]);
+    assert_eq!((&state["errors"], &state["failures"]), (&once, &once));
+    assert_eq!(state["node"]["started_ms"], started, "it names the process");
 }
 
 #[test]

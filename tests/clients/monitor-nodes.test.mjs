@@ -101,4 +101,13 @@ suite('The monitor of a cluster', () => {
     await says(other, /Draining/);
     await until('it is gone', async () => (await node(other).count()) === 0);
   });
+
+  test('a node that dies is away, and stays in the list', async () => {
+    const dying = await Server.start(onRedis(port));
+    await says(dying, /Serving/);
+    await dying.kill();
+    await says(dying, /Away/);
+    // Its lease is over by then.
+    await says(dying, /Away\s+\d+\s+([89]|1\d) s ago/);
+  });
 });

@@ -183,6 +183,32 @@ suite('The monitor', () => {
     await tab.locator('#gate').waitFor();
   });
 
+  test('a link replaces no token that works, and one that does not', async () => {
+    const kept = () => tab.page.evaluate(() => sessionStorage.getItem('tailrace.monitor.token'));
+    const opened = (token) => tab.page.evaluate((token) => (location.hash = `token=${token}`), token);
+    const ours = await monitor.operator();
+    tab = await monitor.watch(ours);
+    await tab.shows('Serving');
+    // While the page is there, and as it is loaded.
+    await opened('a.b.c');
+    await until('it is in no address', () => tab.page.evaluate(() => location.hash === ''));
+    await tab.page.evaluate(() => history.replaceState(null, '', '/monitor#token=a.b.c'));
+    await tab.page.reload();
+    await tab.shows('Serving');
+    assert.equal(await kept(), ours);
+    assert.equal(await tab.page.evaluate(() => location.hash), '');
+    await tab.page.evaluate(() => sessionStorage.setItem('tailrace.monitor.token', 'd.e.f'));
+    await tab.page.evaluate((token) => history.replaceState(null, '', `/monitor#token=${token}`), ours);
+    await tab.page.reload();
+    await tab.shows('Serving');
+    assert.equal(await kept(), ours);
+    await tab.button('Forget the token').click();
+    await tab.locator('#gate').waitFor();
+    await opened(ours);
+    await tab.shows('Serving');
+    assert.equal(await tab.locator('#gate').isVisible(), false);
+  });
+
   test('a connection that is cut comes back', async () => {
     tab = await monitor.watch(await monitor.operator());
     await tab.shows('Serving');

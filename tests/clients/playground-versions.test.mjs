@@ -89,6 +89,46 @@ suite('Versions in the playground', () => {
     assert.deepEqual(await shown(tab), before);
   });
 
+  test('a prompt that is edited after its conversation was read anew is asked without what followed it', async () => {
+    const tab = await open();
+    for (const [at, text] of ['first', 'second'].entries()) {
+      await tab.ask(text);
+      await tab.begun(at + 1);
+      await tab.expectWhole(playground.api);
+    }
+    await tab.locator('#conversations [aria-current]').click();
+    await until('it has been read anew', () =>
+      tab.page.evaluate(() => document.activeElement === document.querySelector('#prompt')),
+    );
+    await tab.locator('.prompt').first().hover();
+    await tab.button('Edit the prompt').first().click();
+    const asked = tab.page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/v1/streams'));
+    await tab.ask('first, edited');
+    const { messages } = (await asked).postDataJSON();
+    assert.deepEqual(messages, [{ role: 'user', content: 'first, edited' }]);
+    await tab.begun(1);
+    await tab.expectWhole(playground.api);
+    assert.equal((await shown(tab)).length, 2);
+  });
+
+  test('a prompt that is no longer shown is no longer edited', async () => {
+    const tab = await open();
+    await tab.ask('One');
+    await tab.expectWhole(playground.api);
+    await tab.locator('.prompt').first().hover();
+    await tab.button('Edit the prompt').first().click();
+    await tab.ask('Another one');
+    await until('there is another answer', async () => (await tab.kept())[0]?.text === 'Another one');
+    await tab.expectWhole(playground.api);
+    await tab.locator('.prompt').first().hover();
+    await tab.button('Edit the prompt').first().click();
+    await tab.locator('#prompt').fill('Another one, edited');
+    assert.equal(await tab.locator('#editing').isVisible(), true);
+    await tab.button('The earlier prompt').click();
+    assert.equal(await tab.locator('#editing').isVisible(), false);
+    assert.equal(await tab.locator('#prompt').inputValue(), '');
+  });
+
   test('two tabs that ask at once in one conversation both have their place', async () => {
     const one = await open();
     await one.ask('Tell me about echoes');

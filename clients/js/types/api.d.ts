@@ -587,11 +587,13 @@ export interface components {
              * @description When, in milliseconds since the Unix epoch.
              */
             at_ms: number;
-            /**
-             * @description Requests that were answered with an error, and generations that ended with one, by code; those of the
-             *     window first.
-             */
+            /** @description Requests that were answered with an error, by its code; those of the window first. */
             errors: components["schemas"]["Tally"][];
+            /**
+             * @description Generations that ended with an error, by its code; those of the window first. Where nothing was answered
+             *     before, such an end is the answer to a request too, and stands among `errors` as well.
+             */
+            failures: components["schemas"]["Tally"][];
             /** @description Each model that had a generation. */
             models: components["schemas"]["Pace"][];
             /** @description This node. */
@@ -676,6 +678,12 @@ export interface components {
              * @description Generations that hold a place.
              */
             places: number;
+            /**
+             * Format: int64
+             * @description When it started, in milliseconds since the Unix epoch. Counts since the start are those of one name and
+             *     start.
+             */
+            started_ms: number;
             /** @description What it does. */
             state: components["schemas"]["Standing"];
             /** @description Where it keeps streams: `memory` or `redis`. */
@@ -872,7 +880,7 @@ export interface components {
          * @description What a node does.
          * @enum {string}
          */
-        Standing: "serving" | "leaving" | "draining" | "unready";
+        Standing: "serving" | "leaving" | "draining" | "unready" | "unknown";
         /** @description The first event of every stream. */
         StartEvent: {
             /**

@@ -72,25 +72,24 @@ impl Moment {
         readers
     }
 
-    /// How often each error was answered, or ended a generation.
+    /// How often requests were answered with each error.
     fn errors(&self) -> BTreeMap<String, u64> {
-        let problems = self
-            .of(PROBLEMS)
-            .filter_map(|(it, n)| Some((it.first()?, n)));
-        let failures = self
-            .of(GENERATIONS)
-            .filter_map(|(it, n)| Some((it.last()?, n)));
-        let mut errors = BTreeMap::new();
-        for (code, count) in problems.chain(failures) {
-            if !code.is_empty() {
-                *errors.entry(code.clone()).or_default() += whole(count);
-            }
-        }
-        errors
+        let problems = self.of(PROBLEMS);
+        by_code(problems.filter_map(|(labels, count)| Some((labels.first()?, count))))
     }
 
     pub(super) fn errors_since(&self, earlier: &Self) -> Vec<Tally> {
         tallies(&self.errors(), &earlier.errors())
+    }
+
+    /// How often generations ended with each error.
+    fn failures(&self) -> BTreeMap<String, u64> {
+        let ends = self.of(GENERATIONS);
+        by_code(ends.filter_map(|(labels, count)| Some((labels.last()?, count))))
+    }
+
+    pub(super) fn failures_since(&self, earlier: &Self) -> Vec<Tally> {
+        tallies(&self.failures(), &earlier.failures())
     }
 
     fn faults(&self) -> BTreeMap<String, u64> {
@@ -115,8 +114,13 @@ impl Moment {
                 total: whole(count),
             })
         });
-        let mut now: Vec<_> = now.collect();
-        now.sort_by_key(|it| std::cmp::Reverse((it.last_window, it.total)));
+        let mut now: Vec<_> = now.filter(|it| it.total > 0).collect();
+        now.sort_by(|one, other| {
+            let often = |it: &Rejected| std::cmp::Reverse((it.last_window, it.total));
+            let name = |it: &Rejected| (it.plan.clone(), it.reason.clone());
+            let order = often(one).cmp(&often(other));
+            order.then_with(|| name(one).cmp(&name(other)))
+        });
         now
     }
 
@@ -194,6 +198,15 @@ fn quantiles(spread: &Spread) -> Quantiles {
         p95_ms: millis(0.95),
         p99_ms: millis(0.99),
     }
+}
+
+/// The counts of each code together; what went well has none.
+fn by_code<'a>(counts: impl Iterator<Item = (&'a String, f64)>) -> BTreeMap<String, u64> {
+    let mut codes = BTreeMap::new();
+    for (code, count) in counts.filter(|(code, _)| !code.is_empty()) {
+        *codes.entry(code.clone()).or_default() += whole(count);
+    }
+    codes
 }
 
 fn tallies(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> Vec<Tally> {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::collect::{Moment, tenths, whole};
+use super::peers::Peers;
 use super::{Monitor, serving};
 use crate::api::Api;
 use crate::api::wire::monitor::{
-    LiveStream, LiveStreams, MonitorState, NodeState, PeerState, RedisState, StateType,
-    UpstreamState,
+    LiveStream, LiveStreams, MonitorState, NodeState, RedisState, StateType, UpstreamState,
 };
 use crate::generation::Live;
 use crate::metrics::catalogue as about;
@@ -28,19 +28,12 @@ pub(super) struct Sampler {
     past: VecDeque<Moment>,
     /// Of the streams that are shown: how many tokens there were, when.
     streams: HashMap<StreamId, VecDeque<(Instant, u64)>>,
-    /// The nodes as they were known last.
-    peers: Vec<PeerState>,
-    peers_at: Option<Instant>,
+    peers: Peers,
 }
 
 impl Sampler {
     pub(super) async fn look(&mut self, monitor: &Monitor, api: &Api) -> MonitorState {
-        self.look_at_peers(api).await;
-        // What it is doing now is better known here.
-        for this in self.peers.iter_mut().filter(|peer| peer.is_this) {
-            this.heard_ms = 0;
-            this.said = Some(monitor.own_note(api));
-        }
+        let nodes = self.peers.look(monitor, api).await;
         let (now, shown, count) = Moment::now(api, (monitor.look)(api));
         let last = self.past.back();
         let window = self.past.front().unwrap_or(&now);
@@ -49,11 +42,7 @@ impl Sampler {
         let cpu = |last: &Moment| Some((now.cpu()? - last.cpu()?) / now.since(last));
         let state = MonitorState {
             r#type: StateType::State,
-            at_ms: millis(
-                SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default(),
-            ),
+            at_ms: since_epoch(SystemTime::now()),
             window_ms: millis(now.at.saturating_duration_since(window.at)),
             node: node(monitor, api, &now, last.and_then(cpu)),
             total: total.into_iter().next().unwrap_or_default(),
@@ -61,11 +50,12 @@ impl Sampler {
             plans,
             requests_per_second: last.map(requests),
             errors: now.errors_since(window),
+            failures: now.failures_since(window),
             rejections: now.rejections_since(window),
             readers: now.readers(),
             upstreams: upstreams(&now),
             redis: redis(&now, window),
-            nodes: self.peers.clone(),
+            nodes,
             streams: LiveStreams {
                 count,
                 shown: Self::streams(&mut self.streams, &shown, now.at),
@@ -120,35 +110,6 @@ impl Sampler {
         });
         streams.collect()
     }
-
-    async fn look_at_peers(&mut self, api: &Api) {
-        // One more question to a Redis that is away would be one more fault to be counted.
-        let found = if api.generations.is_ready() {
-            api.limiter.nodes().await.ok()
-        } else {
-            None
-        };
-        let now = Instant::now();
-        let before = self.peers_at.replace(now);
-        let Some(found) = found else {
-            // Redis is away: they are as old as they are.
-            let passed = before.map_or(0, |before| millis(now - before));
-            for peer in &mut self.peers {
-                peer.heard_ms += passed;
-            }
-            return;
-        };
-        let peers = found.into_iter().map(|node| PeerState {
-            said: serde_json::from_str(&node.about).ok(),
-            heard_ms: millis(node.heard),
-            id: node.id,
-            is_this: node.is_this,
-        });
-        self.peers = peers.collect();
-        let name = |peer: &PeerState| peer.said.as_ref().map(|said| said.name.clone());
-        self.peers
-            .sort_by_cached_key(|peer| (name(peer), peer.id.clone()));
-    }
 }
 
 fn node(monitor: &Monitor, api: &Api, now: &Moment, cpu: Option<f64>) -> NodeState {
@@ -162,6 +123,7 @@ fn node(monitor: &Monitor, api: &Api, now: &Moment, cpu: Option<f64>) -> NodeSta
         version: env!("CARGO_PKG_VERSION"),
         store: monitor.facts.store,
         state: serving(api),
+        started_ms: since_epoch(monitor.started_at),
         uptime_s: monitor.started.elapsed().as_secs(),
         drain_left_ms: monitor.drains_since.get().map(left),
         workers: number(about::WORKERS).unwrap_or_default(),
@@ -207,6 +169,10 @@ const fn number(count: u64) -> f64 {
     count as f64
 }
 
-fn millis(time: Duration) -> u64 {
+fn since_epoch(time: SystemTime) -> u64 {
+    millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -67,9 +67,11 @@ pub(in crate::api) struct MonitorState {
     pub plans: Vec<Pace>,
     /// HTTP requests that were answered, in a second; null for the first state.
     pub requests_per_second: Option<f64>,
-    /// Requests that were answered with an error, and generations that ended with one, by code; those of the
-    /// window first.
+    /// Requests that were answered with an error, by its code; those of the window first.
     pub errors: Vec<Tally>,
+    /// Generations that ended with an error, by its code; those of the window first. Where nothing was answered
+    /// before, such an end is the answer to a request too, and stands among `errors` as well.
+    pub failures: Vec<Tally>,
     /// Generations that a limit did not admit, by its name; those of the window first.
     pub rejections: Vec<Rejected>,
     /// Answers that follow a stream now, by their form.
@@ -94,6 +96,9 @@ pub(in crate::api) enum Standing {
     Draining,
     /// It can take none now: Redis is away, or it has no keys.
     Unready,
+    /// What a node of another version says, and this one does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One node.
@@ -107,6 +112,9 @@ pub(in crate::api) struct NodeState {
     pub store: &'static str,
     /// What it does.
     pub state: Standing,
+    /// When it started, in milliseconds since the Unix epoch. Counts since the start are those of one name and
+    /// start.
+    pub started_ms: u64,
     /// How long it has run, in seconds.
     pub uptime_s: u64,
     /// How long it may still drain, in milliseconds; null unless it drains.

@@ -54,6 +54,18 @@ pub(super) fn answers(operation: &str, status: &str, kind: &str) -> Vec<Named> {
             "By name",
             json!({"object": "list", "data": [model()]}),
         )],
+        ("watchServer", "200", _) => vec![
+            (
+                "1-drain",
+                "It was told to stop, and lets its generations finish",
+                json!({"type": "drain", "drain_left_ms": 30_000, "streams": 3}),
+            ),
+            (
+                "2-end",
+                "After ten minutes at most; then ask again",
+                json!({"type": "end", "reason": "again"}),
+            ),
+        ],
         ("getModel", "200", _) => vec![("model", "The demo", model())],
         ("createChatCompletion", "200", "application/json") => {
             vec![("completion", "One answer", completion())]
