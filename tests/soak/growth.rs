@@ -2,7 +2,7 @@
 //!
 //! The slope is that of Theil and Sen: the median of the slopes of all pairs of samples. Samples that stick out,
 //! up to three in ten, do not move it, and a saw's teeth have none. What begins late does not move it either: so
-//! the median of the last tenth is compared with that of the first.
+//! the median of the last tenth is compared with those of the first half.
 
 /// More samples than this are taken together, by their medians.
 const MOST: usize = 600;
@@ -26,7 +26,7 @@ pub struct Growth {
     pub level: f64,
     /// By how much it grew in the time that is judged, by its slope.
     pub by: f64,
-    /// How much more the last tenth has than the first, by their medians.
+    /// How much more the last tenth has than any tenth of the first half, by their medians.
     pub late: f64,
     /// By how much it might.
     pub allowed: f64,
@@ -60,10 +60,16 @@ pub fn judge(samples: &[(f64, f64)], bound: Bound) -> Growth {
     }
 }
 
+/// The first half counts with its highest, so that a saw whose teeth are as long as a tenth has none here either.
 fn last_over_first(samples: &[(f64, f64)]) -> f64 {
-    let tenth = (samples.len() / 10).max(TENTH).min(samples.len() / 2);
+    let (first, last) = samples.split_at(samples.len() / 2);
+    let tenth = (samples.len() / 10).max(TENTH).min(first.len());
+    if tenth == 0 {
+        return 0.0;
+    }
     let of = |some: &[(f64, f64)]| median(some.iter().map(|(_, value)| *value).collect());
-    of(&samples[samples.len() - tenth..]) - of(&samples[..tenth])
+    let before = first.windows(tenth).map(of).fold(f64::MIN, f64::max);
+    of(&last[last.len() - tenth..]) - before
 }
 
 fn together(samples: &[(f64, f64)]) -> Vec<(f64, f64)> {
