@@ -41,11 +41,13 @@ impl Inner {
         Ok(())
     }
 
-    /// The two keys have one hash tag: of the first, that is all of it.
+    /// The two keys have one hash tag, which of the first is all of it, and begin with our prefix, which is what
+    /// our user may touch.
     fn on_nodes<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
         let nodes = format!("{}nodes", self.config.prefix);
         let mut script = script.prepare_invoke();
-        script.key(&nodes).key(format!("{{{nodes}}}:about"));
+        let about = format!("{}{{{nodes}}}:about", self.config.prefix);
+        script.key(&nodes).key(about);
         script
     }
 }

@@ -184,7 +184,7 @@ async fn nodes_know_each_other_and_what_each_says_of_itself() {
     assert_eq!(about(&a).await.len(), 2);
     drop((b, silent));
     until(async || about(&a).await == [said("a", true)]).await;
-    until(async || server.ask::<u64>(&["HLEN", "{t:nodes}:about"]) == 1).await;
+    until(async || server.ask::<u64>(&["HLEN", "t:{t:nodes}:about"]) == 1).await;
 }
 
 #[tokio::test]
