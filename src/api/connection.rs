@@ -28,6 +28,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+/// How long a connection whose stream ends while the server leaves may bring its next request.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// How long a connection may be between two answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
@@ -151,9 +154,10 @@ impl<T: Transport> Connection<T> {
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match self.shared.phase.get() {
             Phase::Answering => return Poll::Pending,
-            // Its client has been told that it would be kept, or it would have been closed by now.
+            // Its client has been told that it would be kept, or it would have been closed by now. If it asks
+            // again, it does so at once, as likely as not.
             Phase::Answered if self.leaving.is_cancelled() => {
-                self.enter(Phase::Leaving, Duration::ZERO);
+                self.enter(Phase::Leaving, GRACE.min(self.deadlines.leaving));
             }
             Phase::Answered => self.enter(Phase::Idle, self.deadlines.idle),
             Phase::Idle | Phase::Leaving | Phase::Coming => {}
