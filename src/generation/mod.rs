@@ -16,12 +16,14 @@ macro_rules! complain {
 
 mod models;
 mod producer;
+mod request;
 mod running;
 mod snapshot;
 mod subscription;
 mod takeover;
 
 pub use models::{Models, PassedThrough, UnknownModel};
+pub use request::{Generation, GenerationConfig, OnDisconnect, Refused, StartError};
 pub use running::{Live, Running, Seen};
 pub use snapshot::Snapshot;
 pub use subscription::Subscription;
@@ -30,14 +32,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use self::producer::Producer;
 use crate::auth::{Principal, Viewer};
-use crate::generator::{InvalidPrompt, Prompt};
+use crate::generator::Prompt;
 use crate::limit::Permit;
 use crate::metrics::{Metrics, Reader};
 use crate::shutdown::Stopping;
@@ -50,56 +51,6 @@ use crate::traces::Span;
 /// How long a request waits for its stream to be made. The making goes on, and a repetition with the same
 /// idempotency key finds the stream.
 const CREATION: Duration = Duration::from_secs(10);
-
-/// The times within which a generation gets its terminal entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GenerationConfig {
-    /// Until the first delta.
-    pub first_token_timeout: Duration,
-    /// Between two deltas.
-    pub idle_timeout: Duration,
-    /// From the start to the end.
-    pub total_timeout: Duration,
-    /// How long a stream that its last reader has left goes on.
-    pub abandon_after: Duration,
-    /// Whether another node goes on when this one is gone. Prompts are then kept with their streams.
-    pub takes_over: bool,
-}
-
-/// What happens to a generation when its last reader leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnDisconnect {
-    /// It is cancelled unless a reader comes back within `abandon_after`.
-    Default,
-    /// It goes on to its end.
-    Continue,
-    /// It is cancelled at once.
-    Cancel,
-}
-
-/// A request that has been checked, for [`GenerationService::start`].
-#[derive(Debug, Clone)]
-pub struct Generation {
-    /// What to generate; its model is one of ours.
-    pub prompt: Prompt,
-    /// What happens when nobody reads.
-    pub on_disconnect: OnDisconnect,
-    /// With which key a repetition finds this stream.
-    pub idempotency: Option<IdempotencyKey>,
-    /// Names the request in the log.
-    pub request_id: String,
-}
-
-/// A prompt that no generator will be asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// No such model.
-    #[error(transparent)]
-    Model(#[from] UnknownModel),
-    /// The model's generator cannot serve it.
-    #[error(transparent)]
-    Prompt(#[from] InvalidPrompt),
-}
 
 /// Starts, follows, describes and stops generations.
 pub struct GenerationService {
@@ -411,15 +362,4 @@ fn access(viewer: &Viewer, id: StreamId) -> Result<Access<'_>, LogError> {
     } else {
         Err(LogError::Foreign)
     }
-}
-
-/// Why a generation did not start.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
-    /// No such model.
-    #[error(transparent)]
-    Model(#[from] UnknownModel),
-    /// The log did not take the stream.
-    #[error(transparent)]
-    Log(#[from] LogError),
 }

@@ -1,5 +1,6 @@
 //! Keys that are published at a URL: they turn over, and their provider may be slow, away or wrong.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -35,13 +36,19 @@ fn readiness(program: &Program) -> (u16, String) {
     (response.status, response.text())
 }
 
+/// A program that has this key of its provider, and no need to ask again.
+fn believing(directory: &Path, key: &SigningKey) -> (Publisher, Program) {
+    let publisher = Publisher::of(&[key]);
+    let program = program(directory, &publisher.url(), CALM);
+    wait_for(|| (status(&program, &key.token("ann")) == 200).then_some(()));
+    (publisher, program)
+}
+
 #[test]
 fn a_key_that_turns_over_costs_no_good_token_and_no_stream() {
     let (old, new) = (SigningKey::new("old"), SigningKey::new("new"));
-    let publisher = Publisher::of(&[&old]);
     let directory = tempfile::tempdir().unwrap();
-    let program = program(directory.path(), &publisher.url(), CALM);
-    wait_for(|| (status(&program, &old.token("ann")) == 200).then_some(()));
+    let (publisher, program) = believing(directory.path(), &old);
     let before = publisher.asked();
 
     // Nobody knows the new key yet, and nobody asks for what is known.
@@ -184,10 +191,8 @@ fn a_flood_of_unknown_keys_does_not_reach_the_provider_nor_slow_good_tokens() {
 #[test]
 fn two_hundred_tokens_of_an_unknown_key_are_one_question() {
     let (old, new) = (SigningKey::new("old"), SigningKey::new("new"));
-    let publisher = Publisher::of(&[&old]);
     let directory = tempfile::tempdir().unwrap();
-    let program = program(directory.path(), &publisher.url(), CALM);
-    wait_for(|| (status(&program, &old.token("ann")) == 200).then_some(()));
+    let (publisher, program) = believing(directory.path(), &old);
     let before = publisher.asked();
     let released = Arc::new(AtomicBool::new(false));
     let (waits, body) = (Arc::clone(&released), set(&[&old, &new]));
