@@ -48,6 +48,9 @@ generator = "demo"
 /// What [`Kind::Watched`] has beside that.
 const METRICS: &str = "\n[metrics]\nbind = \"127.0.0.1:0\"\n";
 
+/// What [`Kind::Unwatched`] has beside that: the monitor counts tokens too.
+const NO_MONITOR: &str = "\n[monitor]\nenabled = false\n";
+
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -55,6 +58,8 @@ pub(crate) enum Kind {
     Tailrace,
     /// The same, with metrics that are read each second.
     Watched,
+    /// The same, with neither metrics nor the monitor.
+    Unwatched,
     /// The handler of [`bare`].
     Bare,
 }
@@ -65,6 +70,7 @@ impl Kind {
         match self {
             Self::Tailrace => "tailrace",
             Self::Watched => "tailrace with metrics",
+            Self::Unwatched => "tailrace without metrics and monitor",
             Self::Bare => "bare handler",
         }
     }
@@ -85,6 +91,7 @@ impl Server {
         let started = match kind {
             Kind::Tailrace => Self::tailrace(CONFIG, cores),
             Kind::Watched => Self::watched(cores),
+            Kind::Unwatched => Self::tailrace(&format!("{CONFIG}{NO_MONITOR}"), cores),
             Kind::Bare => Self::bare(cores),
         };
         started.with_context(|| format!("cannot start the {}", kind.name()))

@@ -1,5 +1,5 @@
-//! What metrics cost: the paced scenario with a listener for them that is read each second, beside the same
-//! server without.
+//! What metrics cost: the paced scenario with the monitor and a listener for metrics that is read each second,
+//! beside the same server without either.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     for round in 1..=rounds {
         let what = format!("metrics on and off, round {round} of {rounds}");
         let of = |kind| bench.one(&what, kind, |server| paced::measure(server, window));
-        let off = of(Kind::Tailrace)?;
+        let off = of(Kind::Unwatched)?;
         found.tailrace.push(of(Kind::Watched)?);
         found.bare.push(off);
     }
@@ -47,8 +47,8 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         figure(name, &|it| it.figure(pointer));
     }
     report.note(
-        "Of the metrics scenario, Tailrace has a listener for metrics that is read each second, and what \
-         stands for the bare handler is Tailrace without one; each figure is the median of its rounds.",
+        "Of the metrics scenario, Tailrace has its monitor and a listener for metrics that is read each second, \
+         and what stands for the bare handler is Tailrace with neither; each figure is the median of its rounds.",
     );
     Ok(())
 }
