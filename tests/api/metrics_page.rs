@@ -130,7 +130,7 @@ fn a_drain_is_seen_to_its_end() {
     // Who asks now is turned away, and counted.
     let turned_away = ["reason=\"draining\"", "plan=\"default\""];
     let count = || Page::of(&server).sum("tailrace_rejections_total", &turned_away);
-    assert!(count().abs() < f64::EPSILON, "it is there from the start");
+    assert!(count().abs() < f64::EPSILON, "nobody so far");
     let request = server.post("/v1/streams");
     let answer = request.json(&crate::server::prompt(serde_json::json!({}))).send();
     assert_eq!(answer.status, 503);
