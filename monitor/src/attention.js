@@ -3,7 +3,7 @@
 /** @import { State } from './shapes.js' */
 
 import { h, part, setText } from '../../src/dom.js';
-import { counted, isLate, whole } from './words.js';
+import { counted, standingOf, whole } from './words.js';
 
 /** @param {{ last_window: number }[]} counts */
 const lately = (counts) => counts.reduce((sum, it) => sum + it.last_window, 0);
@@ -29,7 +29,7 @@ const ITEMS = [
   },
   {
     place: 'nodes',
-    count: ({ nodes }) => nodes.filter(isLate).length,
+    count: ({ nodes, redis }) => nodes.filter((peer) => standingOf(peer, redis) === 'away').length,
     words: (count) => `${counted(count, 'node')} away now`,
     is: ({ nodes }) => nodes.length > 0,
   },

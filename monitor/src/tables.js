@@ -4,7 +4,7 @@
 
 import { h, icon, part, setText } from '../../src/dom.js';
 import { Rows } from './rows.js';
-import { NOTHING, READERS, REASONS, STATES, delay, isLate, lasting, rate, spanOf, whole } from './words.js';
+import { NOTHING, READERS, REASONS, STATES, delay, lasting, rate, spanOf, standingOf, whole } from './words.js';
 
 /**
  * A row of cells whose texts change.
@@ -113,7 +113,9 @@ class Standing {
   }
 }
 
-/** @param {Peer} first */
+/** @typedef {Peer & { standing: string }} KnownPeer */
+
+/** @param {KnownPeer} first */
 function peerRow(first) {
   const [name, state, streams, heard, runs, version] = [
     h('th', { scope: 'row' }),
@@ -125,9 +127,7 @@ function peerRow(first) {
   ];
   const element = h('tr', { class: first.is_this ? 'this' : '' }, name, state, streams, heard, runs, version);
   let shown = '';
-  const update = (/** @type {Peer} */ peer) => {
-    const { said, heard_ms: ago, id, is_this: isThis } = peer;
-    const standing = isLate(peer) ? 'away' : (said?.state ?? 'unknown');
+  const update = (/** @type {KnownPeer} */ { said, heard_ms: ago, id, is_this: isThis, standing }) => {
     const label = said?.name ?? id.slice(0, 8);
     if (shown !== standing + label) {
       shown = standing + label;
@@ -138,7 +138,7 @@ function peerRow(first) {
     setText(heard, ago < 1000 ? 'now' : `${lasting(ago / 1000)} ago`);
     setText(runs, said ? lasting(said.uptime_s + ago / 1000) : NOTHING);
     setText(version, said?.version ?? NOTHING);
-    element.classList.toggle('late', isLate(peer));
+    element.classList.toggle('late', standing === 'away');
   };
   return { element, update };
 }
@@ -187,7 +187,7 @@ export class Tables {
   #faults = new Counts(part('redis', HTMLElement), 'It did all that it was asked.');
   #readers = new Standing(part('readers', HTMLElement));
   #upstreams = new Standing(part('upstreams', HTMLElement));
-  /** @type {Rows<Peer>} */
+  /** @type {Rows<KnownPeer>} */
   #nodes = new Rows(part('nodes-body', HTMLElement), ({ id }) => id, peerRow);
 
   /** @param {State} state */
@@ -198,8 +198,8 @@ export class Tables {
     setText(part('window', HTMLElement), `Of the ${span}; tokens a second are of the last one. Quantiles are read from buckets, and as exact as these.`);
     this.#rejections.show(
       state.rejections.map(({ reason, plan, last_window: lately, total }) => ({
-        name: plan,
-        about: REASONS[reason] ?? reason,
+        name: REASONS[reason] ?? reason,
+        about: `plan ${plan}`,
         lately,
         total,
       })),
@@ -226,6 +226,6 @@ export class Tables {
       this.#faults.show(faults.map(({ code, last_window: lately, total }) => ({ name: code, lately, total })), span);
     }
     part('nodes-section', HTMLElement).hidden = state.nodes.length === 0;
-    this.#nodes.show(state.nodes);
+    this.#nodes.show(state.nodes.map((peer) => ({ ...peer, standing: standingOf(peer, state.redis) })));
   }
 }

@@ -111,9 +111,16 @@ export const STATES = {
 /** A node that was not heard for so long has missed its turn twice: each says that it is there every 1.8 s. */
 const LATE_MS = 4000;
 
-/** @param {Peer} peer */
-export function isLate({ heard_ms: ago }) {
-  return ago > LATE_MS;
+/**
+ * How a node stands, as far as it can be known here: while Redis is away, nobody hears of the others.
+ *
+ * @param {Peer} peer
+ * @param {State['redis']} redis
+ * @returns {string} one of `STATES`
+ */
+export function standingOf({ heard_ms: ago, said }, redis) {
+  if (ago <= LATE_MS) return said?.state ?? 'unknown';
+  return redis && !redis.up ? 'unknown' : 'away';
 }
 
 /**

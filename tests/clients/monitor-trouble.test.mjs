@@ -147,7 +147,7 @@ suite('The monitor of a node that stops', () => {
     const id = await drain();
     await assert.rejects(newcomer.create(demo({ tokens: 1 })), /server_stopping/);
     await tab.reads('#banner', /^This node was told to stop: it takes no new generations\. 1 stream still runs, for at most [1-6] s more\.$/);
-    await tab.reads('#rejections tbody tr', /^team\s*this node is stopping\s+1\s+1$/);
+    await tab.reads('#rejections tbody tr', /^this node is stopping\s*plan team\s+1\s+1$/);
     await tab.reads('#attention', /^1 turned away\s/);
     await tab.picture('draining');
     await expectAccessible(tab.page, 'draining');

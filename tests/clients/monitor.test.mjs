@@ -27,6 +27,7 @@ suite('The monitor', () => {
     await tab.page.setViewportSize(WIDE);
     await tab.shows('Serving');
     await tab.reads('#streams-hint', /Nothing is being generated/);
+    await tab.picture('none', { fullPage: true });
     const ids = [
       await monitor.stream({ sub: 'ann', readers: 2 }),
       await monitor.stream({ sub: 'bob', plan: 'team', model: 'slow' }),
@@ -146,7 +147,7 @@ suite('The monitor', () => {
     const gil = await monitor.as('gil', 'small');
     const first = await gil.create({ prompt: 'x' });
     for (let time = 0; time < 3; time += 1) await assert.rejects(gil.create({ prompt: 'x' }), /429|rate_limited/);
-    await tab.reads('#rejections tbody tr', /^small\s*too many requests in a minute\s+3\s+3$/);
+    await tab.reads('#rejections tbody tr', /^too many requests in a minute\s*plan small\s+3\s+3$/);
     const code = tab.page.getByRole('link', { name: 'rate_limited', exact: true });
     await code.waitFor();
     assert.equal(await code.getAttribute('href'), '/errors/rate_limited');
