@@ -132,7 +132,9 @@ fn a_drain_is_seen_to_its_end() {
     let count = || Page::of(&server).sum("tailrace_rejections_total", &turned_away);
     assert!(count().abs() < f64::EPSILON, "nobody so far");
     let request = server.post("/v1/streams");
-    let answer = request.json(&crate::server::prompt(serde_json::json!({}))).send();
+    let answer = request
+        .json(&crate::server::prompt(serde_json::json!({})))
+        .send();
     assert_eq!(answer.status, 503);
     assert!((count() - 1.0).abs() < f64::EPSILON);
     let address = server.metrics.unwrap();
