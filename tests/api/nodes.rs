@@ -20,10 +20,12 @@ impl Redis {
         Self { server }
     }
 
+    /// With time enough for Redis to count, also on a busy machine.
     pub fn settings(&self) -> String {
         let secret = self.server.directory.path().join("ticket.secret");
         format!(
-            "store = \"redis\"\nredis.url = \"{}\"\nauth.ticket_secret_file = \"{}\"\n",
+            "store = \"redis\"\nredis.url = \"{}\"\nredis.admission_timeout = \"2s\"\n\
+             auth.ticket_secret_file = \"{}\"\n",
             self.server.url(),
             secret.display()
         )
