@@ -95,8 +95,8 @@ async fn what_is_asked_of_a_key_is_done_in_that_order_though_nobody_waits() {
     for round in 0..300 {
         let (mut set, mut delete, mut exists) = (cmd("SET"), cmd("DEL"), cmd("EXISTS"));
         set.arg("key").arg(round);
-        let sent = redis.ask::<Value>(Duration::ZERO, Ask::Command(&set));
-        let _dropped = timeout(Duration::from_micros(100), sent).await;
+        let asked = redis.ask::<Value>(Duration::ZERO, Ask::Command(&set));
+        let _dropped = timeout(Duration::from_micros(100), asked).await;
         delete.arg("key");
         let deleted = redis.ask::<Value>(Duration::ZERO, Ask::Command(&delete));
         deleted.await.unwrap();
