@@ -14,6 +14,7 @@ mod request;
 mod table;
 mod target;
 mod units;
+mod verdict;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -157,11 +157,11 @@ const BENCH: &[Part] = &[
     Part {
         title: "Exit status",
         entries: &[
-            ("0", "Everything was as it should be."),
+            ("0", "Nothing was wrong in what came. The report says whether anything is missing."),
             (
                 "1",
-                "Something was wrong: streams or requests failed, events were lost or came twice. The report \
-                 says what.",
+                "Something was wrong: streams or requests failed, events were lost or came twice, or no token \
+                 came at all. The report says what.",
             ),
             ("2", "A mistake in the arguments or the configuration."),
             (

@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use super::json::Document;
 use super::table::{HEADS, described, facts, of, times};
-use crate::load::{Api, Moment};
+use super::verdict::{capital, first, unit, verdict};
+use crate::load::Moment;
 use crate::plot::{Chart, Count, Figure, Line, Text, mib};
 
 const STYLE: &str = include_str!("html/style.css");
@@ -21,11 +22,7 @@ impl Display for Page<'_> {
         let document = self.0;
         let found = document.findings;
         let url = Text(document.url);
-        let verdict = match (found.wrong, found.interrupted) {
-            (true, _) => ("bad", "Something was wrong"),
-            (false, true) => ("good", "Nothing was wrong, ended early"),
-            (false, false) => ("good", "Nothing was wrong"),
-        };
+        let verdict = verdict(found);
         write!(
             to,
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -34,8 +31,8 @@ impl Display for Page<'_> {
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
              <title>Load of {url}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
              <header>\n<h1>{url}</h1>\n<p class=\"verdict {}\">{}</p>\n<p>{}</p>\n</header>\n<main>\n",
-            verdict.0,
-            verdict.1,
+            verdict.kind,
+            Text(&verdict.text),
             Text(&described(&found.plan)),
         )?;
         self.tiles(to)?;
@@ -66,15 +63,15 @@ impl Page<'_> {
     /// What everybody looks for first.
     fn tiles(&self, to: &mut Formatter<'_>) -> fmt::Result {
         let found = self.0.findings;
-        let what = self.unit();
+        let unit = capital(unit(&found.plan));
         let mut tiles = vec![(
-            format!("{what} a second"),
+            format!("{unit} a second"),
             Figure(found.tokens.per_second).to_string(),
             format!("{} in all", Count(found.tokens.count)),
         )];
         let of_times = [
-            ("First token", found.first_token_ms),
-            ("Gap between tokens", found.gap_ms),
+            (capital(first(&found.plan)), found.first_token_ms),
+            ("Gap".to_owned(), found.gap_ms),
         ];
         for (name, summary) in of_times {
             if let Some(summary) = summary {
@@ -143,15 +140,6 @@ impl Page<'_> {
         to.write_str("</table></div>\n</section>\n")
     }
 
-    fn unit(&self) -> &'static str {
-        match self.0.findings.plan.api {
-            Api::Sse => "Events",
-            // One may hold several tokens.
-            Api::OpenAi => "Chunks",
-            Api::Native => "Tokens",
-        }
-    }
-
     fn charts(&self) -> Vec<Chart> {
         let found = self.0.findings;
         let moments = &found.timeline;
@@ -177,15 +165,16 @@ impl Page<'_> {
                 .map(|(moment, length)| Some(value(moment) as f64 / length.max(0.001)))
                 .collect(),
         };
-        let unit = self.unit();
+        let unit = capital(unit(&found.plan));
+        let first = capital(first(&found.plan));
         let mut charts = vec![
             chart(
                 format!("{unit} a second"),
                 "",
-                vec![each_second(unit, &|moment| moment.tokens)],
+                vec![each_second(&unit, &|moment| moment.tokens)],
             ),
             chart(
-                "First token".to_owned(),
+                first,
                 "ms",
                 vec![
                     of("p50", &|moment| moment.first_token_p50_ms),

@@ -1,0 +1,81 @@
+//! What `tailrace bench` says came of a load: that nothing was wrong only if something was right.
+
+use serde_json::json;
+
+use crate::bench_faults::{BRIEF, SAYS_SOMETHING, bench, command, holding, root, warnings};
+use crate::program::output;
+use crate::upstream::{EVENTS, Then, Upstream};
+
+const RATE: &[&str] = &["--rate", "20/s"];
+const CUT_SHORT: &[&str] = &["--rate", "20/s", "--drain", "0s"];
+const START: &str = r#"{"type":"start","seq":0,"stream":"1"}"#;
+const DONE: &str = r#"{"type":"done","seq":1,"finish_reason":"stop"}"#;
+
+/// The exit status and the last line of the table.
+fn verdict(upstream: &Upstream, arguments: &[&str]) -> (i32, String) {
+    let mut command = command(&root(upstream), BRIEF);
+    let (status, table, _) = output(command.args(arguments));
+    let last = table.lines().last().unwrap_or_default().to_owned();
+    (status, last)
+}
+
+/// Answers each request for a stream with these events, whole.
+fn whole(events: &'static [&'static str]) -> Upstream {
+    Upstream::start(move |_, exchange| {
+        exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
+        for event in events {
+            exchange.event(event);
+        }
+        exchange.chunk("");
+        Then::Keep
+    })
+}
+
+#[test]
+fn without_a_token_there_is_no_good_result() {
+    let nothing = (1, "Nothing failed, but no token came.".to_owned());
+    // A body that says nothing, one that has only begun, and one that ends without having said anything.
+    for (upstream, arguments, why) in [
+        (holding(""), CUT_SHORT, "Nothing came in all this time"),
+        (holding(START), CUT_SHORT, "No stream has said anything"),
+        (whole(&[START, DONE]), RATE, "without having said anything"),
+    ] {
+        assert_eq!(verdict(&upstream, arguments), nothing, "{why}");
+        let (status, json, _) = bench(&root(&upstream), arguments);
+        assert_eq!((status, &json["failures"]), (1, &json!({})));
+        assert_eq!(json["wrong"], json!(true));
+        assert!(warnings(&json).contains(why), "{}", warnings(&json));
+    }
+}
+
+#[test]
+fn streams_of_which_none_has_ended_are_told() {
+    let upstream = holding(SAYS_SOMETHING);
+    let told = "Nothing failed, but no stream came to its end.".to_owned();
+    assert_eq!(verdict(&upstream, CUT_SHORT), (0, told));
+    let (_, json, _) = bench(&root(&upstream), CUT_SHORT);
+    assert!(warnings(&json).contains("None has come to its end"));
+    assert_eq!(json["wrong"], json!(false));
+}
+
+#[test]
+fn what_was_not_checked_is_not_called_right() {
+    const TOKEN: &str = r#"{"type":"token","seq":1,"text":"a"}"#;
+    let upstream = whole(&[START, TOKEN, r#"{"type":"done","seq":2}"#]);
+    let good = (0, "Nothing was wrong.".to_owned());
+    assert_eq!(verdict(&upstream, RATE), good);
+    let (status, told) = verdict(&upstream, &["--rate", "20/s", "--no-check"]);
+    assert_eq!(status, 0);
+    assert!(told.ends_with("was not checked."), "{told}");
+}
+
+#[test]
+fn wrong_requests_alone_need_no_token() {
+    let upstream = Upstream::start(|_, exchange| {
+        exchange.answer("400 Bad Request", "", "{}");
+        Then::Keep
+    });
+    let arguments = ["--rate", "20/s", "--bad-requests", "100%", "--api", "openai"];
+    let (status, told) = verdict(&upstream, &[&arguments[..], &["--model", "m"]].concat());
+    assert_eq!((status, told.as_str()), (0, "Nothing was wrong."));
+}
