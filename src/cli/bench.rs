@@ -48,7 +48,8 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let plan = arguments.plan()?;
     check_files(&plan)?;
-    for pid in &arguments.pids {
+    let pids = arguments.pids();
+    for pid in &pids {
         Usage::of(*pid).with_context(|| format!("cannot watch process {pid}"))?;
     }
     let target = arguments.target(&plan, config)?;
@@ -58,7 +59,6 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
         .enable_all()
         .build()?;
     let progress = Progress::new(&plan);
-    let pids = &arguments.pids;
     let found = runtime.block_on(async {
         let stop = async {
             // Without the signal it runs to its end.
@@ -66,7 +66,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
                 std::future::pending::<()>().await;
             }
         };
-        load::run(plan, target, pids, stop, |live| progress.show(live)).await
+        load::run(plan, target, &pids, stop, |live| progress.show(live)).await
     });
     progress.end();
     let findings = match found {

@@ -258,7 +258,7 @@ fn a_body_without_events_has_failed_and_a_key_in_the_url_is_not_told() {
 }
 
 #[test]
-fn options_that_would_do_nothing_are_refused() {
+fn options_that_nobody_can_follow_are_refused() {
     for arguments in [
         &["--api", "sse", "--model", "m"][..],
         &["--api", "sse", "--prompt", "p"],
@@ -267,8 +267,55 @@ fn options_that_would_do_nothing_are_refused() {
         &["--slow-rate", "1KB/s"],
         &["--cut-every", "1s"],
         &["--rate", "1e-20"],
+        &["--ramp", "31s"],
+        &["--duration", "500ms", "--ramp", "501ms"],
+        &["--duration", "0s"],
+        &["--timeout", "0s"],
+        &["--timeout", "500000000000y"],
+        &["--duration", "500000000000y"],
+        &["--ramp", "500000000000y"],
+        &["--drain", "500000000000y"],
+        &["--pace", "1e12"],
+        &["--pid", "1 x"],
     ] {
         let (status, stdout, told) = output(&mut command("http://127.0.0.1:1", arguments));
         assert_eq!((status, stdout.as_str()), (2, ""), "{arguments:?}: {told}");
+        assert!(!told.contains("panicked"), "{told}");
     }
+}
+
+#[test]
+fn a_load_that_is_never_reached_is_refused_with_the_reason() {
+    let never = ["--duration", "5s", "--warm-up", "1s", "--ramp", "7s"];
+    let (status, _, told) = output(&mut command("http://127.0.0.1:1", &never));
+    assert_eq!(status, 2);
+    assert!(
+        told.contains("--ramp 7s is longer than --warm-up and --duration together, 6s"),
+        "{told}"
+    );
+    // Without a --ramp, half of a short run is left for the whole load.
+    let server = Server::start();
+    let brief = ["--duration", "200ms", "--rate", "5/s", "--json", "-"];
+    let brief = [&brief[..], &["--metadata", "demo.tokens=1"]].concat();
+    let (status, stdout, told) = output(&mut command(&of(&server), &brief));
+    assert_eq!(status, 0, "{told}");
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(json["plan"]["ramp_seconds"], json!(0.1));
+}
+
+#[test]
+fn processes_may_be_named_one_by_one_or_all_together() {
+    let server = Server::start();
+    let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+    let (ours, others) = (std::process::id(), other.id());
+    let (one, both) = (ours.to_string(), format!("{ours} {others}"));
+    let knobs = ["--rate", "5/s", "--metadata", "demo.tokens=1"];
+    let pids = ["--pid", &one, "--pid", &both];
+    let (status, json, told) = bench(&of(&server), &[&knobs[..], &pids].concat());
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(status, 0, "{told}");
+    let processes = json["processes"].as_array().unwrap();
+    let pids: Vec<&Value> = processes.iter().map(|process| &process["pid"]).collect();
+    assert_eq!(pids, [&json!(ours), &json!(others)]);
 }
