@@ -16,6 +16,7 @@ mod clock;
 mod connection;
 mod dialect;
 mod findings;
+mod first_token;
 mod native;
 mod plan;
 mod quantiles;

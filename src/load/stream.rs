@@ -29,6 +29,7 @@ pub(super) struct Stream<'a> {
     /// When its last event came, or it was asked for.
     pub(super) last_event: Instant,
     pub(super) last_token: Option<Instant>,
+    pub(super) has_event: bool,
     pub(super) has_token: bool,
     /// When we asked to go on, until something has come of it.
     pub(super) asked_again: Option<Instant>,
@@ -56,6 +57,7 @@ impl<'a> Stream<'a> {
             measured: load.recorder.borrow_mut().started(),
             last_event: now,
             last_token: None,
+            has_event: false,
             has_token: false,
             asked_again: None,
             cut_at: (behaviour == Behaviour::Cut).then(|| now + load.plan.cut_every),

@@ -1,5 +1,7 @@
 //! What `tailrace bench` says came of a load: that nothing was wrong only if something was right.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::bench_faults::{BRIEF, SAYS_SOMETHING, bench, command, holding, root, warnings};
@@ -78,4 +80,45 @@ fn wrong_requests_alone_need_no_token() {
     let arguments = ["--rate", "20/s", "--bad-requests", "100%", "--api", "openai"];
     let (status, told) = verdict(&upstream, &[&arguments[..], &["--model", "m"]].concat());
     assert_eq!((status, told.as_str()), (0, "Nothing was wrong."));
+}
+
+#[test]
+fn what_begins_a_stream_is_not_its_first_token() {
+    const TOKEN: &str = r#"{"type":"token","seq":1,"text":"a"}"#;
+    const ROLE: &str = r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#;
+    const CHUNK: &str = r#"{"choices":[{"delta":{"content":"a"}}]}"#;
+    let late = |first: &'static str, then: [&'static str; 2]| {
+        Upstream::start(move |_, exchange| {
+            exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
+            exchange.event(first);
+            std::thread::sleep(Duration::from_millis(300));
+            then.iter().for_each(|event| exchange.event(event));
+            exchange.chunk("");
+            Then::Keep
+        })
+    };
+    let openai = ["--api", "openai", "--model", "m"];
+    for (upstream, api) in [
+        (late(START, [TOKEN, r#"{"type":"done","seq":2}"#]), &[][..]),
+        (late(ROLE, [CHUNK, "[DONE]"]), &openai),
+    ] {
+        let arguments = [RATE, &["--no-check"], api].concat();
+        let (status, json, _) = bench(&root(&upstream), &arguments);
+        let started = json["streams"]["started"].as_u64().unwrap();
+        assert_eq!((status, &json["failures"]), (0, &json!({})), "{api:?}");
+        assert_eq!(json["first_token_ms"]["count"], json!(started));
+        let soonest = json["first_token_ms"]["p50"].as_f64().unwrap();
+        assert!(soonest >= 300.0, "{soonest}");
+        assert_eq!(json["counts"]["events"], json!(3 * started));
+        assert_eq!(json["counts"]["tokens"], json!(2 * started));
+    }
+    // Who fails before it has failed, as far as one looks.
+    let failing = whole(&[
+        START,
+        r#"{"type":"error","seq":1,"error":{"code":"upstream_error"}}"#,
+    ]);
+    let (status, json, _) = bench(&root(&failing), &[RATE, &["--no-check"]].concat());
+    let started = &json["streams"]["started"];
+    assert_eq!(status, 1);
+    assert_eq!(json["failures"], json!({"upstream_error": started}));
 }

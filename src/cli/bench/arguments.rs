@@ -119,9 +119,10 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "URL", value_parser = BaseUrl::parse, requires = "readers", help_heading = "Readers")]
     pub(super) readers_url: Option<BaseUrl>,
 
-    /// Count events and look at none: for a server that is faster than this program reads
+    /// Count events and look at none after the first token: for a server that is faster than this program reads
     ///
-    /// Nothing is checked then, every event counts as a token, and a stream that is cut is lost.
+    /// Nothing is checked then, every event from the first token on counts as a token, and a stream that is cut
+    /// is lost.
     #[arg(long, help_heading = "Readers")]
     no_check: bool,
 
