@@ -116,6 +116,10 @@ fn gave_up(stopped: Stopped, arguments: &Arguments) -> anyhow::Result<ExitCode> 
                 target::ABOUT_TOKEN
             ),
         ),
+        Stopped::Refused(refused) if refused.is_of_path() => (
+            REFUSED,
+            format!("{url} refuses: {refused}\n{}", arguments.about_server()),
+        ),
         Stopped::Refused(refused) => (REFUSED, format!("{url} refuses: {refused}")),
         Stopped::Unreachable(why) => (
             UNREACHABLE,

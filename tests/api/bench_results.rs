@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::bench_faults::{BRIEF, SAYS_SOMETHING, bench, command, holding, root, warnings};
+use crate::bench_faults::{BRIEF, SAYS_SOMETHING, bench, command, holding, of, root, warnings};
 use crate::program::output;
+use crate::server::Server;
 use crate::upstream::{EVENTS, Then, Upstream};
 
 const RATE: &[&str] = &["--rate", "20/s"];
@@ -121,4 +122,32 @@ fn what_begins_a_stream_is_not_its_first_token() {
     let started = &json["streams"]["started"];
     assert_eq!(status, 1);
     assert_eq!(json["failures"], json!({"upstream_error": started}));
+}
+
+#[test]
+fn a_url_may_end_as_those_of_openai_do_and_one_that_should_is_named() {
+    let server = Server::start();
+    let knobs = ["--rate", "10/s", "--metadata", "demo.tokens=2"];
+    let with_v1 = format!("{}/v1", of(&server));
+    let (status, json, told) = bench(&with_v1, &knobs);
+    assert_eq!((status, &json["failures"]), (0, &json!({})), "{told}");
+    let readers = ["--readers", "2", "--readers-url", &with_v1];
+    let (status, json, told) = bench(&with_v1, &[&knobs[..], &readers].concat());
+    assert_eq!((status, &json["failures"]), (0, &json!({})), "{told}");
+
+    let openai = ["--api", "openai", "--model", "demo"];
+    let (status, _, told) = bench(&of(&server), &openai);
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains(&format!("try {with_v1}.")), "{told}");
+    let other = Upstream::start(|_, exchange| {
+        exchange.answer("404 Not Found", "", "404 page not found");
+        Then::Keep
+    });
+    let (status, _, told) = bench(&root(&other), &openai);
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains(&format!("try {}/v1.", root(&other))), "{told}");
+    // Of a model that is not there the URL is not to blame.
+    let (status, _, told) = bench(&with_v1, &["--api", "openai", "--model", "none"]);
+    assert_eq!(status, 3, "{told}");
+    assert!(!told.contains("/chat/completions"), "{told}");
 }

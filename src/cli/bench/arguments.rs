@@ -10,6 +10,7 @@ use super::html::html;
 use super::output::{Output, Text};
 use super::request::RequestArguments;
 use super::units::{byte_rate, rate, share, time, time_or_none};
+use crate::cli::server_url::server_url;
 use crate::http_client::BaseUrl;
 use crate::load::{Api, Arrivals, Fan, Plan, Shares};
 
@@ -18,8 +19,8 @@ use crate::load::{Api, Arrivals, Fan, Plan, Shares};
 pub(in crate::cli) struct Arguments {
     /// The server
     ///
-    /// A Tailrace server's base URL; with `--api openai` the one that OpenAI's SDKs are given, such as
-    /// `http://127.0.0.1:11434/v1`; with `--api sse` that of the stream itself.
+    /// A Tailrace server's base URL, where a /v1 at its end is left out; with `--api openai` the one that
+    /// OpenAI's SDKs are given, such as `http://127.0.0.1:11434/v1`; with `--api sse` that of the stream itself.
     #[arg(
         value_name = "URL",
         env = "TAILRACE_URL",
@@ -116,7 +117,7 @@ pub(in crate::cli) struct Arguments {
     readers: Option<u32>,
 
     /// Where they read: another node of the same cluster [default: the server]
-    #[arg(long, value_name = "URL", value_parser = BaseUrl::parse, requires = "readers", help_heading = "Readers")]
+    #[arg(long, value_name = "URL", value_parser = server_url, requires = "readers", help_heading = "Readers")]
     pub(super) readers_url: Option<BaseUrl>,
 
     /// Count events and look at none after the first token: for a server that is faster than this program reads
