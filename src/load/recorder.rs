@@ -57,7 +57,7 @@ pub(super) struct Recorder {
     pub(super) age: Quantiles,
     pub(super) resume: Quantiles,
     pub(super) second: Second,
-    /// Generations that nobody reads any more.
+    /// Generations that we have left, which may go on.
     pub(super) left: Vec<String>,
 }
 

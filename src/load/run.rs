@@ -19,7 +19,7 @@ use super::recorder::Recorder;
 use super::refusal::{NoStream, Refused};
 use super::schedule::Schedule;
 use super::session;
-use super::target::{Api, Target};
+use super::target::Target;
 use super::watch::Watch;
 
 /// How often somebody looks at the clock.
@@ -219,8 +219,13 @@ async fn drive(
         return Err(Stopped::Unreachable(why.unwrap_or_default()));
     }
     let refused = load.refused.borrow_mut().take();
-    let findings = watch.stop(&load, ended, interrupted, refused);
-    tidy(&load).await;
+    let mut findings = watch.stop(&load, ended, interrupted, refused);
+    let left = tidy(&load).await;
+    if left > 0 {
+        findings.warnings.push(format!(
+            "Generations that may go on at the server, as they could not be cancelled: {left}."
+        ));
+    }
     Ok(findings)
 }
 
@@ -258,18 +263,24 @@ fn look(load: &Load, elapsed: Duration) -> Live {
     }
 }
 
-/// Ends the generations that we leave, where nobody else does.
-async fn tidy(load: &Load) {
+/// Ends the generations that we have left, where nobody else does. Answers how many may go on.
+async fn tidy(load: &Load) -> usize {
     const AT_ONCE: usize = 32;
-    let goes_on = load.plan.shares.cut > 0.0 || load.plan.fan.is_some();
     let mut left = std::mem::take(&mut load.recorder.borrow_mut().left);
+    left.sort_unstable();
     left.dedup();
-    if load.plan.api != Api::Native || !goes_on {
-        return;
-    }
+    let mut go_on = left.len();
     let cancelling = futures_util::stream::iter(&left)
         .map(|id| load.target.cancel(id))
         .buffer_unordered(AT_ONCE)
-        .for_each(async |_may_have_ended| {});
+        .for_each(|cancelled| {
+            let is_over = match cancelled {
+                Err(NoStream::Refused(refused)) => matches!(refused.status, 404 | 410),
+                other => other.is_ok(),
+            };
+            go_on -= usize::from(is_over);
+            std::future::ready(())
+        });
     let _late = timeout(TIDYING, cancelling).await;
+    go_on
 }

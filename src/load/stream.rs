@@ -40,6 +40,8 @@ pub(super) struct Stream<'a> {
     pub(super) pace: Option<Pace>,
     /// How it has ended.
     ending: Option<Ending>,
+    /// Whether the server has said that it has ended.
+    is_over: bool,
 }
 
 impl<'a> Stream<'a> {
@@ -65,6 +67,7 @@ impl<'a> Stream<'a> {
             cancelled: Rc::default(),
             pace: None,
             ending: None,
+            is_over: false,
         }
     }
 
@@ -175,6 +178,7 @@ impl<'a> Stream<'a> {
 
     /// The stream has said how it ended.
     fn end(&mut self, end: End) {
+        self.is_over = !matches!(end, End::Wrong(_));
         self.ending = Some(match end {
             // Nobody has read how it ended.
             End::Finished if self.cancelled.get() && !self.load.plan.checked => Ending::Cancelled,
@@ -210,7 +214,7 @@ impl Drop for Stream<'_> {
                 ending = Ending::Failed(code.to_owned());
             }
         }
-        if ending == Ending::Unfinished {
+        if !self.is_over && self.load.target.call.goes_on {
             recorder.left.extend(self.id.take());
         }
         let took = self.measured.then(|| self.intended.elapsed());

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::bench_faults::{BRIEF, SAYS_SOMETHING, bench, command, holding, of, root, warnings};
 use crate::program::output;
-use crate::server::Server;
+use crate::server::{Server, wait_for};
 use crate::upstream::{EVENTS, Then, Upstream};
 
 const RATE: &[&str] = &["--rate", "20/s"];
@@ -150,4 +150,51 @@ fn a_url_may_end_as_those_of_openai_do_and_one_that_should_is_named() {
     let (status, _, told) = bench(&with_v1, &["--api", "openai", "--model", "none"]);
     assert_eq!(status, 3, "{told}");
     assert!(!told.contains("/chat/completions"), "{told}");
+}
+
+#[test]
+fn nothing_is_left_generating_when_the_load_is_over() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let body = directory.path().join("body.json");
+    let knobs = json!({"demo.tokens": "2000", "demo.tokens_per_second": "10"});
+    let goes_on = json!({"prompt": "x", "on_disconnect": "continue", "metadata": knobs});
+    std::fs::write(&body, goes_on.to_string()).unwrap();
+    let body = ["--body", body.to_str().unwrap(), "--drain", "0s"];
+    let long = ["--metadata", "demo.tokens=2000", "--pace", "10/s"];
+    let cut = ["--no-check", "--cuts", "100%", "--cut-every", "100ms"];
+    for (arguments, member) in [
+        ([&long[..], &cut].concat(), "lost"),
+        ([&long[..], &cut, &["--readers", "2"]].concat(), "lost"),
+        (body.to_vec(), "unfinished"),
+    ] {
+        let (_, json, told) = bench(&of(&server), &[RATE, &arguments].concat());
+        let streams = &json["streams"];
+        assert_eq!(streams[member], streams["started"], "{told}{json:#}");
+        assert!(!warnings(&json).contains("may go on"), "{json:#}");
+        // Without anybody who asks for it, they would go on for longer than this waits.
+        let running = || server.get("/v1/streams?status=running").send().json();
+        wait_for(|| running()["streams"].as_array()?.is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn generations_that_could_not_be_cancelled_are_told() {
+    let stubborn = Upstream::start(|seen, exchange| {
+        if seen.head.contains("/cancel ") {
+            exchange.answer("500 Internal Server Error", "", "{}");
+            return Then::Keep;
+        }
+        exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
+        exchange.event(SAYS_SOMETHING);
+        exchange.hold();
+        Then::Close
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let body = directory.path().join("body.json");
+    std::fs::write(&body, r#"{"prompt":"x","on_disconnect":"continue"}"#).unwrap();
+    let body = ["--body", body.to_str().unwrap()];
+    let (_, json, _) = bench(&root(&stubborn), &[CUT_SHORT, &body].concat());
+    let told = warnings(&json);
+    assert!(told.contains("may go on at the server, as they could not be cancelled: 1."), "{told}");
 }
