@@ -6,6 +6,7 @@
 )]
 
 mod arguments;
+mod command_line;
 mod html;
 mod json;
 mod output;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 pub(super) use self::arguments::Arguments;
+use self::command_line::command_line;
 use self::json::Document;
 use self::output::Output;
 use self::progress::Progress;
@@ -73,7 +75,9 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
         Ok(findings) => findings,
         Err(stopped) => return gave_up(stopped, arguments),
     };
-    let document = Document::new(arguments.url(), arguments.model(), &findings);
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let command = command_line(words, &arguments.url);
+    let document = Document::new(command, arguments.url(), arguments.model(), &findings);
     for output in &mut outputs {
         output.write(&document)?;
     }

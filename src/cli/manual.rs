@@ -157,7 +157,10 @@ const BENCH: &[Part] = &[
     Part {
         title: "Exit status",
         entries: &[
-            ("0", "Nothing was wrong in what came. The report says whether anything is missing."),
+            (
+                "0",
+                "Nothing was wrong in what came. The report says whether anything is missing.",
+            ),
             (
                 "1",
                 "Something was wrong: streams or requests failed, events were lost or came twice, or no token \

@@ -68,7 +68,6 @@ impl Refused {
     pub fn is_of_path(&self) -> bool {
         let code = self.code.as_deref();
         matches!(self.status, 404 | 405) && code.is_none_or(|code| code == "route_not_found")
-    }| 405) && self.code.is_none()
     }
 }
 

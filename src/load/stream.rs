@@ -29,7 +29,8 @@ pub(super) struct Stream<'a> {
     /// When its last event came, or it was asked for.
     pub(super) last_event: Instant,
     pub(super) last_token: Option<Instant>,
-    pub(super) has_event: bool,
+    /// How many events have come.
+    pub(super) events: u64,
     pub(super) has_token: bool,
     /// When we asked to go on, until something has come of it.
     pub(super) asked_again: Option<Instant>,
@@ -59,7 +60,7 @@ impl<'a> Stream<'a> {
             measured: load.recorder.borrow_mut().started(),
             last_event: now,
             last_token: None,
-            has_event: false,
+            events: 0,
             has_token: false,
             asked_again: None,
             cut_at: (behaviour == Behaviour::Cut).then(|| now + load.plan.cut_every),

@@ -96,6 +96,7 @@ pub(super) fn about_nothing(streams: &Streams, recorder: &Recorder) -> Option<&'
             "No stream has said anything in all this time."
         });
     }
-    (recorder.tokens > 0 && recorder.measured_tokens == 0)
-        .then_some("All that came, came before or after what is measured: give --duration more time.")
+    (recorder.tokens > 0 && recorder.measured_tokens == 0).then_some(
+        "All that came, came before or after what is measured: give --duration more time.",
+    )
 }

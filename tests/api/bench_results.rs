@@ -78,7 +78,14 @@ fn wrong_requests_alone_need_no_token() {
         exchange.answer("400 Bad Request", "", "{}");
         Then::Keep
     });
-    let arguments = ["--rate", "20/s", "--bad-requests", "100%", "--api", "openai"];
+    let arguments = [
+        "--rate",
+        "20/s",
+        "--bad-requests",
+        "100%",
+        "--api",
+        "openai",
+    ];
     let (status, told) = verdict(&upstream, &[&arguments[..], &["--model", "m"]].concat());
     assert_eq!((status, told.as_str()), (0, "Nothing was wrong."));
 }
@@ -93,7 +100,9 @@ fn what_begins_a_stream_is_not_its_first_token() {
             exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
             exchange.event(first);
             std::thread::sleep(Duration::from_millis(300));
-            then.iter().for_each(|event| exchange.event(event));
+            for event in then {
+                exchange.event(event);
+            }
             exchange.chunk("");
             Then::Keep
         })
@@ -145,7 +154,10 @@ fn a_url_may_end_as_those_of_openai_do_and_one_that_should_is_named() {
     });
     let (status, _, told) = bench(&root(&other), &openai);
     assert_eq!(status, 3, "{told}");
-    assert!(told.contains(&format!("try {}/v1.", root(&other))), "{told}");
+    assert!(
+        told.contains(&format!("try {}/v1.", root(&other))),
+        "{told}"
+    );
     // Of a model that is not there the URL is not to blame.
     let (status, _, told) = bench(&with_v1, &["--api", "openai", "--model", "none"]);
     assert_eq!(status, 3, "{told}");
@@ -196,5 +208,8 @@ fn generations_that_could_not_be_cancelled_are_told() {
     let body = ["--body", body.to_str().unwrap()];
     let (_, json, _) = bench(&root(&stubborn), &[CUT_SHORT, &body].concat());
     let told = warnings(&json);
-    assert!(told.contains("may go on at the server, as they could not be cancelled: 1."), "{told}");
+    assert!(
+        told.contains("may go on at the server, as they could not be cancelled: 1."),
+        "{told}"
+    );
 }

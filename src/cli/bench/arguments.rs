@@ -51,7 +51,12 @@ pub(in crate::cli) struct Arguments {
     pub(super) timeout: Duration,
 
     /// A process on this machine whose CPU and memory are watched; several times, or several with spaces
-    #[arg(long = "pid", value_name = "PID", value_delimiter = ' ', help_heading = "Server")]
+    #[arg(
+        long = "pid",
+        value_name = "PID",
+        value_delimiter = ' ',
+        help_heading = "Server"
+    )]
     pids: Vec<u32>,
 
     /// How many streams are open at any time: the next starts when one has ended

@@ -34,8 +34,8 @@ impl Arguments {
             Api::Native => server_url(base),
             Api::OpenAi | Api::Sse => BaseUrl::parse(base),
         };
-        let url = url
-            .map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url()))?;
+        let url =
+            url.map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url()))?;
         let tls = system_roots()?;
         let client = |url: &BaseUrl| {
             let config = HttpClientConfig {

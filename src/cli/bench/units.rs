@@ -84,8 +84,19 @@ mod tests {
         assert_eq!(time("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(time("1y").map(|time| time <= YEAR), Ok(true));
         assert_eq!(time_or_none("0s"), Ok(Duration::ZERO));
-        for wrong in ["", "30", "-1s", "2y", "500000000000y", "1e9y", "99999999999999999999s"] {
-            assert!(time(wrong).is_err() && time_or_none(wrong).is_err(), "{wrong}");
+        for wrong in [
+            "",
+            "30",
+            "-1s",
+            "2y",
+            "500000000000y",
+            "1e9y",
+            "99999999999999999999s",
+        ] {
+            assert!(
+                time(wrong).is_err() && time_or_none(wrong).is_err(),
+                "{wrong}"
+            );
         }
         assert!(time("0s").is_err() && time("999us").is_err());
         for wrong in ["", "0", "-1", "nan", "inf", "5/h", "x/s", "1e-20", "1e7"] {
