@@ -29,6 +29,7 @@ mod session;
 mod stamp;
 mod stream;
 mod target;
+mod tidying;
 mod timeline;
 mod usage;
 mod warnings;

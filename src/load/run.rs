@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,13 +19,11 @@ use super::refusal::{NoStream, Refused};
 use super::schedule::Schedule;
 use super::session;
 use super::target::Target;
+use super::tidying::Left;
 use super::watch::Watch;
 
 /// How often somebody looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
-
-/// How long it may take to end generations that nobody reads any more.
-const TIDYING: Duration = Duration::from_secs(5);
 
 /// A load under way, as its streams see it.
 pub(super) struct Load {
@@ -44,6 +41,7 @@ pub(super) struct Load {
     unreachable: RefCell<Option<String>>,
     /// No more streams are started.
     enough: CancellationToken,
+    pub(super) left: Left,
 }
 
 /// Why a load was given up before anything came of it.
@@ -135,6 +133,7 @@ pub async fn run(
         hopeless: RefCell::default(),
         unreachable: RefCell::default(),
         enough: CancellationToken::new(),
+        left: Left::default(),
     });
     let watch = Watch::start(pids);
     LocalSet::new()
@@ -220,7 +219,7 @@ async fn drive(
     }
     let refused = load.refused.borrow_mut().take();
     let mut findings = watch.stop(&load, ended, interrupted, refused);
-    let left = tidy(&load).await;
+    let left = load.left.tidy(&load.target).await;
     if left > 0 {
         findings.warnings.push(format!(
             "Generations that may go on at the server, as they could not be cancelled: {left}."
@@ -261,26 +260,4 @@ fn look(load: &Load, elapsed: Duration) -> Live {
         failed: recorder.all_failed(),
         tokens: recorder.tokens,
     }
-}
-
-/// Ends the generations that we have left, where nobody else does. Answers how many may go on.
-async fn tidy(load: &Load) -> usize {
-    const AT_ONCE: usize = 32;
-    let mut left = std::mem::take(&mut load.recorder.borrow_mut().left);
-    left.sort_unstable();
-    left.dedup();
-    let mut go_on = left.len();
-    let cancelling = futures_util::stream::iter(&left)
-        .map(|id| load.target.cancel(id))
-        .buffer_unordered(AT_ONCE)
-        .for_each(|cancelled| {
-            let is_over = match cancelled {
-                Err(NoStream::Refused(refused)) => matches!(refused.status, 404 | 410),
-                other => other.is_ok(),
-            };
-            go_on -= usize::from(is_over);
-            std::future::ready(())
-        });
-    let _late = timeout(TIDYING, cancelling).await;
-    go_on
 }

@@ -216,7 +216,7 @@ impl Drop for Stream<'_> {
             }
         }
         if !self.is_over && self.load.target.call.goes_on {
-            recorder.left.extend(self.id.take());
+            self.load.left.add(self.id.take());
         }
         let took = self.measured.then(|| self.intended.elapsed());
         recorder.ended(ending, took);

@@ -241,7 +241,7 @@ fn a_body_without_events_has_failed_and_a_key_in_the_url_is_not_told() {
             json!({"no_events": json["streams"]["started"]})
         );
         let page = std::fs::read_to_string(&page).unwrap();
-        assert!(!json.to_string().contains("hidden") && !page.contains("hidden"));
+        assert!(!json.to_string().contains("=hidden") && !page.contains("=hidden"));
     }
     let mut table = command(&url, BRIEF);
     let (_, table, _) = output(table.args(["--api", "sse", "--rate", "10/s"]));
