@@ -185,6 +185,15 @@ impl Chart {
     }
 }
 
+/// What stands at an axis: a round number, without zeros that say nothing.
+fn tick(value: f64) -> String {
+    let text = Figure(value).to_string();
+    if text.contains('.') {
+        return text.trim_end_matches('0').to_owned();
+    }
+    text
+}
+
 /// From nothing to the most.
 fn steps(step: f64, most: f64) -> impl Iterator<Item = f64> {
     let all = (0_u32..).map(move |number| f64::from(number) * step);
@@ -216,6 +225,8 @@ mod tests {
         ] {
             assert!((nice(least) / expected - 1.0).abs() < 1e-9, "{least}");
         }
+        let named = [0.0, 0.25, 2.5, 50.0, 2500.0].map(tick);
+        assert_eq!(named, ["0", "0.25", "2.5", "50", "2,500"]);
         assert_eq!(steps(2.5, 7.5).collect::<Vec<_>>(), [0.0, 2.5, 5.0, 7.5]);
     }
 }

@@ -201,7 +201,7 @@ const BENCH: &[Part] = &[
                 "100 streams for 30 seconds, of the server on this machine.",
             ),
             (
-                "tailrace bench --rate 50/s --duration 2m --pid $(pidof tailrace) --html report.html",
+                "tailrace bench --rate 50/s --duration 2m --pid \"$(pidof tailrace)\" --html report.html",
                 "Starts 50 streams each second, whatever becomes of them, watches the server's process and \
                  draws what happened.",
             ),

@@ -1,6 +1,7 @@
 //! What to know before believing the figures, in sentences.
 
 use super::findings::{Client, Streams};
+use super::plan::Plan;
 use super::recorder::Recorder;
 use super::refusal::{Refused, TOO_MANY_FILES};
 
@@ -11,6 +12,8 @@ const LAG_MS: f64 = 50.0;
 const FULL_PERCENT: f64 = 90.0;
 
 pub(super) fn warnings(
+    plan: &Plan,
+    recorder: &Recorder,
     streams: &Streams,
     client: &Client,
     refused: Option<&Refused>,
@@ -42,6 +45,12 @@ pub(super) fn warnings(
              meanwhile was seen late.",
             client.lag_ms
         ));
+    }
+    if plan.shares.cut > 0.0 && recorder.cuts == 0 {
+        warnings.push(
+            "No connection was cut: no stream that was to be cut has lasted for as long as --cut-every."
+                .to_owned(),
+        );
     }
     if streams.unfinished > 0 {
         let none = if streams.ended() == 0 {

@@ -212,7 +212,8 @@ impl Watch {
             interrupted,
             wrong: is_wrong(&recorder) || (is_void && !interrupted),
             warnings: {
-                let of_server = warnings(&streams, &client, refused.as_ref());
+                let of_server =
+                    warnings(&load.plan, &recorder, &streams, &client, refused.as_ref());
                 about_machine(&gone, full, &recorder)
                     .chain(nothing.map(ToOwned::to_owned))
                     .chain(of_server)

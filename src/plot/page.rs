@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Chart, Figure, HEIGHT, LOOKS, Scale, Text, WIDTH};
+use super::{Chart, Figure, HEIGHT, LOOKS, Scale, Text, WIDTH, tick};
 
 impl Chart {
     /// What each line is.
@@ -24,7 +24,7 @@ impl Chart {
         to.write_str("<div class=\"of-y\">")?;
         let values: Vec<f64> = scale.values().collect();
         for value in values.into_iter().rev() {
-            write!(to, "<span>{}</span>", Figure(value))?;
+            write!(to, "<span>{}</span>", tick(value))?;
         }
         to.write_str("</div>\n<div class=\"of-x\">")?;
         for seconds in self.seconds() {
@@ -33,7 +33,7 @@ impl Chart {
                 to,
                 "<span style=\"left:{:.2}%\">{}{unit}</span>",
                 100.0 * self.x(seconds) / WIDTH,
-                Figure(seconds)
+                tick(seconds)
             )?;
         }
         to.write_str("</div>\n")

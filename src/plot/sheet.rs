@@ -7,7 +7,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Chart, Figure, HEIGHT, LOOKS, Text, WIDTH};
+use super::{Chart, HEIGHT, LOOKS, Text, WIDTH, tick};
 
 const STYLE: &str = include_str!("sheet.css");
 
@@ -85,7 +85,7 @@ fn chart(to: &mut Formatter<'_>, chart: &Chart) -> fmt::Result {
             to,
             "<text class=\"of-y\" x=\"-6\" y=\"{:.1}\">{}</text>",
             scale.y(value) + 4.0,
-            Figure(value)
+            tick(value)
         )?;
     }
     for seconds in chart.seconds() {
@@ -95,7 +95,7 @@ fn chart(to: &mut Formatter<'_>, chart: &Chart) -> fmt::Result {
             "<text class=\"of-x\" x=\"{:.1}\" y=\"{}\">{}{unit}</text>",
             chart.x(seconds),
             HEIGHT + 18.0,
-            Figure(seconds)
+            tick(seconds)
         )?;
     }
     chart.drawing(to, scale)

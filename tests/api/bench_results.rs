@@ -213,3 +213,15 @@ fn generations_that_could_not_be_cancelled_are_told() {
         "{told}"
     );
 }
+
+#[test]
+fn cuts_that_never_come_are_told() {
+    let server = Server::start();
+    let brief = ["--metadata", "demo.tokens=2", "--cuts", "100%"];
+    let late = ["--cut-every", "1h"];
+    let (_, json, _) = bench(&of(&server), &[RATE, &brief, &late].concat());
+    assert!(
+        warnings(&json).contains("No connection was cut"),
+        "{json:#}"
+    );
+}

@@ -40,7 +40,7 @@ pub(in crate::cli) struct Arguments {
 
     /// A file that holds the token
     ///
-    /// Without one it is $`TAILRACE_TOKEN`; without that, if a Tailrace server is on this machine, one is made
+    /// Without one it is `$TAILRACE_TOKEN`; without that, if a Tailrace server is on this machine, one is made
     /// with the configured key, or the development key, as `tailrace token` does. A token is no
     /// argument because everybody on the machine could read it there.
     #[arg(long, value_name = "FILE", help_heading = "Server")]
@@ -94,7 +94,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "SHARE", default_value = "0", hide_default_value = true, value_parser = share, help_heading = "Readers")]
     slow_readers: f64,
 
-    /// How much a slow reader takes
+    /// How much a slow reader takes each second
     #[arg(long, value_name = "BYTES/s", default_value = "10KB/s", value_parser = byte_rate, requires = "slow_readers", help_heading = "Readers")]
     slow_rate: u64,
 

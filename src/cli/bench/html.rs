@@ -52,7 +52,9 @@ impl Display for Page<'_> {
         }
         to.write_str("</section>\n")?;
         if found.timeline.iter().any(|moment| !moment.measured) {
-            to.write_str("<p class=\"note\">What stands on grey is not measured: it was before or after.</p>\n")?;
+            to.write_str(
+                "<p class=\"note\">What stands on grey was before or after what is measured.</p>\n",
+            )?;
         }
         self.tables(to)?;
         to.write_str("</main>\n</body>\n</html>\n")
@@ -74,14 +76,14 @@ impl Page<'_> {
             Api::OpenAi => "OpenAI chat completions",
             Api::Sse => "Server-Sent Events",
         };
+        let client = format!("{} on {}", document.program, document.findings.machine);
         let written = document.written.replace('T', " ").replace('Z', " UTC");
         let terms = [
             ("Ended", Some(written.as_str())),
             ("URL", Some(document.url)),
             ("API", Some(api)),
             ("Model", document.model.or(Some("none was named"))),
-            ("From", Some(&document.findings.machine)),
-            ("By", Some(document.program)),
+            ("Client", Some(client.as_str())),
         ];
         to.write_str("<dl>\n")?;
         for (name, text) in terms {

@@ -12,7 +12,7 @@ use crate::load::{Api, Call, Plan};
 /// Options that make the request.
 #[derive(Debug, clap::Args)]
 pub(super) struct RequestArguments {
-    /// The model [default: the server's]
+    /// The model, without which a Tailrace server takes its own; `--api openai` needs one
     #[arg(
         long,
         short,
@@ -43,7 +43,7 @@ pub(super) struct RequestArguments {
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Request")]
     pace: Option<f64>,
 
-    /// A file whose JSON is sent as it is
+    /// A file whose JSON object is sent in place of these; `stream` and `on_disconnect` are added where needed
     #[arg(long, value_name = "FILE", help_heading = "Request")]
     body: Option<PathBuf>,
 }
