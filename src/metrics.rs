@@ -59,7 +59,7 @@ pub struct Scope {
     pub problems: Vec<&'static str>,
     /// Those of them that say that a credential was not accepted.
     pub auth_failures: Vec<&'static str>,
-    /// The limits that may not admit a generation.
+    /// Why a generation may not be admitted.
     pub reasons: Vec<&'static str>,
     /// What keeps the streams.
     pub store: &'static str,
@@ -226,7 +226,7 @@ impl Metrics {
         self.0.auth_failures.of(&[code]).inc();
     }
 
-    /// A limit did not admit a generation of somebody on this plan.
+    /// A generation of somebody on this plan was not admitted.
     pub fn rejected(&self, reason: &str, plan: Option<&str>) {
         let scope = self.0.scope.load();
         self.0.rejections.of(&[reason, scope.plan(plan)]).inc();

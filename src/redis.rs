@@ -231,11 +231,12 @@ impl Redis {
                 &by_hash
             }
         };
-        let mut node = self.owner(ask).await?;
+        let slot = ask.slot();
+        let mut node = self.owner(slot).await?;
         let mut asking = false;
         for _ in 0..REDIRECTIONS {
             let command = in_full.as_ref().unwrap_or(first);
-            let fault = match node.ask(command, asking).await {
+            let fault = match node.ask(command, slot, asking).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
@@ -247,7 +248,7 @@ impl Redis {
                     let to = to.clone().or_at(&node.host().unwrap_or_default());
                     asking = matches!(fault.kind, Kind::Ask(_));
                     if !asking {
-                        cluster.moved(ask.slot(), &to)?;
+                        cluster.moved(slot, &to)?;
                     }
                     node = cluster.at(&to)?;
                 }
@@ -261,22 +262,17 @@ impl Redis {
         Err(Fault::new(Kind::Starting, "sent on and on"))
     }
 
-    async fn owner(&self, ask: &Ask<'_>) -> Result<Arc<Node>, Fault> {
+    async fn owner(&self, slot: u16) -> Result<Arc<Node>, Fault> {
         match &self.servers {
             Servers::One(node) => Ok(Arc::clone(node)),
-            Servers::Many(cluster) => cluster.owner(ask.slot()).await,
+            Servers::Many(cluster) => cluster.owner(slot).await,
         }
     }
 
     /// The server that has this key, as far as is known.
     pub(crate) async fn lane(&self, key: &str) -> Result<Lane, Refusal> {
-        match &self.servers {
-            Servers::One(node) => Ok(Lane(Arc::clone(node))),
-            Servers::Many(cluster) => {
-                let owner = cluster.owner(slot(key.as_bytes())).await;
-                owner.map(Lane).map_err(|_| Refusal::Away)
-            }
-        }
+        let owner = self.owner(slot(key.as_bytes())).await;
+        owner.map(Lane).map_err(|_| Refusal::Away)
     }
 
     /// Asks, and again while there is hope, for `patience`. What is asked must bear being done twice.

@@ -2,13 +2,13 @@
 
 /** @import { LiveStream } from './shapes.js' */
 
-import { part, setText } from '../../src/dom.js';
+import { h, part, setText } from '../../src/dom.js';
 import { counted, lasting, short } from './words.js';
 
 const dialog = part('cancel', HTMLDialogElement);
 const outcome = part('outcome', HTMLElement);
 
-/** For how long an outcome stands there. */
+/** For how long an outcome stands there. What went wrong stands until somebody closes it. */
 const SHOWN_MS = 12_000;
 
 /** @type {number | undefined} */
@@ -27,14 +27,28 @@ function say(words, look) {
   outcome.dataset.look = look;
   setText(part('outcome-words', HTMLElement), words);
   clearTimeout(hiding);
+  if (look === 'wrong') return;
   hiding = setTimeout(() => {
     outcome.hidden = true;
   }, SHOWN_MS);
 }
 
+/**
+ * Whether nothing can be cancelled, since there is no news of the server.
+ *
+ * @param {boolean} isOff
+ */
+export function turnCancelOff(isOff) {
+  part('cancel-yes', HTMLButtonElement).disabled = isOff;
+  part('cancel-off', HTMLElement).hidden = !isOff;
+}
+
 /** @param {LiveStream} stream */
-function isMeant({ owner, model, age_ms: age, tokens }) {
-  const text = `${owner} asked ${model} ${lasting(age / 1000)} ago, and ${counted(tokens, 'token')} have come.`;
+function isMeant({ id, owner, issuer, model, plan, age_ms: age, tokens }) {
+  const facts = Object.entries({ Stream: h('code', {}, id), Owner: owner, ...(issuer ? { Issuer: issuer } : {}), Model: model, Plan: plan });
+  const about = facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
+  part('cancel-stream', HTMLElement).replaceChildren(...about);
+  const text = `It was asked for ${lasting(age / 1000)} ago, and ${counted(tokens, 'token')} have come.`;
   setText(part('cancel-text', HTMLElement), text);
   dialog.returnValue = '';
   dialog.showModal();

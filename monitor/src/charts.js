@@ -3,7 +3,7 @@
 /** @import { State } from './shapes.js' */
 /** @import { Past, Values } from './past.js' */
 
-import { h, part } from '../../src/dom.js';
+import { h, part, setText } from '../../src/dom.js';
 import { Chart } from './chart.js';
 import { scopeOf } from './past.js';
 import { bytes, cores, counted, delay, rate, whole } from './words.js';
@@ -43,7 +43,7 @@ export class Charts {
       { id: 'gap', title: 'Between tokens', lines: quantiles('gap'), format: delay, least: 10 },
       {
         id: 'rejected',
-        title: 'Turned away a second, by limit',
+        title: 'Turned away a second',
         lines: [
           { key: 'byRequests', name: 'Requests', look: 'solid' },
           { key: 'byTokens', name: 'Tokens', look: 'dashed' },
@@ -87,6 +87,11 @@ export class Charts {
     this.#workers = state.node.workers;
     this.#offer(state);
     this.#draw();
+  }
+
+  /** @param {boolean} isOld what is drawn is no longer so */
+  turnOld(isOld) {
+    setText(part('charts-title', HTMLElement), isOld ? 'As it was last, and two minutes before' : 'Now, and the last two minutes');
   }
 
   #draw() {

@@ -2,7 +2,8 @@
 
 import { part } from '../../src/dom.js';
 import { startTheme } from '../../src/theme.js';
-import { cancelStream } from './cancel.js';
+import { Attention } from './attention.js';
+import { cancelStream, turnCancelOff } from './cancel.js';
 import { Charts } from './charts.js';
 import { Feed } from './feed.js';
 import { hideGate, showGate, startGate } from './gate.js';
@@ -11,6 +12,7 @@ import { Status } from './status.js';
 import { Streams } from './streams.js';
 import { Tables } from './tables.js';
 import { TokenStore } from './token.js';
+import { spanOf } from './words.js';
 
 /** @import { Refusal } from './feed.js' */
 
@@ -19,7 +21,13 @@ const forget = part('forget', HTMLButtonElement);
 
 const store = new TokenStore(watch);
 const past = new Past();
-const status = new Status();
+const status = new Status((isOld) => {
+  board.classList.toggle('old', isOld);
+  charts.turnOld(isOld);
+  streams.turnOld(isOld);
+  turnCancelOff(isOld);
+});
+const attention = new Attention();
 const charts = new Charts();
 const tables = new Tables();
 const streams = new Streams((stream) => void cancelStream(stream, store.token));
@@ -35,9 +43,11 @@ function watch() {
   feed = new Feed(store.token, {
     onEvent: (event) => {
       store.accepted();
+      if (event.type === 'end' && event.reason === 'stopping') status.hasStopped();
       if (event.type !== 'state') return;
       board.hidden = false;
       status.heard(event);
+      attention.update(event, spanOf(event));
       past.add(event);
       charts.update(past, event);
       streams.update(event);

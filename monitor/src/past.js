@@ -130,6 +130,6 @@ function rejections(state, before, plan) {
     byRequests: since('requests'),
     byTokens: since('tokens', 'tokens_ever'),
     byStreams: since('streams'),
-    byServer: since('server'),
+    byServer: since('server', 'draining'),
   };
 }

@@ -21,8 +21,17 @@ export class Status {
   #state;
   /** @type {{ until: number, why: string } | undefined} */
   #wait;
+  /** Whether the server has said that it stops. */
+  #hasStopped = false;
   /** @type {number | undefined} */
   #clock;
+  #onOld;
+  #isOld = false;
+
+  /** @param {(isOld: boolean) => void} onOld what is shown is no longer so, or is again */
+  constructor(onOld) {
+    this.#onOld = onOld;
+  }
 
   start() {
     this.#heardAt = Date.now();
@@ -38,6 +47,7 @@ export class Status {
     banner.hidden = true;
     this.#state = undefined;
     this.#wait = undefined;
+    this.#hasStopped = false;
     document.title = 'Tailrace monitor';
   }
 
@@ -46,7 +56,13 @@ export class Status {
     this.#heardAt = Date.now();
     this.#state = state;
     this.#wait = undefined;
+    this.#hasStopped = false;
     this.#draw();
+  }
+
+  /** The server has said that it stops now, as its last word. */
+  hasStopped() {
+    this.#hasStopped = true;
   }
 
   /** @param {{ until: number, why: string }} wait */
@@ -59,18 +75,19 @@ export class Status {
     const state = this.#state;
     const age = Date.now() - this.#heardAt;
     const old = age > OLD_MS || (this.#wait !== undefined && state !== undefined);
-    const name = old && this.#wait ? 'away' : (state?.node.state ?? 'away');
+    const name = old && this.#wait ? this.#gone() : (state?.node.state ?? 'away');
     const words = state ? (STATES[name]?.words ?? name) : 'Connecting';
     mark.dataset.state = name;
     setIcon(mark, STATES[name]?.icon ?? 'alert');
     setText(part('state-words', HTMLElement), words);
     news.dataset.old = String(old);
+    news.dataset.expected = String(name === 'stopped' || name === 'told');
     setText(part('news-words', HTMLElement), old || !state ? this.#ageWords(age) : 'Live');
     if (state) {
       const { node, streams, total } = state;
       setText(part('node', HTMLElement), `${node.name} · ${node.version} · up ${lasting(node.uptime_s)}`);
       const figures = `${counted(streams.count, 'stream')}, ${rate(total.tokens_per_second)} tok/s`;
-      document.title = `${words}${name === 'away' ? '' : ` · ${figures}`} – Tailrace monitor`;
+      document.title = `${words}${old ? '' : ` · ${figures}`} – Tailrace monitor`;
     }
     const trouble = this.#trouble(old);
     banner.hidden = trouble === undefined;
@@ -84,12 +101,23 @@ export class Status {
       if (this.#told !== '') announce(tell);
       this.#told = tell;
     }
+    if (old !== this.#isOld) {
+      this.#isOld = old;
+      this.#onOld(old);
+    }
+  }
+
+  /** What a server is that is not there: one that does as it was told is no accident. */
+  #gone() {
+    if (this.#hasStopped) return 'stopped';
+    const last = this.#state?.node.state;
+    return last === 'leaving' || last === 'draining' ? 'told' : 'away';
   }
 
   /** @param {number} age */
   #ageWords(age) {
     if (!this.#state) return this.#wait ? 'No news yet' : 'Waiting for the first news';
-    return `No news for ${Math.max(1, Math.round(age / 1000))} s`;
+    return `No news for ${lasting(Math.max(1, Math.round(age / 1000)))}`;
   }
 
   /**
@@ -99,12 +127,7 @@ export class Status {
    * @returns {{ tone: string, icon: string, words: string, told: string } | undefined}
    */
   #trouble(old) {
-    if (this.#wait && (old || !this.#state)) {
-      const left = Math.max(0, Math.ceil((this.#wait.until - Date.now()) / 1000));
-      const again = left === 0 ? 'Trying again now.' : `Trying again in ${left} s.`;
-      const stands = this.#state ? ' What stands here is as it was last.' : '';
-      return { tone: 'error', icon: 'away', words: `${this.#wait.why}. ${again}${stands}`, told: this.#wait.why };
-    }
+    if (this.#wait && (old || !this.#state)) return this.#absence(this.#wait);
     const state = this.#state;
     if (!state) return undefined;
     if (state.node.state === 'leaving') {
@@ -128,5 +151,17 @@ export class Status {
       return { tone: 'error', icon: 'alert', words: `${told}: see /readyz and its log.`, told };
     }
     return undefined;
+  }
+
+  /** @param {{ until: number, why: string }} wait */
+  #absence({ until, why }) {
+    const left = Math.max(0, Math.ceil((until - Date.now()) / 1000));
+    const again = left === 0 ? 'Trying again now.' : `Trying again in ${left} s.`;
+    const stands = this.#state ? ' What stands here is as it was last.' : '';
+    const gone = this.#gone();
+    if (gone === 'away') return { tone: 'error', icon: 'away', words: `${why}. ${again}${stands}`, told: why };
+    // Without its last word nobody knows whether it has stopped, or the way to it is cut.
+    const told = gone === 'stopped' ? 'This node has stopped, as it was told to' : `This node was told to stop. ${why}`;
+    return { tone: 'warning', icon: 'stopped', words: `${told}. ${again}${stands}`, told };
   }
 }

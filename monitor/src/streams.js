@@ -7,13 +7,14 @@
 import { announce } from '../../src/announce.js';
 import { h, icon, part, setText } from '../../src/dom.js';
 import { Rows } from './rows.js';
-import { counted, lasting, rate, short, whole } from './words.js';
+import { lasting, rate, short, whole } from './words.js';
 
 /**
  * @typedef {object} Column
  * @property {string} title
  * @property {string} look
  * @property {(stream: LiveStream) => string | number} by what it is sorted by
+ * @property {string} [unit] what it is counted in, where no title stands above it
  */
 
 /** @type {Record<string, Column>} */
@@ -22,8 +23,8 @@ const COLUMNS = {
   model: { title: 'Model', look: 'model', by: ({ model }) => model },
   plan: { title: 'Plan', look: 'plan', by: ({ plan }) => plan },
   age: { title: 'Age', look: 'number age', by: ({ age_ms: age }) => age },
-  tokens: { title: 'Tokens', look: 'number tokens', by: ({ tokens }) => tokens },
-  rate: { title: 'Tokens/s', look: 'number rate', by: (stream) => stream.tokens_per_second ?? -1 },
+  tokens: { title: 'Tokens', look: 'number tokens', by: ({ tokens }) => tokens, unit: 'tok' },
+  rate: { title: 'Tokens/s', look: 'number rate', by: (stream) => stream.tokens_per_second ?? -1, unit: 'tok/s' },
   readers: { title: 'Readers', look: 'number readers', by: ({ readers }) => readers },
 };
 
@@ -36,6 +37,7 @@ export class Streams {
   #rows;
   /** @type {State['streams']} */
   #streams = { count: 0, shown: [] };
+  #isOld = false;
   #column = 'age';
   #descending = true;
   /** @type {Map<string, HTMLTableCellElement>} */
@@ -43,7 +45,7 @@ export class Streams {
 
   /** @param {(stream: LiveStream) => void} cancel */
   constructor(cancel) {
-    this.#rows = new Rows(this.#body, ({ id }) => id, (stream) => makeRow(stream, cancel));
+    this.#rows = new Rows(this.#body, ({ id }) => id, (stream) => makeRow(stream, cancel, () => this.#isOld));
     const heads = Object.entries(COLUMNS).map(([name, { title, look }]) => {
       const button = h('button', { type: 'button', onclick: () => this.#sortBy(name) }, title, icon('sort'));
       const head = h('th', { scope: 'col', class: look }, button);
@@ -65,6 +67,17 @@ export class Streams {
     this.#streams = state.streams;
     const models = [...new Set([...state.models.map(({ name }) => name), ...state.streams.shown.map(({ model }) => model)])];
     this.#offer(models.sort());
+    this.#draw();
+  }
+
+  /**
+   * What is shown is no longer so: nothing of it can be cancelled.
+   *
+   * @param {boolean} isOld
+   */
+  turnOld(isOld) {
+    this.#isOld = isOld;
+    setText(part('streams-words', HTMLElement), isOld ? 'Streams as they were last' : 'Live streams');
     this.#draw();
   }
 
@@ -122,10 +135,10 @@ export class Streams {
   #words(found) {
     const { count, shown } = this.#streams;
     if (count === 0) return 'Nothing is being generated on this node.';
-    const filtered = found < shown.length ? `${whole(found)} of them match. ` : '';
+    const filtered = found < shown.length ? `${whole(found)} of ${whole(shown.length)} match. ` : '';
     const more = count - shown.length;
     if (more <= 0) return filtered;
-    return `${filtered}${counted(more, 'stream')} more: the oldest and the newest ${whole(shown.length / 2)} are here.`;
+    return `${filtered}Listed are the oldest and the newest ${whole(shown.length / 2)}; ${whole(more)} more run.`;
   }
 }
 
@@ -135,11 +148,12 @@ const NONE = /** @type {LiveStream} */ ({ owner: '', model: '', plan: '', age_ms
 /**
  * @param {LiveStream} stream
  * @param {(stream: LiveStream) => void} cancel
+ * @param {() => boolean} isOld
  */
-function makeRow(stream, cancel) {
+function makeRow(stream, cancel, isOld) {
   let latest = stream;
   const cell = (/** @type {string} */ name, /** @type {Node[]} */ ...children) =>
-    h('td', { class: COLUMNS[name]?.look ?? '', 'data-title': COLUMNS[name]?.title ?? '' }, ...children);
+    h('td', { class: COLUMNS[name]?.look ?? '', 'data-unit': COLUMNS[name]?.unit }, ...children);
   const [age, tokens, speed, readers] = [h('span'), h('span'), h('span'), h('span')];
   const button = h(
     'button',
@@ -147,7 +161,7 @@ function makeRow(stream, cancel) {
       type: 'button',
       class: 'stop',
       'aria-label': `Cancel the stream ${short(stream.id)} of ${stream.owner}`,
-      onclick: () => cancel(latest),
+      onclick: () => isOld() || cancel(latest),
     },
     'Cancel',
   );
@@ -167,12 +181,16 @@ function makeRow(stream, cancel) {
   /** @param {LiveStream} now */
   const update = (now) => {
     latest = now;
+    // It stays where the focus may be, so it is not `disabled`.
+    button.setAttribute('aria-disabled', String(isOld()));
     setText(age, lasting(now.age_ms / 1000));
     setText(tokens, now.has_begun ? whole(now.tokens) : 'not yet');
     element.classList.toggle('waits', !now.has_begun);
     setText(speed, rate(now.tokens_per_second));
     element.classList.toggle('quiet', now.has_begun && now.tokens_per_second === 0);
-    setText(readers, now.readers === 0 ? (now.read_elsewhere ? 'elsewhere' : 'none') : whole(now.readers) + (now.read_elsewhere ? ' +' : ''));
+    setText(readers, now.readers === 0 ? (now.read_elsewhere ? 'elsewhere' : 'none') : whole(now.readers) + (now.read_elsewhere ? ' + elsewhere' : ''));
+    element.classList.toggle('elsewhere', now.read_elsewhere);
+    readers.parentElement?.setAttribute('data-unit', now.readers === 1 ? 'reader' : 'readers');
     element.classList.toggle('alone', now.readers === 0 && !now.read_elsewhere);
   };
   return { element, update };

@@ -4,10 +4,7 @@
 
 import { h, icon, part, setText } from '../../src/dom.js';
 import { Rows } from './rows.js';
-import { NOTHING, READERS, REASONS, STATES, delay, lasting, rate, whole } from './words.js';
-
-/** A node that was not heard for so long has missed its turn twice: each says that it is there every 1.8 s. */
-const LATE_MS = 4000;
+import { NOTHING, READERS, REASONS, STATES, delay, lasting, rate, spanOf, standingOf, whole } from './words.js';
 
 /**
  * A row of cells whose texts change.
@@ -26,7 +23,7 @@ const textRow = (looks, texts) => () => {
 };
 
 /**
- * Counts of the last minute and of all time.
+ * Counts of lately and of all time.
  *
  * @typedef {{ name: string, about?: string, link?: string, lately: number, total: number }} Count
  */
@@ -46,6 +43,7 @@ function countRow({ name, about, link }) {
 
 class Counts {
   #body = h('tbody');
+  #span = h('th', { scope: 'col', class: 'number' });
   #table;
   #none;
   #rows;
@@ -59,7 +57,7 @@ class Counts {
       'tr',
       {},
       h('th', { scope: 'col' }, h('span', { class: 'visually-hidden' }, 'What')),
-      h('th', { scope: 'col', class: 'number' }, 'Last minute'),
+      this.#span,
       h('th', { scope: 'col', class: 'number' }, 'Since start'),
     );
     this.#table = h('table', { class: 'counts' }, h('thead', {}, head), this.#body);
@@ -69,9 +67,15 @@ class Counts {
     place.append(this.#table, this.#none);
   }
 
-  /** @param {Count[]} counts */
-  show(counts) {
-    this.#rows.show(counts);
+  /**
+   * @param {Count[]} counts
+   * @param {string} span what lately is
+   */
+  show(counts, span) {
+    setText(this.#span, span.replace('l', 'L'));
+    // What happens now is first. Within that, nothing changes its place because it is counted.
+    const key = (/** @type {Count} */ { lately, name, about }) => `${lately > 0 ? 0 : 1}\n${name}\n${about}`;
+    this.#rows.show(counts.toSorted((one, other) => (key(one) < key(other) ? -1 : 1)));
     this.#table.hidden = counts.length === 0;
     this.#none.hidden = counts.length > 0;
   }
@@ -109,8 +113,10 @@ class Standing {
   }
 }
 
-/** @param {Peer} peer */
-function peerRow(peer) {
+/** @typedef {Peer & { standing: string }} KnownPeer */
+
+/** @param {KnownPeer} first */
+function peerRow(first) {
   const [name, state, streams, heard, runs, version] = [
     h('th', { scope: 'row' }),
     h('td'),
@@ -119,10 +125,9 @@ function peerRow(peer) {
     h('td', { class: 'number' }),
     h('td'),
   ];
-  const element = h('tr', { class: peer.is_this ? 'this' : '' }, name, state, streams, heard, runs, version);
+  const element = h('tr', { class: first.is_this ? 'this' : '' }, name, state, streams, heard, runs, version);
   let shown = '';
-  const update = (/** @type {Peer} */ { said, heard_ms: ago, id, is_this: isThis }) => {
-    const standing = ago > LATE_MS ? 'away' : (said?.state ?? 'unknown');
+  const update = (/** @type {KnownPeer} */ { said, heard_ms: ago, id, is_this: isThis, standing }) => {
     const label = said?.name ?? id.slice(0, 8);
     if (shown !== standing + label) {
       shown = standing + label;
@@ -133,7 +138,7 @@ function peerRow(peer) {
     setText(heard, ago < 1000 ? 'now' : `${lasting(ago / 1000)} ago`);
     setText(runs, said ? lasting(said.uptime_s + ago / 1000) : NOTHING);
     setText(version, said?.version ?? NOTHING);
-    element.classList.toggle('late', ago > LATE_MS);
+    element.classList.toggle('late', standing === 'away');
   };
   return { element, update };
 }
@@ -182,26 +187,27 @@ export class Tables {
   #faults = new Counts(part('redis', HTMLElement), 'It did all that it was asked.');
   #readers = new Standing(part('readers', HTMLElement));
   #upstreams = new Standing(part('upstreams', HTMLElement));
-  /** @type {Rows<Peer>} */
+  /** @type {Rows<KnownPeer>} */
   #nodes = new Rows(part('nodes-body', HTMLElement), ({ id }) => id, peerRow);
 
   /** @param {State} state */
   update(state) {
     const kind = (/** @type {string} */ kind) => (/** @type {Pace} */ pace) => ({ ...pace, kind });
     this.#paces.show([kind('')(state.total), ...state.models.map(kind('model')), ...state.plans.map(kind('plan'))]);
-    const span = state.window_ms >= 59_000 ? 'the last minute' : `the last ${Math.max(1, Math.round(state.window_ms / 1000))} s`;
-    setText(part('window', HTMLElement), `Of ${span}; tokens a second are of the last one. Quantiles are read from buckets, and as exact as these.`);
+    const span = spanOf(state);
+    setText(part('window', HTMLElement), `Of the ${span}; tokens a second are of the last one. Quantiles are read from buckets, and as exact as these.`);
     this.#rejections.show(
       state.rejections.map(({ reason, plan, last_window: lately, total }) => ({
-        name: plan,
-        about: REASONS[reason] ?? reason,
+        name: REASONS[reason] ?? reason,
+        about: `plan ${plan}`,
         lately,
         total,
       })),
+      span,
     );
     const errors = (/** @type {Tally[]} */ tallies, /** @type {string} */ about) =>
       tallies.map(({ code, last_window: lately, total }) => ({ name: code, about, link: `/errors/${code}`, lately, total }));
-    this.#errors.show([...errors(state.errors, 'answers to requests'), ...errors(state.failures, 'ends of generations')]);
+    this.#errors.show([...errors(state.errors, 'answers to requests'), ...errors(state.failures, 'ends of generations')], span);
     this.#readers.show(
       state.readers.map(({ name, count }) => ({ name: READERS[name] ?? name, state: 'plain', words: whole(count) })),
     );
@@ -217,9 +223,9 @@ export class Tables {
     if (state.redis) {
       const { up, faults } = state.redis;
       setText(part('redis-title', HTMLElement), up ? 'Redis answers' : 'Redis is away');
-      this.#faults.show(faults.map(({ code, last_window: lately, total }) => ({ name: code, lately, total })));
+      this.#faults.show(faults.map(({ code, last_window: lately, total }) => ({ name: code, lately, total })), span);
     }
     part('nodes-section', HTMLElement).hidden = state.nodes.length === 0;
-    this.#nodes.show(state.nodes);
+    this.#nodes.show(state.nodes.map((peer) => ({ ...peer, standing: standingOf(peer, state.redis) })));
   }
 }

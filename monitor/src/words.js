@@ -1,5 +1,7 @@
 /** Numbers and times in words. */
 
+/** @import { Peer, State } from './shapes.js' */
+
 const WHOLE = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 const HUNDREDTHS = new Intl.NumberFormat('en', { maximumFractionDigits: 2 });
@@ -83,6 +85,7 @@ export const REASONS = {
   tokens_ever: 'more tokens than the plan ever allows',
   streams: 'too many streams at once',
   server: 'this server is full',
+  draining: 'this node is stopping',
 };
 
 /** @type {Record<string, string>} */
@@ -99,6 +102,32 @@ export const STATES = {
   leaving: { words: 'Leaving', icon: 'drain' },
   draining: { words: 'Draining', icon: 'drain' },
   unready: { words: 'Not ready', icon: 'alert' },
+  stopped: { words: 'Stopped', icon: 'stopped' },
+  told: { words: 'Told to stop', icon: 'stopped' },
   away: { words: 'Away', icon: 'away' },
   unknown: { words: 'Not known here', icon: 'alert' },
 };
+
+/** A node that was not heard for so long has missed its turn twice: each says that it is there every 1.8 s. */
+const LATE_MS = 4000;
+
+/**
+ * How a node stands, as far as it can be known here: while Redis is away, nobody hears of the others.
+ *
+ * @param {Peer} peer
+ * @param {State['redis']} redis
+ * @returns {string} one of `STATES`
+ */
+export function standingOf({ heard_ms: ago, said }, redis) {
+  if (ago <= LATE_MS) return said?.state ?? 'unknown';
+  return redis && !redis.up ? 'unknown' : 'away';
+}
+
+/**
+ * Since when things are counted: a minute, or for as long as somebody watches.
+ *
+ * @param {State} state
+ */
+export function spanOf({ window_ms: window }) {
+  return window >= 59_000 ? 'last minute' : `last ${Math.max(1, Math.round(window / 1000))} s`;
+}

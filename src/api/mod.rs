@@ -60,6 +60,9 @@ use crate::limit::failures::AuthFailures;
 use crate::metrics::Metrics;
 use crate::traces::Traces;
 
+/// As metrics call that a generation was not admitted since the server drains.
+pub const DRAINING: &str = "draining";
+
 /// What the handlers need; one for the whole server.
 pub struct Api {
     /// Verifies tokens.
@@ -110,12 +113,13 @@ pub struct ApiConfig {
 }
 
 impl Api {
-    /// Refuses what would start a generation once the server drains.
+    /// Refuses what would start a generation of somebody on this plan once the server drains.
     ///
     /// # Errors
     /// The server drains.
-    pub fn refuse_while_draining(&self) -> Result<(), ApiError> {
+    pub fn refuse_while_draining(&self, plan: Option<&str>) -> Result<(), ApiError> {
         if self.draining.is_cancelled() {
+            self.metrics.rejected(DRAINING, plan);
             let error = ApiError::new(Code::ServerStopping, "the server is stopping; try another");
             return Err(error.retry_after(Duration::from_secs(2)));
         }

@@ -82,10 +82,10 @@ pub(super) async fn begin(
     {
         return Ok((id, None));
     }
-    api.refuse_while_draining()?;
+    let plan = principal.plan.as_deref();
+    api.refuse_while_draining(plan)?;
     let admitted = api.limiter.admit(principal, generation.prompt.max_tokens);
     let permit = admitted.await.inspect_err(|rejection| {
-        let plan = principal.plan.as_deref();
         api.metrics.rejected(rejection.limit.name(), plan);
     })?;
     let quota = permit.quota();

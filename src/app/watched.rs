@@ -9,7 +9,7 @@ use actix_web::web;
 
 use super::store::Store;
 use crate::api::metrics::Page;
-use crate::api::{Api, Code, Facts, Look, Monitor};
+use crate::api::{Api, Code, DRAINING, Facts, Look, Monitor};
 use crate::auth::{Provider, ProviderFigures};
 use crate::config::{Config, File};
 use crate::limit::Limit;
@@ -19,13 +19,14 @@ use crate::metrics::{Metrics, Samples, Scope};
 /// What the labels of this server's metrics may say.
 pub(super) fn scope(config: &Config, workers: usize) -> Scope {
     let limits = config.limits();
+    let reasons = Limit::ALL.map(Limit::name).into_iter();
     Scope {
         models: config.models.keys().cloned().collect(),
         plans: limits.plans.into_keys().collect(),
         default_plan: limits.default_plan,
         problems: Code::ALL.iter().map(|code| code.name()).collect(),
         auth_failures: Code::OF_CREDENTIALS.map(Code::name).to_vec(),
-        reasons: Limit::ALL.map(Limit::name).to_vec(),
+        reasons: reasons.chain([DRAINING]).collect(),
         store: store(config),
         // Streams that are taken over are generated on the main thread.
         threads: workers + 1,

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::store::MOST_ADMISSION;
 use super::file::File;
 use super::{Config, ConfigError, ModelConfig, Origin, Sources, development};
 use crate::auth::{JwtConfig, KeyError};
@@ -297,16 +298,30 @@ impl Loader {
                 Duration::ZERO,
             ),
             ("memory.retention", file.memory.retention, Duration::ZERO),
+            (
+                "redis.admission_timeout",
+                file.redis.admission_timeout,
+                moment,
+            ),
         ] {
             self.time(key, time, least)?;
         }
         if file.http.peer_timeout > MOST_PEER_TIMEOUT {
             return Err(self.wrong("http.peer_timeout", "expected at most 24 days"));
         }
-        // For so long requests whose key is unknown may wait, and a reload.
-        if file.auth.jwks.timeout > MOST_WAIT {
-            let most = humantime::format_duration(MOST_WAIT);
-            return Err(self.wrong("auth.jwks.timeout", format!("expected at most {most}")));
+        for (key, wait, most) in [
+            // Requests whose key is unknown wait for it, and a reload.
+            ("auth.jwks.timeout", file.auth.jwks.timeout, MOST_WAIT),
+            (
+                "redis.admission_timeout",
+                file.redis.admission_timeout,
+                MOST_ADMISSION,
+            ),
+        ] {
+            if wait > most {
+                let most = humantime::format_duration(most);
+                return Err(self.wrong(key, format!("expected at most {most}")));
+            }
         }
         Ok(())
     }

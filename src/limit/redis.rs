@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use redis::FromRedisValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -32,9 +32,6 @@ use super::local::LocalLimiter;
 use super::{About, LimitConfig, Node, Permit, RateLimiter, Rejection};
 use crate::auth::Principal;
 use crate::redis::{Ask, Redis, Refusal, ScriptInvocation};
-
-/// How long a request waits for Redis, before this node decides by itself.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// For how long what Redis has of a principal is kept at least, half of it after the last request; and
 /// half of it is how long a permit is remembered that its node does not renew.
@@ -47,6 +44,8 @@ pub struct RedisLimitConfig {
     pub prefix: String,
     /// How long a node that says nothing is believed to live.
     pub lease: Duration,
+    /// How long a request waits for Redis, before this node decides by itself.
+    pub patience: Duration,
 }
 
 /// The backend of [`RateLimiter`] for several nodes.
@@ -114,14 +113,16 @@ impl RedisLimiter {
         self.inner.permits.taken()
     }
 
-    /// Waits until what has ended is settled, at most for so long; and takes this node from the list.
+    /// Waits until what has ended is settled, and takes this node from the list; at most for so long.
     pub async fn finish(&self, most: Duration) {
-        if timeout(most, self.inner.permits.settled()).await.is_err() {
+        let deadline = Instant::now() + most;
+        let settled = self.inner.permits.settled();
+        if timeout_at(deadline, settled).await.is_err() {
             let unsettled = self.inner.permits.unsettled();
             tracing::warn!(unsettled, "Redis was not told what all permits have used");
         }
         // Its lease ends soon in any case.
-        let _late = self.inner.leave().await;
+        let _late = timeout_at(deadline, self.inner.leave()).await;
     }
 }
 
@@ -171,8 +172,9 @@ impl Inner {
     /// Asks, and again within the patience of a request if the connection breaks.
     async fn ask<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Refusal> {
         // Cut by the time-out, it says nothing of each failure: that Redis is away is said once.
-        let asked = self.redis.ask(PATIENCE * 2, Ask::Script(script));
-        timeout(PATIENCE, asked).await.unwrap_or(Err(Refusal::Away))
+        let patience = self.config.patience;
+        let asked = self.redis.ask(patience * 2, Ask::Script(script));
+        timeout(patience, asked).await.unwrap_or(Err(Refusal::Away))
     }
 
     fn local(&self) -> MutexGuard<'_, Option<Arc<LocalLimiter>>> {

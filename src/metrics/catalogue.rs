@@ -94,7 +94,7 @@ catalogue! {
     AUTH_FAILURES: Counter "tailrace_authentication_failures_total" ["code"]
         "Credentials that were not accepted, by the code of the answer";
     REJECTIONS: Counter "tailrace_rejections_total" ["reason", "plan"]
-        "Generations that a limit did not admit, by the limit and the plan";
+        "Generations that were not admitted, by the limit or `draining`, and the plan";
 
     GENERATION_DURATION: Histogram "gen_ai_server_request_duration_seconds"
         ["gen_ai_operation_name", "gen_ai_request_model", "error_type"]

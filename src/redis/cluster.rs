@@ -165,7 +165,7 @@ impl Cluster {
         let mut question = cmd("CLUSTER");
         question.arg("SLOTS");
         let answers = nodes.iter().map(|node| async {
-            let answer = timeout(ANSWER, node.ask(&question, false)).await;
+            let answer = timeout(ANSWER, node.ask(&question, 0, false)).await;
             let answer = answer.unwrap_or_else(|_| Err(Fault::late()))?;
             let owners = owners(&answer, &node.host().unwrap_or_default());
             owners.ok_or_else(|| Fault::new(Kind::Starting, "the cluster has no slots"))

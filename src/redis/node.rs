@@ -2,7 +2,7 @@
 //! they break.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
@@ -51,7 +51,6 @@ pub(super) struct Node {
     name: String,
     expected: Expected,
     slots: [Mutex<Slot>; CONNECTIONS],
-    next: AtomicUsize,
     /// The number of the newest connection.
     newest: AtomicU64,
     health: Arc<Health>,
@@ -79,7 +78,6 @@ impl Node {
             name,
             expected,
             slots: Default::default(),
-            next: AtomicUsize::new(0),
             newest: AtomicU64::new(0),
             health: Arc::new(Health::new(meter.clone())),
             meter: meter.clone(),
@@ -128,10 +126,12 @@ impl Node {
         listening.unwrap_or_else(|_| Err(Fault::late()))
     }
 
-    /// Asks once. `asking` is for a node of a cluster that is about to have the slot.
-    pub(super) async fn ask(&self, command: &Cmd, asking: bool) -> Result<Value, Fault> {
+    /// Asks once about what is in a slot. What is asked about one slot is done in the order in which it is
+    /// asked, also if nobody waits for an answer any more. `asking` is for a node of a cluster that is about
+    /// to have the slot.
+    pub(super) async fn ask(&self, command: &Cmd, slot: u16, asking: bool) -> Result<Value, Fault> {
         let asked = Instant::now();
-        let answer = self.try_ask(command, asking).await;
+        let answer = self.try_ask(command, slot, asking).await;
         match &answer {
             Err(fault) if !is_answer(fault) => self.health.failed(&self.name, fault, asked),
             _ => self.answered(asked),
@@ -178,8 +178,9 @@ impl Node {
         self.meter.round_trips.record(asked.elapsed());
     }
 
-    async fn try_ask(&self, command: &Cmd, asking: bool) -> Result<Value, Fault> {
-        let at = self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+    async fn try_ask(&self, command: &Cmd, slot: u16, asking: bool) -> Result<Value, Fault> {
+        // What goes over two connections is done in any order.
+        let at = usize::from(slot) % CONNECTIONS;
         let (number, mut connection) = self.connection(at).await?;
         let answer = if asking {
             let mut pipe = pipe();

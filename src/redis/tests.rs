@@ -88,6 +88,28 @@ async fn a_slot_that_moves_is_followed() {
 }
 
 #[tokio::test]
+async fn what_is_asked_of_a_key_is_done_in_that_order_though_nobody_waits() {
+    let server = RedisServer::start();
+    server.wait();
+    let redis = Redis::new(&RedisConfig::at(server.url())).unwrap();
+    for round in 0..300 {
+        let (mut set, mut delete, mut exists) = (cmd("SET"), cmd("DEL"), cmd("EXISTS"));
+        set.arg("key").arg(round);
+        let asked = redis.ask::<Value>(Duration::ZERO, Ask::Command(&set));
+        let _dropped = timeout(Duration::from_micros(100), asked).await;
+        delete.arg("key");
+        let deleted = redis.ask::<Value>(Duration::ZERO, Ask::Command(&delete));
+        deleted.await.unwrap();
+        exists.arg("key");
+        // For as long as what was late would take.
+        for _ in 0..3 {
+            let exists = redis.ask::<u64>(Duration::ZERO, Ask::Command(&exists));
+            assert_eq!(exists.await, Ok(0), "round {round}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn all_who_wait_for_a_connection_hear_of_one_attempt() {
     let server = RedisServer::start();
     server.wait();
@@ -95,7 +117,7 @@ async fn all_who_wait_for_a_connection_hear_of_one_attempt() {
     let redis = Redis::new(&RedisConfig::at(server.url())).unwrap();
     let asking = (0..200).map(|_| add(&redis, "key"));
     let asking = futures_util::future::join_all(asking);
-    // Two connections are tried, each for as long as one may take.
+    // A connection is tried, for as long as one may take.
     let refused = timeout(CONNECT_TIMEOUT + Duration::from_secs(2), asking).await;
     assert!(refused.unwrap().iter().all(Result::is_err));
     assert_eq!(redis.up_for(), None);

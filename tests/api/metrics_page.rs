@@ -127,6 +127,16 @@ fn a_drain_is_seen_to_its_end() {
     server.ask_to_stop();
     until(&server, "tailrace_draining", &[], |draining| draining > 0.0);
     assert!(Page::of(&server).sum("tailrace_ready", &[]).abs() < f64::EPSILON);
+    // Who asks now is turned away, and counted.
+    let turned_away = ["reason=\"draining\"", "plan=\"default\""];
+    let count = || Page::of(&server).sum("tailrace_rejections_total", &turned_away);
+    assert!(count().abs() < f64::EPSILON, "nobody so far");
+    let request = server.post("/v1/streams");
+    let answer = request
+        .json(&crate::server::prompt(serde_json::json!({})))
+        .send();
+    assert_eq!(answer.status, 503);
+    assert!((count() - 1.0).abs() < f64::EPSILON);
     let address = server.metrics.unwrap();
     assert_eq!(server.wait(), tailrace::app::Stopped::Drained);
     assert!(std::net::TcpStream::connect(address).is_err());

@@ -429,6 +429,14 @@ fn a_drain_is_told_and_the_feed_ends_cleanly() {
     // Who comes only now is told as well.
     let mut late = Feed::of(&server);
     assert_eq!(late.next().unwrap()["type"], "drain");
+    // Whoever is sent away since then is counted as such.
+    let request = server
+        .post("/v1/streams")
+        .json(&prompt(json!({"tokens": 1})));
+    assert_eq!(request.send().status, 503);
+    let state = feed.until("it is counted", |state| state["rejections"][0].is_object());
+    let expected = json!({"reason": "draining", "plan": "default", "last_window": 1, "total": 1});
+    assert_eq!(state["rejections"], json!([expected]));
     for feed in [&mut feed, &mut late] {
         let end = loop {
             let event = feed.next().unwrap();

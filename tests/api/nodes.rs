@@ -20,10 +20,16 @@ impl Redis {
         Self { server }
     }
 
-    pub fn settings(&self) -> String {
+    /// The nodes' settings and more, with time enough for Redis to count, also on a busy machine.
+    fn settings(&self, more: &str) -> String {
         let secret = self.server.directory.path().join("ticket.secret");
+        let admission = if more.contains("redis.admission_timeout = ") {
+            ""
+        } else {
+            "redis.admission_timeout = \"2s\"\n"
+        };
         format!(
-            "store = \"redis\"\nredis.url = \"{}\"\nauth.ticket_secret_file = \"{}\"\n",
+            "store = \"redis\"\nredis.url = \"{}\"\nauth.ticket_secret_file = \"{}\"\n{admission}{more}",
             self.server.url(),
             secret.display()
         )
@@ -35,7 +41,7 @@ impl Redis {
     }
 
     pub fn node_with(&self, more: &str) -> Server {
-        let server = Server::with(&format!("{}{more}", self.settings()));
+        let server = Server::with(&self.settings(more));
         wait_for(|| (ready(&server) == 200).then_some(()));
         server
     }
@@ -46,7 +52,7 @@ impl Redis {
     }
 
     pub fn process_with(&self, more: &str) -> Program {
-        let settings = format!("{}{more}", self.settings());
+        let settings = self.settings(more);
         let program = process(self.server.directory.path(), &settings);
         wait_for(|| {
             let ready = Request::new(program.address, "GET", "/readyz").send();

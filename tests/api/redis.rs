@@ -115,7 +115,8 @@ fn a_killed_node_ends_its_streams_as_producer_lost_on_the_others() {
 #[test]
 fn a_stream_whose_client_left_while_it_was_made_is_generated() {
     let redis = Redis::start();
-    let node = redis.node();
+    // What admits must not wait for Redis for longer than the client.
+    let node = redis.node_with("redis.admission_timeout = \"50ms\"\n");
     let client = redis::Client::open(redis.server.url()).unwrap();
     let mut connection = client.get_connection().unwrap();
     let request = || node.post("/v1/streams").json(&prompt(json!({"tokens": 5})));

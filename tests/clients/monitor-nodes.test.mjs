@@ -84,7 +84,8 @@ suite('The monitor of a cluster', () => {
     await tab.reads('#redis-title', /^Redis is away$/);
     await tab.reads('#redis tbody tr', /away\s+\d+/);
     // We do not know of the other; of ourselves we do.
-    await says(other, /Away/);
+    await says(other, /Not known here/);
+    await tab.reads('#attention', /0 nodes away now/);
     await says(monitor.server, /this one\s+Not ready/);
     await tab.picture('redis-away', { fullPage: true });
     await expectAccessible(tab.page, 'Redis is away');
@@ -107,6 +108,7 @@ suite('The monitor of a cluster', () => {
     await says(dying, /Serving/);
     await dying.kill();
     await says(dying, /Away/);
+    await tab.reads('#attention', /1 node away now/);
     // Its lease is over by then.
     await says(dying, /Away\s+\d+\s+([89]|1\d) s ago/);
   });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, suite, test } from 'node:test';
 
 import { expectAccessible } from './support/accessible.mjs';
-import { stays, until } from './support/deadline.mjs';
+import { until } from './support/deadline.mjs';
 import { Monitor, SETTINGS } from './support/monitor.mjs';
 
 const WIDE = { width: 1280, height: 1000 };
@@ -27,6 +27,7 @@ suite('The monitor', () => {
     await tab.page.setViewportSize(WIDE);
     await tab.shows('Serving');
     await tab.reads('#streams-hint', /Nothing is being generated/);
+    await tab.picture('none', { fullPage: true });
     const ids = [
       await monitor.stream({ sub: 'ann', readers: 2 }),
       await monitor.stream({ sub: 'bob', plan: 'team', model: 'slow' }),
@@ -74,7 +75,10 @@ suite('The monitor', () => {
     await button.click();
     const dialog = tab.page.getByRole('dialog', { name: 'Cancel this stream?' });
     await dialog.waitFor();
-    assert.match(await dialog.innerText(), /dora asked demo .* ago, and \d+ tokens? have come/);
+    const twin = await monitor.stream({ sub: 'dora' });
+    const asked = (await dialog.innerText()).replace(/\s+/g, ' ');
+    assert.match(asked, new RegExp(`Stream ${id} Owner dora Model demo Plan default It was asked for .* ago, and \\d+ tokens? have come\\.`));
+    assert.ok(!asked.includes(twin), 'it is told from one that is like it');
     await tab.picture('cancel');
     await expectAccessible(tab.page, 'the dialog');
     await tab.button('Let it run').click();
@@ -85,8 +89,10 @@ suite('The monitor', () => {
     await tab.reads('#outcome', /^Cancelled the stream …\w{8} of dora\.$/);
     await tab.row(id).waitFor({ state: 'detached' });
     assert.equal((await dora.snapshot(id)).finish_reason, 'cancelled');
-    assert.equal(await tab.row(other).count(), 1);
-    await cancel(other);
+    for (const it of [other, twin]) {
+      assert.equal(await tab.row(it).count(), 1);
+      await cancel(it);
+    }
   });
 
   test('what ends while it is asked about is not cancelled', async () => {
@@ -119,7 +125,7 @@ suite('The monitor', () => {
     await until('the slow one is last', async () => (await owners()).endsWith('Bert'));
     await tab.locator('#filter-model').selectOption('slow');
     await is('Bert');
-    await tab.reads('#streams-hint', /^1 of them match\.$/);
+    await tab.reads('#streams-hint', /^1 of 3 match\.$/);
     await tab.locator('#filter-model').selectOption('');
     await tab.locator('#filter-text').fill('IA');
     await is('mia');
@@ -141,7 +147,7 @@ suite('The monitor', () => {
     const gil = await monitor.as('gil', 'small');
     const first = await gil.create({ prompt: 'x' });
     for (let time = 0; time < 3; time += 1) await assert.rejects(gil.create({ prompt: 'x' }), /429|rate_limited/);
-    await tab.reads('#rejections tbody tr', /^small\s*too many requests in a minute\s+3\s+3$/);
+    await tab.reads('#rejections tbody tr', /^too many requests in a minute\s*plan small\s+3\s+3$/);
     const code = tab.page.getByRole('link', { name: 'rate_limited', exact: true });
     await code.waitFor();
     assert.equal(await code.getAttribute('href'), '/errors/rate_limited');
@@ -213,16 +219,35 @@ suite('The monitor', () => {
     tab = await monitor.watch(await monitor.operator());
     await tab.shows('Serving');
     await tab.reads('#news', /^Live$/);
+    const id = await monitor.stream({ sub: 'hal' });
+    const stop = tab.row(id).getByRole('button');
+    await stop.click();
+    const dialog = tab.page.getByRole('dialog');
+    await dialog.waitFor();
+    assert.equal(await tab.button('Cancel the stream').isEnabled(), true);
     await monitor.proxy.refuse();
     await tab.reads('#news', /^No news for [3-9] s$/);
     await tab.reads('#banner', /^The server cannot be reached\. Trying again (in \d+ s|now)\. What stands here is as it was last\.$/);
     await tab.shows('Away');
+    // What stands there is no longer so, looks like it, and cannot be cancelled.
+    assert.equal(await tab.button('Cancel the stream').isEnabled(), false);
+    assert.match(await dialog.innerText(), /There is no news of this node: nothing can be cancelled now/);
+    await tab.button('Let it run').click();
+    await dialog.waitFor({ state: 'hidden' });
+    assert.equal(await stop.getAttribute('aria-disabled'), 'true');
+    await stop.click({ force: true });
+    assert.equal(await dialog.isVisible(), false);
+    assert.deepEqual(await tab.colours(), ['faint']);
+    assert.equal(await tab.locator('#banner').getAttribute('data-tone'), 'error');
     await tab.picture('away');
     await expectAccessible(tab.page, 'away');
     await monitor.proxy.accept();
     await tab.shows('Serving');
     await tab.reads('#news', /^Live$/);
     assert.equal(await tab.locator('#banner').isVisible(), false);
+    assert.equal(await stop.getAttribute('aria-disabled'), 'false');
+    assert.ok((await tab.colours()).includes('text'));
+    await cancel(id);
   });
 
   test('a connection that falls silent is noticed', async () => {
@@ -327,28 +352,5 @@ suite('The monitor', () => {
     const moving = () =>
       tab.page.evaluate(() => document.getAnimations().filter(({ playState }) => playState === 'running').length);
     assert.equal(await moving(), 0);
-  });
-
-  // The last: it ends the server, and begins another.
-  test('a drain is shown to its end, and the server after it', async () => {
-    const token = await monitor.operator();
-    tab = await monitor.watch(token);
-    await tab.page.setViewportSize(WIDE);
-    const id = await monitor.stream({ sub: 'ann' });
-    await tab.row(id).waitFor();
-    monitor.server.drain();
-    await tab.shows('Draining');
-    await tab.reads('#banner', /^This node was told to stop: it takes no new generations\. 1 stream still runs, for at most [1-6] s more\.$/);
-    await tab.picture('draining');
-    await expectAccessible(tab.page, 'draining');
-    monitor.proxy.forget();
-    await tab.shows('Away');
-    await tab.reads('#banner', /^The server (has stopped|cannot be reached)\./);
-    const began = performance.now();
-    const asked = () => monitor.proxy.requests.length;
-    await stays('it does not hammer', () => asked() <= 3 + (performance.now() - began) / 1000, 5000);
-    await monitor.serve(SETTINGS);
-    await tab.shows('Serving');
-    assert.equal(await tab.row(id).count(), 0);
   });
 });

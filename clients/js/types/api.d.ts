@@ -605,7 +605,7 @@ export interface components {
             /** @description Answers that follow a stream now, by their form. */
             readers: components["schemas"]["Count"][];
             redis?: components["schemas"]["RedisState"] | null;
-            /** @description Generations that a limit did not admit, by its name; those of the window first. */
+            /** @description Generations that were not admitted, by why; those of the window first. */
             rejections: components["schemas"]["Rejected"][];
             /**
              * Format: double
@@ -854,7 +854,7 @@ export interface components {
              */
             type: "refusal";
         };
-        /** @description How often a limit did not admit a generation. */
+        /** @description How often generations were not admitted. */
         Rejected: {
             /**
              * Format: int64
@@ -863,7 +863,7 @@ export interface components {
             last_window: number;
             /** @description The plan. */
             plan: string;
-            /** @description The limit: `requests`, `tokens`, `tokens_ever`, `streams` of the plan, or `server`. */
+            /** @description The limit: `requests`, `tokens`, `tokens_ever`, `streams` of the plan, or `server`; or `draining`. */
             reason: string;
             /**
              * Format: int64

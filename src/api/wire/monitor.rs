@@ -72,7 +72,7 @@ pub(in crate::api) struct MonitorState {
     /// Generations that ended with an error, by its code; those of the window first. Where nothing was answered
     /// before, such an end is the answer to a request too, and stands among `errors` as well.
     pub failures: Vec<Tally>,
-    /// Generations that a limit did not admit, by its name; those of the window first.
+    /// Generations that were not admitted, by why; those of the window first.
     pub rejections: Vec<Rejected>,
     /// Answers that follow a stream now, by their form.
     pub readers: Vec<Count>,
@@ -218,10 +218,10 @@ pub(in crate::api) struct Tally {
     pub total: u64,
 }
 
-/// How often a limit did not admit a generation.
+/// How often generations were not admitted.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(in crate::api) struct Rejected {
-    /// The limit: `requests`, `tokens`, `tokens_ever`, `streams` of the plan, or `server`.
+    /// The limit: `requests`, `tokens`, `tokens_ever`, `streams` of the plan, or `server`; or `draining`.
     pub reason: String,
     /// The plan.
     pub plan: String,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -19,6 +20,8 @@ pub struct RedisSection {
     pub sentinel: Option<SentinelSection>,
     pub cluster: Option<ClusterSection>,
     pub tls: Option<RedisTlsSection>,
+    #[serde(with = "humantime_serde")]
+    pub admission_timeout: Duration,
 }
 
 impl Default for RedisSection {
@@ -34,6 +37,7 @@ impl Default for RedisSection {
             sentinel: None,
             cluster: None,
             tls: None,
+            admission_timeout: Duration::from_millis(250),
         }
     }
 }

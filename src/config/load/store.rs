@@ -25,6 +25,10 @@ const LEASE: Duration = Duration::from_secs(10);
 /// is believed in, so that whoever takes the stream over is not turned away for the lost one.
 const PERMIT_LEASE: Duration = Duration::from_secs(6);
 
+/// The most that a request may wait for Redis to admit it. Renewals wait for so long, too, and one that
+/// was in vain must leave time for the next.
+pub(super) const MOST_ADMISSION: Duration = Duration::from_secs(3);
+
 /// How long generated tokens wait for a Redis that restarts or fails over, before their streams end.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -217,6 +221,7 @@ impl Config {
         RedisLimitConfig {
             prefix: self.file.redis.prefix.clone(),
             lease: PERMIT_LEASE,
+            patience: self.file.redis.admission_timeout,
         }
     }
 

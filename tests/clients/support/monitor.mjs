@@ -107,6 +107,19 @@ export class MonitorPage extends Page {
     await until(`${selector} is ${pattern}`, async () => pattern.test(await found.innerText()));
   }
 
+  /** Which of the page's colours the figures, marks and buttons of the board have: `faint` alone if it is old. */
+  colours() {
+    return this.page.evaluate(() => {
+      const names = ['text', 'soft', 'faint', 'accent', 'warning', 'error'];
+      const probe = document.body.appendChild(document.createElement('i'));
+      const known = Object.fromEntries(names.map((name) => [((probe.style.color = `var(--${name})`), getComputedStyle(probe).color), name]));
+      probe.remove();
+      const shown = document.querySelectorAll('#board > :not(.banner) :is(h2, dd, td, tbody th, .line, .stop, .attention a)');
+      const found = [...shown].filter((it) => it.checkVisibility()).map((it) => getComputedStyle(it)[it.matches('.line') ? 'stroke' : 'color']);
+      return [...new Set(found.map((colour) => known[colour] ?? colour))];
+    });
+  }
+
   async give(token) {
     await this.page.locator('#gate-token').fill(token);
     await this.button('Watch').click();
