@@ -1,6 +1,7 @@
-//! Lines over time, as SVG: for a page, or as a picture of its own.
+//! Lines over time: as figures of a page, or as a picture of its own.
 
 mod figure;
+mod page;
 mod sheet;
 mod text;
 
@@ -8,18 +9,17 @@ pub use self::figure::{Count, Figure, mib};
 pub use self::sheet::Sheet;
 pub use self::text::Text;
 
-use std::fmt::{self, Display, Formatter, Write as _};
+use std::fmt::{self, Formatter, Write as _};
 
-/// The picture, with room for what stands beside the axes.
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 220.0;
-const LEFT: f64 = 56.0;
-const RIGHT: f64 = 12.0;
-const TOP: f64 = 10.0;
-const BOTTOM: f64 = 26.0;
+/// The area of the lines, without what stands beside the axes.
+const WIDTH: f64 = 572.0;
+const HEIGHT: f64 = 184.0;
 
 /// More moments than this are drawn together: nobody could tell them apart.
 const MOST: usize = 400;
+
+/// So many lines are told apart by their looks, which the style sheets have; then they begin anew.
+const LOOKS: usize = 6;
 
 /// One line; it is broken where there is no value.
 #[derive(Debug, Clone)]
@@ -40,6 +40,24 @@ pub struct Chart {
     /// Which of them are measured.
     measured: Vec<bool>,
     lines: Vec<Line>,
+}
+
+/// What the vertical axis says.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    step: f64,
+    most: f64,
+}
+
+impl Scale {
+    fn y(self, value: f64) -> f64 {
+        HEIGHT * (1.0 - value / self.most)
+    }
+
+    /// The values that are named, from nothing upwards.
+    fn values(self) -> impl Iterator<Item = f64> {
+        steps(self.step, self.most)
+    }
 }
 
 impl Chart {
@@ -84,107 +102,28 @@ impl Chart {
     }
 
     fn x(&self, seconds: f64) -> f64 {
-        LEFT + (WIDTH - LEFT - RIGHT) * seconds / self.end()
+        WIDTH * seconds / self.end()
+    }
+
+    /// The seconds that are named.
+    fn seconds(&self) -> impl Iterator<Item = f64> {
+        steps(nice(self.end() / 6.0).max(1.0), self.end())
+    }
+
+    fn scale(&self) -> Scale {
+        let values = self.lines.iter().flat_map(|line| line.values.iter());
+        let highest = values.flatten().copied().fold(0.0, f64::max);
+        let step = nice(if highest > 0.0 { highest / 4.0 } else { 0.25 });
+        Scale {
+            step,
+            most: step * (highest / step).ceil().max(1.0),
+        }
     }
 
     /// The span of each moment.
     fn spans(&self) -> impl Iterator<Item = (f64, f64)> {
         let begins = std::iter::once(0.0).chain(self.at.iter().copied());
         begins.zip(self.at.iter().copied())
-    }
-
-    fn axes(&self, to: &mut Formatter<'_>, step: f64, most: f64) -> fmt::Result {
-        let floor = y(0.0, most);
-        // What is not measured stands on grey.
-        for ((from, until), _) in self
-            .spans()
-            .zip(&self.measured)
-            .filter(|(_, measured)| !**measured)
-        {
-            let (left, right) = (self.x(from), self.x(until));
-            writeln!(
-                to,
-                "<rect class=\"aside\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"/>",
-                right - left,
-                floor - TOP
-            )?;
-        }
-        for value in steps(step, most) {
-            let at = y(value, most);
-            writeln!(
-                to,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text class=\"of-y\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                WIDTH - RIGHT,
-                LEFT - 6.0,
-                at + 4.0,
-                Figure(value)
-            )?;
-        }
-        for seconds in steps(nice(self.end() / 6.0).max(1.0), self.end()) {
-            let unit = if seconds == 0.0 { " s" } else { "" };
-            writeln!(
-                to,
-                "<text class=\"of-x\" x=\"{:.1}\" y=\"{:.1}\">{}{unit}</text>",
-                self.x(seconds),
-                HEIGHT - 8.0,
-                Figure(seconds)
-            )?;
-        }
-        Ok(())
-    }
-
-    fn line(&self, to: &mut Formatter<'_>, number: usize, line: &Line, most: f64) -> fmt::Result {
-        let points = self.at.iter().zip(&line.values);
-        let mut path = String::new();
-        let mut is_on = false;
-        let mut lonely = Vec::new();
-        let points: Vec<Option<(f64, f64)>> = points
-            .map(|(at, value)| Some((self.x(*at), y((*value)?, most))))
-            .collect();
-        for (at, point) in points.iter().enumerate() {
-            let Some((x, y)) = point else {
-                is_on = false;
-                continue;
-            };
-            let follows = points.get(at + 1).is_some_and(Option::is_some);
-            if !is_on && !follows {
-                lonely.push((*x, *y));
-            }
-            let command = if is_on { 'L' } else { 'M' };
-            let _infallible = write!(path, "{command}{x:.1} {y:.1}");
-            is_on = true;
-        }
-        writeln!(to, "<path class=\"line of-{number}\" d=\"{path}\"/>")?;
-        for (x, y) in lonely {
-            writeln!(
-                to,
-                "<circle class=\"dot of-{number}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>"
-            )?;
-        }
-        Ok(())
-    }
-
-    /// What each moment says, for who points at it.
-    fn hints(&self, to: &mut Formatter<'_>) -> fmt::Result {
-        for (at, (from, until)) in self.spans().enumerate() {
-            let values = self.lines.iter().filter_map(|line| {
-                let value = Figure((*line.values.get(at)?)?);
-                Some(format!("{} {value} {}", line.name, self.unit))
-            });
-            let values: Vec<String> = values.map(|text| text.trim().to_owned()).collect();
-            let (left, right) = (self.x(from), self.x(until));
-            writeln!(
-                to,
-                "<rect class=\"hint\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\">\
-                 <title>{} s: {}</title></rect>",
-                right - left,
-                HEIGHT - TOP - BOTTOM,
-                Figure(until),
-                Text(&values.join(", "))
-            )?;
-        }
-        Ok(())
     }
 
     /// The title with its unit.
@@ -195,47 +134,64 @@ impl Chart {
         }
     }
 
-    /// What is drawn.
-    fn drawing(&self, to: &mut Formatter<'_>) -> fmt::Result {
-        let values = self.lines.iter().flat_map(|line| line.values.iter());
-        let highest = values.flatten().copied().fold(0.0, f64::max);
-        let step = nice(if highest > 0.0 { highest / 4.0 } else { 0.25 });
-        let most = step * (highest / step).ceil().max(1.0);
-        self.axes(to, step, most)?;
+    /// What is drawn, within the area.
+    fn drawing(&self, to: &mut Formatter<'_>, scale: Scale) -> fmt::Result {
+        // What is not measured stands on grey.
+        let spans = self.spans().zip(&self.measured);
+        for ((from, until), _) in spans.filter(|(_, measured)| !**measured) {
+            let (left, right) = (self.x(from), self.x(until));
+            writeln!(
+                to,
+                "<rect class=\"aside\" x=\"{left:.1}\" y=\"0\" width=\"{:.1}\" height=\"{HEIGHT}\"/>",
+                right - left
+            )?;
+        }
+        for value in scale.values() {
+            let y = scale.y(value);
+            writeln!(to, "<path class=\"grid\" d=\"M0 {y:.1}H{WIDTH}\"/>")?;
+        }
         for (number, line) in self.lines.iter().enumerate() {
-            self.line(to, number, line, most)?;
+            self.line(to, number % LOOKS, line, scale)?;
+        }
+        Ok(())
+    }
+
+    fn line(&self, to: &mut Formatter<'_>, look: usize, line: &Line, scale: Scale) -> fmt::Result {
+        let points = self.at.iter().zip(&line.values);
+        let mut path = String::new();
+        let mut dots = String::new();
+        let mut is_on = false;
+        let points: Vec<Option<(f64, f64)>> = points
+            .map(|(at, value)| Some((self.x(*at), scale.y((*value)?))))
+            .collect();
+        for (at, point) in points.iter().enumerate() {
+            let Some((x, y)) = point else {
+                is_on = false;
+                continue;
+            };
+            let follows = points.get(at + 1).is_some_and(Option::is_some);
+            if !is_on && !follows {
+                let _infallible = write!(dots, "M{x:.1} {y:.1}h0");
+            }
+            let command = if is_on { 'L' } else { 'M' };
+            let _infallible = write!(path, "{command}{x:.1} {y:.1}");
+            is_on = true;
+        }
+        writeln!(to, "<path class=\"line of-{look}\" d=\"{path}\"/>")?;
+        if !dots.is_empty() {
+            writeln!(to, "<path class=\"dots of-{look}\" d=\"{dots}\"/>")?;
         }
         Ok(())
     }
 }
 
-/// As a figure of a page.
-impl Display for Chart {
-    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
-        let heading = self.heading();
-        let heading = Text(&heading);
-        writeln!(to, "<figure>\n<figcaption>{heading}<span>")?;
-        if self.lines.len() > 1 {
-            for (number, line) in self.lines.iter().enumerate() {
-                writeln!(
-                    to,
-                    "<i class=\"of-{number}\"><svg viewBox=\"0 0 24 6\"><path class=\"line of-{number}\" d=\"M0 3L24 3\"/></svg>{}</i>",
-                    Text(&line.name)
-                )?;
-            }
-        }
-        writeln!(
-            to,
-            "</span></figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{heading}, over time\">"
-        )?;
-        self.drawing(to)?;
-        self.hints(to)?;
-        to.write_str("</svg>\n</figure>\n")
+/// What stands at an axis: a round number, without zeros that say nothing.
+fn tick(value: f64) -> String {
+    let text = Figure(value).to_string();
+    if text.contains('.') {
+        return text.trim_end_matches('0').to_owned();
     }
-}
-
-fn y(value: f64, most: f64) -> f64 {
-    TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - value / most)
+    text
 }
 
 /// From nothing to the most.
@@ -269,6 +225,8 @@ mod tests {
         ] {
             assert!((nice(least) / expected - 1.0).abs() < 1e-9, "{least}");
         }
+        let named = [0.0, 0.25, 2.5, 50.0, 2500.0].map(tick);
+        assert_eq!(named, ["0", "0.25", "2.5", "50", "2,500"]);
         assert_eq!(steps(2.5, 7.5).collect::<Vec<_>>(), [0.0, 2.5, 5.0, 7.5]);
     }
 }

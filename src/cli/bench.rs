@@ -6,6 +6,7 @@
 )]
 
 mod arguments;
+mod command_line;
 mod html;
 mod json;
 mod output;
@@ -14,6 +15,7 @@ mod request;
 mod table;
 mod target;
 mod units;
+mod verdict;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -22,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 pub(super) use self::arguments::Arguments;
+use self::command_line::command_line;
 use self::json::Document;
 use self::output::Output;
 use self::progress::Progress;
@@ -47,7 +50,8 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let plan = arguments.plan()?;
     check_files(&plan)?;
-    for pid in &arguments.pids {
+    let pids = arguments.pids();
+    for pid in &pids {
         Usage::of(*pid).with_context(|| format!("cannot watch process {pid}"))?;
     }
     let target = arguments.target(&plan, config)?;
@@ -57,7 +61,6 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
         .enable_all()
         .build()?;
     let progress = Progress::new(&plan);
-    let pids = &arguments.pids;
     let found = runtime.block_on(async {
         let stop = async {
             // Without the signal it runs to its end.
@@ -65,14 +68,16 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
                 std::future::pending::<()>().await;
             }
         };
-        load::run(plan, target, pids, stop, |live| progress.show(live)).await
+        load::run(plan, target, &pids, stop, |live| progress.show(live)).await
     });
     progress.end();
     let findings = match found {
         Ok(findings) => findings,
         Err(stopped) => return gave_up(stopped, arguments),
     };
-    let document = Document::new(arguments.url(), arguments.model(), &findings);
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let command = command_line(words, &arguments.url);
+    let document = Document::new(command, arguments.url(), arguments.model(), &findings);
     for output in &mut outputs {
         output.write(&document)?;
     }
@@ -114,6 +119,10 @@ fn gave_up(stopped: Stopped, arguments: &Arguments) -> anyhow::Result<ExitCode> 
                 "{url} does not accept the token: {refused}\n{}",
                 target::ABOUT_TOKEN
             ),
+        ),
+        Stopped::Refused(refused) if refused.is_of_path() => (
+            REFUSED,
+            format!("{url} refuses: {refused}\n{}", arguments.about_server()),
         ),
         Stopped::Refused(refused) => (REFUSED, format!("{url} refuses: {refused}")),
         Stopped::Unreachable(why) => (

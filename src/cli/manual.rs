@@ -157,11 +157,14 @@ const BENCH: &[Part] = &[
     Part {
         title: "Exit status",
         entries: &[
-            ("0", "Everything was as it should be."),
+            (
+                "0",
+                "Nothing was wrong in what came. The report says whether anything is missing.",
+            ),
             (
                 "1",
-                "Something was wrong: streams or requests failed, events were lost or came twice. The report \
-                 says what.",
+                "Something was wrong: streams or requests failed, events were lost or came twice, or no token \
+                 came at all. The report says what.",
             ),
             ("2", "A mistake in the arguments or the configuration."),
             (
@@ -198,7 +201,7 @@ const BENCH: &[Part] = &[
                 "100 streams for 30 seconds, of the server on this machine.",
             ),
             (
-                "tailrace bench --rate 50/s --duration 2m --pid $(pidof tailrace) --html report.html",
+                "tailrace bench --rate 50/s --duration 2m --pid \"$(pidof tailrace)\" --html report.html",
                 "Starts 50 streams each second, whatever becomes of them, watches the server's process and \
                  draws what happened.",
             ),

@@ -14,6 +14,7 @@ mod file_limit;
 mod man;
 mod manual;
 mod serve;
+mod server_url;
 mod token;
 
 use std::path::PathBuf;

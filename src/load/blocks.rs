@@ -11,6 +11,13 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
+    /// Where the first event of a piece ends: with the piece, if none does earlier.
+    pub(super) fn first(piece: &[u8]) -> usize {
+        let ends = [&b"\n\n"[..], b"\n\r\n"].into_iter();
+        let ends = ends.filter_map(|end| Some(memmem::find(piece, end)? + end.len()));
+        ends.min().unwrap_or(piece.len())
+    }
+
     /// The next piece. Answers how many events end in it.
     pub(super) fn push(&mut self, piece: &[u8]) -> u64 {
         let [before, last] = self.last;
@@ -40,5 +47,8 @@ mod tests {
             let counted: u64 = body.chunks(size).map(|piece| blocks.push(piece)).sum();
             assert_eq!(counted, 3, "pieces of {size}");
         }
+        assert_eq!(Blocks::first(body), 9);
+        assert_eq!(Blocks::first(&body[9..]), 13);
+        assert_eq!(Blocks::first(b"data: a\n"), 8);
     }
 }

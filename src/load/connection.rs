@@ -88,7 +88,7 @@ impl Stream<'_> {
     /// What it means that the body is over and no event has said that the stream is.
     fn end_of_body(&self) -> End {
         // Whoever cancelled it may have been earlier than the first event.
-        if matches!(self.dialect, Dialect::Sse) && !self.has_token && !self.cancelled.get() {
+        if matches!(self.dialect, Dialect::Sse) && self.events == 0 && !self.cancelled.get() {
             return End::Failed("no_events".to_owned());
         }
         self.dialect.end_of_body()
@@ -151,6 +151,7 @@ impl Stream<'_> {
             return;
         }
         self.last_event = now;
+        self.events += piece.events;
         let resumed = self.asked_again.take();
         if let Some(asked) = resumed {
             recorder.resumed(now - asked);

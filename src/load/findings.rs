@@ -77,6 +77,21 @@ pub struct Streams {
     pub unfinished: u64,
 }
 
+impl Streams {
+    /// How many have come to an end: their own, or the one that we wanted.
+    #[must_use]
+    pub const fn ended(&self) -> u64 {
+        self.finished + self.cancelled
+    }
+
+    /// Whether there is nothing to measure: so many tokens came of all of them, which is none, though some were
+    /// neither cancelled nor failed.
+    #[must_use]
+    pub const fn are_void(&self, tokens: u64) -> bool {
+        tokens == 0 && self.finished + self.lost + self.unfinished > 0
+    }
+}
+
 /// What arrived and what happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {

@@ -83,7 +83,8 @@ impl Plan {
     }
 
     /// Whether a stream goes on over another connection.
-    pub(super) fn resumes(&self) -> bool {
+    #[must_use]
+    pub fn resumes(&self) -> bool {
         self.checked && self.api == Api::Native
     }
 

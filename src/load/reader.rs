@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::blocks::Blocks;
 use super::dialect::{Dialect, End, Heard, Wrong};
+use super::first_token::{Found, Search};
 use super::plan::Plan;
 use super::recorder::Recorder;
 use super::stamp::{self, Stamps};
@@ -16,8 +17,11 @@ const EVENT_BYTES: usize = 16 * 1024 * 1024;
 enum Form {
     /// By a parser, and each event by what it says.
     Parsed(Box<EventStream>),
-    /// Not at all.
-    Counted(Blocks),
+    /// Not at all, but for what comes before the first token.
+    Counted {
+        blocks: Blocks,
+        search: Option<Box<Search>>,
+    },
 }
 
 /// What one connection has brought of a stream.
@@ -45,7 +49,10 @@ impl Body {
             form: if plan.checked {
                 Form::Parsed(Box::new(EventStream::new(EVENT_BYTES)))
             } else {
-                Form::Counted(Blocks::default())
+                Form::Counted {
+                    blocks: Blocks::default(),
+                    search: Search::new(plan.api, EVENT_BYTES).map(Box::new),
+                }
             },
             stamps: plan.stamped.then(Stamps::default),
             bytes: 0,
@@ -78,10 +85,24 @@ impl Body {
                     *end = Some(End::Wrong(Wrong::Malformed));
                 }
             }
-            Form::Counted(blocks) => {
-                let more = blocks.push(piece);
+            Form::Counted { blocks, search } => {
+                let mut rest = piece;
+                while let Some(looking) = search.as_mut().filter(|_| !rest.is_empty()) {
+                    let (block, after) = rest.split_at(Blocks::first(rest));
+                    rest = after;
+                    *heard += blocks.push(block);
+                    match looking.push(block) {
+                        Found::Nothing => continue,
+                        Found::Tokens(more) => *tokens += more,
+                        Found::Failed(failed) => *end = Some(failed),
+                    }
+                    *search = None;
+                }
+                let more = blocks.push(rest);
                 *heard += more;
-                *tokens += more;
+                if end.is_none() {
+                    *tokens += more;
+                }
             }
         }
     }

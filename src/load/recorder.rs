@@ -57,8 +57,6 @@ pub(super) struct Recorder {
     pub(super) age: Quantiles,
     pub(super) resume: Quantiles,
     pub(super) second: Second,
-    /// Generations that nobody reads any more.
-    pub(super) left: Vec<String>,
 }
 
 impl Recorder {
@@ -92,7 +90,6 @@ impl Recorder {
             age: Quantiles::fine(),
             resume: Quantiles::fine(),
             second: Second::new(),
-            left: Vec::new(),
         }
     }
 

@@ -62,6 +62,15 @@ pub(super) fn tame(text: &str, most: usize) -> String {
     characters.take(most).collect()
 }
 
+impl Refused {
+    /// Whether the server may not know the path: of a model that it does not know it would say more.
+    #[must_use]
+    pub fn is_of_path(&self) -> bool {
+        let code = self.code.as_deref();
+        matches!(self.status, 404 | 405) && code.is_none_or(|code| code == "route_not_found")
+    }
+}
+
 impl From<HttpError> for NoStream {
     fn from(error: HttpError) -> Self {
         match &error {

@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,14 +18,12 @@ use super::recorder::Recorder;
 use super::refusal::{NoStream, Refused};
 use super::schedule::Schedule;
 use super::session;
-use super::target::{Api, Target};
+use super::target::Target;
+use super::tidying::Left;
 use super::watch::Watch;
 
 /// How often somebody looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
-
-/// How long it may take to end generations that nobody reads any more.
-const TIDYING: Duration = Duration::from_secs(5);
 
 /// A load under way, as its streams see it.
 pub(super) struct Load {
@@ -44,6 +41,7 @@ pub(super) struct Load {
     unreachable: RefCell<Option<String>>,
     /// No more streams are started.
     enough: CancellationToken,
+    pub(super) left: Left,
 }
 
 /// Why a load was given up before anything came of it.
@@ -135,6 +133,7 @@ pub async fn run(
         hopeless: RefCell::default(),
         unreachable: RefCell::default(),
         enough: CancellationToken::new(),
+        left: Left::default(),
     });
     let watch = Watch::start(pids);
     LocalSet::new()
@@ -219,8 +218,13 @@ async fn drive(
         return Err(Stopped::Unreachable(why.unwrap_or_default()));
     }
     let refused = load.refused.borrow_mut().take();
-    let findings = watch.stop(&load, ended, interrupted, refused);
-    tidy(&load).await;
+    let mut findings = watch.stop(&load, ended, interrupted, refused);
+    let left = load.left.tidy(&load.target).await;
+    if left > 0 {
+        findings.warnings.push(format!(
+            "Generations that may go on at the server, as they could not be cancelled: {left}."
+        ));
+    }
     Ok(findings)
 }
 
@@ -256,20 +260,4 @@ fn look(load: &Load, elapsed: Duration) -> Live {
         failed: recorder.all_failed(),
         tokens: recorder.tokens,
     }
-}
-
-/// Ends the generations that we leave, where nobody else does.
-async fn tidy(load: &Load) {
-    const AT_ONCE: usize = 32;
-    let goes_on = load.plan.shares.cut > 0.0 || load.plan.fan.is_some();
-    let mut left = std::mem::take(&mut load.recorder.borrow_mut().left);
-    left.dedup();
-    if load.plan.api != Api::Native || !goes_on {
-        return;
-    }
-    let cancelling = futures_util::stream::iter(&left)
-        .map(|id| load.target.cancel(id))
-        .buffer_unordered(AT_ONCE)
-        .for_each(async |_may_have_ended| {});
-    let _late = timeout(TIDYING, cancelling).await;
 }

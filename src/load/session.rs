@@ -9,9 +9,11 @@ use futures_util::future::join_all;
 use super::plan::Behaviour;
 use super::run::Load;
 use super::stream::Stream;
+use super::target::{Target, stream_id};
+use super::tidying;
 
 /// Asks for a stream and reads it. Answers how long to wait before the next, if the server wants that.
-pub(super) async fn generate(load: &Load, number: u64, intended: Instant) -> Option<Duration> {
+pub(super) async fn generate(load: &Rc<Load>, number: u64, intended: Instant) -> Option<Duration> {
     let behaviour = load.plan.shares.behaviour(number);
     if behaviour == Behaviour::Bad {
         return super::bad_request::send(load, number).await;
@@ -20,7 +22,7 @@ pub(super) async fn generate(load: &Load, number: u64, intended: Instant) -> Opt
         return for_others(load, number, intended, fan.readers).await;
     }
     let stream = Stream::begin(load, number, intended);
-    match load.target.start().await {
+    match tidying::start(load, Target::start, stream_id).await {
         Ok(answer) => {
             load.reached();
             stream.read(answer).await;
@@ -31,8 +33,14 @@ pub(super) async fn generate(load: &Load, number: u64, intended: Instant) -> Opt
 }
 
 /// Has a stream made, which so many others read.
-async fn for_others(load: &Load, number: u64, intended: Instant, readers: u32) -> Option<Duration> {
-    let id = match load.target.start_for_others().await {
+async fn for_others(
+    load: &Rc<Load>,
+    number: u64,
+    intended: Instant,
+    readers: u32,
+) -> Option<Duration> {
+    let started = tidying::start(load, Target::start_for_others, |id| Some(id.clone()));
+    let id = match started.await {
         Ok(id) => id,
         Err(error) => {
             let stream = Stream::begin(load, number, intended);

@@ -29,6 +29,8 @@ pub(super) struct Stream<'a> {
     /// When its last event came, or it was asked for.
     pub(super) last_event: Instant,
     pub(super) last_token: Option<Instant>,
+    /// How many events have come.
+    pub(super) events: u64,
     pub(super) has_token: bool,
     /// When we asked to go on, until something has come of it.
     pub(super) asked_again: Option<Instant>,
@@ -39,6 +41,8 @@ pub(super) struct Stream<'a> {
     pub(super) pace: Option<Pace>,
     /// How it has ended.
     ending: Option<Ending>,
+    /// Whether the server has said that it has ended.
+    is_over: bool,
 }
 
 impl<'a> Stream<'a> {
@@ -56,6 +60,7 @@ impl<'a> Stream<'a> {
             measured: load.recorder.borrow_mut().started(),
             last_event: now,
             last_token: None,
+            events: 0,
             has_token: false,
             asked_again: None,
             cut_at: (behaviour == Behaviour::Cut).then(|| now + load.plan.cut_every),
@@ -63,6 +68,7 @@ impl<'a> Stream<'a> {
             cancelled: Rc::default(),
             pace: None,
             ending: None,
+            is_over: false,
         }
     }
 
@@ -173,6 +179,7 @@ impl<'a> Stream<'a> {
 
     /// The stream has said how it ended.
     fn end(&mut self, end: End) {
+        self.is_over = !matches!(end, End::Wrong(_));
         self.ending = Some(match end {
             // Nobody has read how it ended.
             End::Finished if self.cancelled.get() && !self.load.plan.checked => Ending::Cancelled,
@@ -208,8 +215,8 @@ impl Drop for Stream<'_> {
                 ending = Ending::Failed(code.to_owned());
             }
         }
-        if ending == Ending::Unfinished {
-            recorder.left.extend(self.id.take());
+        if !self.is_over && self.load.target.call.goes_on {
+            self.load.left.add(self.id.take());
         }
         let took = self.measured.then(|| self.intended.elapsed());
         recorder.ended(ending, took);

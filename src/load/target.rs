@@ -30,6 +30,8 @@ pub struct Call {
     pub path: String,
     /// What is sent; JSON if it is not empty.
     pub body: Vec<u8>,
+    /// Whether what it starts goes on when nobody reads it, until somebody cancels it.
+    pub goes_on: bool,
 }
 
 /// A server, and how to ask it.
@@ -51,7 +53,9 @@ pub struct Target {
 impl Target {
     /// Asks for a stream.
     pub(super) async fn start(&self) -> Result<Answer, NoStream> {
-        let Call { method, path, body } = &self.call;
+        let Call {
+            method, path, body, ..
+        } = &self.call;
         let answer = self
             .ask(&self.client, method.clone(), path, &[], body)
             .await?;
@@ -60,7 +64,9 @@ impl Target {
 
     /// Asks for a stream that others read. Answers with its id.
     pub(super) async fn start_for_others(&self) -> Result<String, NoStream> {
-        let Call { method, path, body } = &self.call;
+        let Call {
+            method, path, body, ..
+        } = &self.call;
         let later = (
             HeaderName::from_static("prefer"),
             HeaderValue::from_static("respond-async"),

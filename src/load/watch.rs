@@ -5,17 +5,14 @@ use std::time::{Duration, Instant};
 use super::findings::{Client, Counts, Findings, Memory, ProcessUsage, Streams, Tokens};
 use super::quantiles::Quantiles;
 use super::recorder::Recorder;
-use super::refusal::{Refused, TOO_MANY_FILES};
+use super::refusal::Refused;
 use super::run::Load;
 use super::timeline::{Moment, Seen};
 use super::usage::{self, Usage};
-use super::warnings::warnings;
+use super::warnings::{about_machine, about_nothing, warnings};
 
 /// From this part of a core on, this program may be what is measured.
 const SATURATED_PERCENT: f64 = 90.0;
-
-/// From this part of all cores on, the machine may be what is measured.
-const FULL_PERCENT: f64 = 90.0;
 
 /// What was used up to a moment.
 #[derive(Clone)]
@@ -207,14 +204,18 @@ impl Watch {
         let cores = usage::cores();
         let full = busy.map(|(ended, began)| 100.0 * per_second(ended - began) / cores as f64);
         let streams = streams(&recorder);
+        let is_void = streams.are_void(recorder.tokens);
+        let nothing = about_nothing(&streams, &recorder);
         Findings {
             plan: load.plan.clone(),
             machine: usage::machine(),
             interrupted,
-            wrong: is_wrong(&recorder) || (is_void(&recorder) && !interrupted),
+            wrong: is_wrong(&recorder) || (is_void && !interrupted),
             warnings: {
-                let of_server = warnings(&streams, &client, refused.as_ref());
+                let of_server =
+                    warnings(&load.plan, &recorder, &streams, &client, refused.as_ref());
                 about_machine(&gone, full, &recorder)
+                    .chain(nothing.map(ToOwned::to_owned))
                     .chain(of_server)
                     .collect()
             },
@@ -288,41 +289,6 @@ fn counts(load: &Load, recorder: &Recorder) -> Counts {
         tokens: recorder.tokens,
         bytes: recorder.bytes,
     }
-}
-
-/// What to know of this machine before believing the figures.
-fn about_machine(
-    gone: &[String],
-    full: Option<f64>,
-    recorder: &Recorder,
-) -> impl Iterator<Item = String> {
-    let gone = gone.iter().map(|process| {
-        format!(
-            "Process {process} has ended during the run: what is told of it ends with the last second in \
-             which it was seen."
-        )
-    });
-    let full = full.filter(|percent| *percent > FULL_PERCENT).map(|percent| {
-        format!(
-            "All cores of this machine together were {percent:.0} % busy: what was measured may be the \
-             machine."
-        )
-    });
-    let files = recorder.failures.get(TOO_MANY_FILES).map(|times| {
-        format!(
-            "This machine could not open more files ({times} times): those streams were never asked for, \
-             and the server is not at fault. Raise `ulimit -Hn`, or ask for less."
-        )
-    });
-    let void = is_void(recorder)
-        .then(|| "Nothing came in all this time; --timeout is longer than the run.".to_owned());
-    let all: Vec<String> = gone.chain(full).chain(files).chain(void).collect();
-    all.into_iter()
-}
-
-/// Whether streams were waited for to the end, and none had anything to say.
-fn is_void(recorder: &Recorder) -> bool {
-    recorder.unfinished > 0 && recorder.bytes == 0 && recorder.failures.is_empty()
 }
 
 fn is_wrong(recorder: &Recorder) -> bool {

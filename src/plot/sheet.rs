@@ -7,7 +7,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Chart, HEIGHT, Text, WIDTH};
+use super::{Chart, HEIGHT, LOOKS, Text, WIDTH, tick};
 
 const STYLE: &str = include_str!("sheet.css");
 
@@ -15,7 +15,11 @@ const STYLE: &str = include_str!("sheet.css");
 const MARGIN: f64 = 24.0;
 
 /// What stands above each of them, and above all.
-const HEADING: f64 = 28.0;
+const HEADING: f64 = 38.0;
+
+/// What stands beside the axes.
+const LEFT: f64 = 56.0;
+const BOTTOM: f64 = 26.0;
 
 const COLUMNS: usize = 2;
 
@@ -30,17 +34,10 @@ pub struct Sheet {
 
 impl Display for Sheet {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
-        let place = |number: usize| {
-            let across = (number % COLUMNS) as f64;
-            let down = (number / COLUMNS) as f64;
-            (
-                MARGIN + across * (WIDTH + MARGIN),
-                MARGIN + HEADING + down * (HEIGHT + HEADING + MARGIN),
-            )
-        };
-        let (width, _) = place(COLUMNS);
-        let width = width + COLUMNS as f64 * (WIDTH + MARGIN);
-        let (_, height) = place(self.charts.len().next_multiple_of(COLUMNS));
+        let (across, down) = (LEFT + WIDTH + MARGIN, HEADING + HEIGHT + BOTTOM + MARGIN);
+        let rows = self.charts.len().div_ceil(COLUMNS);
+        let width = MARGIN + COLUMNS as f64 * across;
+        let height = MARGIN + HEADING + rows as f64 * down;
         let title = Text(&self.title);
         writeln!(
             to,
@@ -51,36 +48,57 @@ impl Display for Sheet {
             MARGIN + 8.0
         )?;
         for (number, chart) in self.charts.iter().enumerate() {
-            let (left, top) = place(number);
-            let heading = chart.heading();
-            writeln!(
-                to,
-                "<text class=\"heading\" x=\"{left}\" y=\"{}\">{}</text>",
-                top + HEADING - 10.0,
-                Text(&heading)
-            )?;
-            let lines = chart.lines.iter().enumerate();
-            let mut right = left + WIDTH;
-            for (number, line) in lines.rev().filter(|_| chart.lines.len() > 1) {
-                let at = top + HEADING - 10.0;
-                writeln!(
-                    to,
-                    "<text class=\"name of-{number}\" x=\"{right:.1}\" y=\"{at}\">{}</text>",
-                    Text(&line.name)
-                )?;
-                // About as wide as the letters are.
-                right -= 8.2 * line.name.chars().count() as f64 + 14.0;
-            }
-            writeln!(
-                to,
-                "<svg x=\"{left}\" y=\"{}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\">",
-                top + HEADING
-            )?;
-            chart.drawing(to)?;
-            writeln!(to, "</svg>")?;
+            let left = MARGIN + LEFT + (number % COLUMNS) as f64 * across;
+            let top = MARGIN + 2.0 * HEADING + (number / COLUMNS) as f64 * down;
+            writeln!(to, "<g transform=\"translate({left} {top})\">")?;
+            self::chart(to, chart)?;
+            writeln!(to, "</g>")?;
         }
         writeln!(to, "</svg>")
     }
+}
+
+/// One of them, from the upper left corner of its lines.
+fn chart(to: &mut Formatter<'_>, chart: &Chart) -> fmt::Result {
+    let above = -20.0;
+    let heading = chart.heading();
+    writeln!(
+        to,
+        "<text class=\"heading\" x=\"{}\" y=\"{above}\">{}</text>",
+        -LEFT,
+        Text(&heading)
+    )?;
+    let mut right = WIDTH;
+    for (number, line) in chart.lines.iter().enumerate().rev() {
+        writeln!(
+            to,
+            "<text class=\"name of-{}\" x=\"{right:.1}\" y=\"{above}\">{}</text>",
+            number % LOOKS,
+            Text(&line.name)
+        )?;
+        // About as wide as the letters are.
+        right -= 8.2 * line.name.chars().count() as f64 + 14.0;
+    }
+    let scale = chart.scale();
+    for value in scale.values() {
+        writeln!(
+            to,
+            "<text class=\"of-y\" x=\"-6\" y=\"{:.1}\">{}</text>",
+            scale.y(value) + 4.0,
+            tick(value)
+        )?;
+    }
+    for seconds in chart.seconds() {
+        let unit = if seconds == 0.0 { " s" } else { "" };
+        writeln!(
+            to,
+            "<text class=\"of-x\" x=\"{:.1}\" y=\"{}\">{}{unit}</text>",
+            chart.x(seconds),
+            HEIGHT + 18.0,
+            tick(seconds)
+        )?;
+    }
+    chart.drawing(to, scale)
 }
 
 #[cfg(test)]
@@ -109,9 +127,11 @@ mod tests {
             charts: vec![chart("First"), chart("Second"), chart("Third")],
         };
         let text = sheet.to_string();
-        assert_eq!(text.matches("<svg").count(), text.matches("</svg>").count());
-        assert_eq!(text.matches("<svg").count(), 4);
+        assert_eq!(text.matches("<g ").count(), 3);
+        assert_eq!(text.matches("<g ").count(), text.matches("</g>").count());
         assert!(text.contains("1 &amp; 2") && text.contains("a&lt;b") && !text.contains("a<b"));
         assert!(text.contains("Third, MiB"));
+        // Each value stands alone, so that no line joins it to another: it is a dot.
+        assert_eq!(text.matches("class=\"dots of-1\"").count(), 3);
     }
 }

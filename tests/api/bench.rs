@@ -421,7 +421,10 @@ fn a_body_of_ones_own_is_sent_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let body = directory.path().join("body.json");
     std::fs::write(&body, r#"{"prompt":"mine","on_disconnect":"continue"}"#).unwrap();
-    let upstream = scripted(&[r#"{"type":"done","seq":0,"finish_reason":"stop"}"#]);
+    let upstream = scripted(&[
+        r#"{"type":"token","seq":0,"text":"a"}"#,
+        r#"{"type":"done","seq":1,"finish_reason":"stop"}"#,
+    ]);
     let path = body.to_str().unwrap();
     let Found { status, .. } = bench(&root(&upstream), &brief(&["--rate", "5/s", "--body", path]));
     assert_eq!(status, 0);

@@ -19,6 +19,7 @@ mod auth;
 mod bad_requests;
 mod bench;
 mod bench_faults;
+mod bench_results;
 mod chat_completions;
 mod client;
 mod collector;

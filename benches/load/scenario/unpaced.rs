@@ -30,7 +30,7 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let found = bench.both(&what, |server| Load::run(server, "", &load))?;
     let figure = |pointer: &str| found.each(|it| it.figure(pointer));
     report.figure(NAME, "tokens/s", figure("/tokens/per_second"));
-    // The first and the last event count as tokens here: one in ten thousand.
+    // The last event counts as a token here: one in twenty thousand.
     let cpu = found.each(|it| it.cpu_us_per_token(0));
     report.figure(NAME, "CPU per token, us", cpu);
     report.figure(NAME, "bytes per token", figure("/tokens/bytes_each"));

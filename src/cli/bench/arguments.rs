@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
+use humantime::format_duration;
 
 use super::html::html;
 use super::output::{Output, Text};
 use super::request::RequestArguments;
-use super::units::{byte_rate, rate, share};
+use super::units::{byte_rate, rate, share, time, time_or_none};
+use crate::cli::server_url::server_url;
 use crate::http_client::BaseUrl;
 use crate::load::{Api, Arrivals, Fan, Plan, Shares};
 
@@ -17,8 +19,8 @@ use crate::load::{Api, Arrivals, Fan, Plan, Shares};
 pub(in crate::cli) struct Arguments {
     /// The server
     ///
-    /// A Tailrace server's base URL; with `--api openai` the one that OpenAI's SDKs are given, such as
-    /// `http://127.0.0.1:11434/v1`; with `--api sse` that of the stream itself.
+    /// A Tailrace server's base URL, where a /v1 at its end is left out; with `--api openai` the one that
+    /// OpenAI's SDKs are given, such as `http://127.0.0.1:11434/v1`; with `--api sse` that of the stream itself.
     #[arg(
         value_name = "URL",
         env = "TAILRACE_URL",
@@ -38,19 +40,24 @@ pub(in crate::cli) struct Arguments {
 
     /// A file that holds the token
     ///
-    /// Without one it is $`TAILRACE_TOKEN`; without that, if a Tailrace server is on this machine, one is made
+    /// Without one it is `$TAILRACE_TOKEN`; without that, if a Tailrace server is on this machine, one is made
     /// with the configured key, or the development key, as `tailrace token` does. A token is no
     /// argument because everybody on the machine could read it there.
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub(super) token_file: Option<PathBuf>,
 
     /// How long a stream may be silent, and a head of an answer may take
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Server")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, help_heading = "Server")]
     pub(super) timeout: Duration,
 
-    /// A process on this machine whose CPU and memory are watched; several times
-    #[arg(long = "pid", value_name = "PID", help_heading = "Server")]
-    pub(super) pids: Vec<u32>,
+    /// A process on this machine whose CPU and memory are watched; several times, or several with spaces
+    #[arg(
+        long = "pid",
+        value_name = "PID",
+        value_delimiter = ' ',
+        help_heading = "Server"
+    )]
+    pids: Vec<u32>,
 
     /// How many streams are open at any time: the next starts when one has ended
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Load")]
@@ -64,19 +71,20 @@ pub(in crate::cli) struct Arguments {
     rate: Option<f64>,
 
     /// How long is measured
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Load")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, help_heading = "Load")]
     duration: Duration,
 
-    /// Over how long the first streams start, or the rate grows; a part of what is measured
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration, help_heading = "Load")]
-    ramp: Duration,
+    /// Over how long the first streams start, or the rate grows, from the very beginning [default: 1s, or half of
+    /// a shorter run]
+    #[arg(long, value_name = "TIME", value_parser = time_or_none, help_heading = "Load")]
+    ramp: Option<Duration>,
 
     /// How long it runs before anything is measured
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration, help_heading = "Load")]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time_or_none, help_heading = "Load")]
     warm_up: Duration,
 
     /// How long streams that are under way then may take to their ends
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Load")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_or_none, help_heading = "Load")]
     drain: Duration,
 
     #[command(flatten)]
@@ -86,7 +94,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "SHARE", default_value = "0", hide_default_value = true, value_parser = share, help_heading = "Readers")]
     slow_readers: f64,
 
-    /// How much a slow reader takes
+    /// How much a slow reader takes each second
     #[arg(long, value_name = "BYTES/s", default_value = "10KB/s", value_parser = byte_rate, requires = "slow_readers", help_heading = "Readers")]
     slow_rate: u64,
 
@@ -98,7 +106,7 @@ pub(in crate::cli) struct Arguments {
     cuts: f64,
 
     /// How long a connection that is cut holds
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration, requires = "cuts", help_heading = "Readers")]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time, requires = "cuts", help_heading = "Readers")]
     cut_every: Duration,
 
     /// The share of streams that are cancelled, within two seconds
@@ -114,12 +122,13 @@ pub(in crate::cli) struct Arguments {
     readers: Option<u32>,
 
     /// Where they read: another node of the same cluster [default: the server]
-    #[arg(long, value_name = "URL", value_parser = BaseUrl::parse, requires = "readers", help_heading = "Readers")]
+    #[arg(long, value_name = "URL", value_parser = server_url, requires = "readers", help_heading = "Readers")]
     pub(super) readers_url: Option<BaseUrl>,
 
-    /// Count events and look at none: for a server that is faster than this program reads
+    /// Count events and look at none after the first token: for a server that is faster than this program reads
     ///
-    /// Nothing is checked then, every event counts as a token, and a stream that is cut is lost.
+    /// Nothing is checked then, every event from the first token on counts as a token, and a stream that is cut
+    /// is lost.
     #[arg(long, help_heading = "Readers")]
     no_check: bool,
 
@@ -172,6 +181,17 @@ impl Arguments {
         self.request.model()
     }
 
+    /// The processes that are watched, each of them once.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let mut pids: Vec<u32> = Vec::new();
+        for pid in &self.pids {
+            if !pids.contains(pid) {
+                pids.push(*pid);
+            }
+        }
+        pids
+    }
+
     /// The load that is wanted.
     ///
     /// # Errors
@@ -188,7 +208,6 @@ impl Arguments {
             shares.sum() <= 1.0 + f64::EPSILON,
             "--slow-readers, --cuts, --cancel and --bad-requests are more than all streams together"
         );
-        ensure!(!self.duration.is_zero(), "--duration is nothing");
         let native_only = self.readers.is_some();
         ensure!(
             !native_only || api == Api::Native,
@@ -208,7 +227,7 @@ impl Arguments {
                 Some(rate) => Arrivals::Rate(rate),
                 None => Arrivals::Streams(self.streams),
             },
-            ramp: self.ramp,
+            ramp: self.ramp()?,
             warm_up: self.warm_up,
             duration: self.duration,
             drain: self.drain,
@@ -221,6 +240,21 @@ impl Arguments {
             checked: !self.no_check,
             stamped: self.stamped,
         })
+    }
+
+    fn ramp(&self) -> anyhow::Result<Duration> {
+        const USUAL: Duration = Duration::from_secs(1);
+        let length = self.warm_up + self.duration;
+        let Some(ramp) = self.ramp else {
+            return Ok(USUAL.min(length / 2));
+        };
+        ensure!(
+            ramp <= length,
+            "--ramp {} is longer than --warm-up and --duration together, {}: the load would never be what is asked for",
+            format_duration(ramp),
+            format_duration(length)
+        );
+        Ok(ramp)
     }
 
     /// Where reports go.

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::json::Document;
 use super::table::{HEADS, described, facts, of, times};
+use super::verdict::{capital, first, unit, verdict};
 use crate::load::{Api, Moment};
 use crate::plot::{Chart, Count, Figure, Line, Text, mib};
 
@@ -20,24 +21,23 @@ impl Display for Page<'_> {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
         let document = self.0;
         let found = document.findings;
-        let url = Text(document.url);
-        let verdict = match (found.wrong, found.interrupted) {
-            (true, _) => ("bad", "Something was wrong"),
-            (false, true) => ("good", "Nothing was wrong, ended early"),
-            (false, false) => ("good", "Nothing was wrong"),
-        };
+        let host = host(document.url);
+        let host = Text(host);
+        let verdict = verdict(found);
         write!(
             to,
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-             <title>Load of {url}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <header>\n<h1>{url}</h1>\n<p class=\"verdict {}\">{}</p>\n<p>{}</p>\n</header>\n<main>\n",
-            verdict.0,
-            verdict.1,
+             <title>Load test of {host}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <header>\n<h1>Load test of {host}</h1>\n<p class=\"verdict {}\">{}</p>\n<p>{}</p>\n",
+            verdict.kind,
+            Text(&verdict.text),
             Text(&described(&found.plan)),
         )?;
+        self.terms(to)?;
+        to.write_str("</header>\n<main>\n")?;
         self.tiles(to)?;
         if !found.warnings.is_empty() {
             to.write_str("<ul class=\"warnings\">\n")?;
@@ -50,38 +50,73 @@ impl Display for Page<'_> {
         for chart in self.charts() {
             write!(to, "{chart}")?;
         }
-        to.write_str("</section>\n<p class=\"note\">What stands on grey is not measured: warm-up, and what ends after it.</p>\n")?;
+        to.write_str("</section>\n")?;
+        if found.timeline.iter().any(|moment| !moment.measured) {
+            to.write_str(
+                "<p class=\"note\">What stands on grey was before or after what is measured.</p>\n",
+            )?;
+        }
         self.tables(to)?;
-        writeln!(
-            to,
-            "</main>\n<footer>{} on {}, written {}.</footer>\n</body>\n</html>",
-            document.program,
-            Text(&found.machine),
-            document.written
-        )
+        to.write_str("</main>\n</body>\n</html>\n")
     }
 }
 
+/// Where a URL leads, without what it is asked for there.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_scheme, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
 impl Page<'_> {
+    /// What was measured, when and how.
+    fn terms(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        let document = self.0;
+        let api = match document.findings.plan.api {
+            Api::Native => "Tailrace",
+            Api::OpenAi => "OpenAI chat completions",
+            Api::Sse => "Server-Sent Events",
+        };
+        let client = format!("{} on {}", document.program, document.findings.machine);
+        let written = document.written.replace('T', " ").replace('Z', " UTC");
+        let terms = [
+            ("Ended", Some(written.as_str())),
+            ("URL", Some(document.url)),
+            ("API", Some(api)),
+            ("Model", document.model.or(Some("none was named"))),
+            ("Client", Some(client.as_str())),
+        ];
+        to.write_str("<dl>\n")?;
+        for (name, text) in terms {
+            if let Some(text) = text {
+                writeln!(to, "<div><dt>{name}</dt><dd>{}</dd></div>", Text(text))?;
+            }
+        }
+        let command = Text(&document.command);
+        write!(
+            to,
+            "<div><dt>Command</dt><dd><code>{command}</code></dd></div>\n</dl>\n"
+        )
+    }
+
     /// What everybody looks for first.
     fn tiles(&self, to: &mut Formatter<'_>) -> fmt::Result {
         let found = self.0.findings;
-        let what = self.unit();
+        let unit = unit(&found.plan);
         let mut tiles = vec![(
-            format!("{what} a second"),
+            format!("{} a second", capital(unit)),
             Figure(found.tokens.per_second).to_string(),
             format!("{} in all", Count(found.tokens.count)),
         )];
         let of_times = [
-            ("First token", found.first_token_ms),
-            ("Gap between tokens", found.gap_ms),
+            (capital(first(&found.plan)), found.first_token_ms),
+            (format!("Gap between {unit}"), found.gap_ms),
         ];
         for (name, summary) in of_times {
             if let Some(summary) = summary {
                 tiles.push((
                     format!("{name}, p99"),
                     format!("{} ms", Figure(summary.p99)),
-                    format!("half of them {} ms", Figure(summary.p50)),
+                    format!("half of them within {} ms", Figure(summary.p50)),
                 ));
             }
         }
@@ -117,7 +152,7 @@ impl Page<'_> {
         let found = self.0.findings;
         let times = times(found);
         if !times.is_empty() {
-            to.write_str("<section>\n<h2>Times, in milliseconds</h2>\n<div class=\"wide\"><table>\n<tr><th></th>")?;
+            to.write_str("<section>\n<h2>Times, in milliseconds</h2>\n<div class=\"wide\" tabindex=\"0\"><table>\n<tr><th></th>")?;
             for head in HEADS {
                 write!(to, "<th>{head}</th>")?;
             }
@@ -131,7 +166,7 @@ impl Page<'_> {
             }
             to.write_str("</table></div>\n</section>\n")?;
         }
-        to.write_str("<section>\n<h2>Counts</h2>\n<div class=\"wide\"><table class=\"facts\">\n")?;
+        to.write_str("<section>\n<h2>Counts</h2>\n<div class=\"wide\" tabindex=\"0\"><table class=\"facts\">\n")?;
         for (name, text) in facts(found) {
             writeln!(
                 to,
@@ -141,15 +176,6 @@ impl Page<'_> {
             )?;
         }
         to.write_str("</table></div>\n</section>\n")
-    }
-
-    fn unit(&self) -> &'static str {
-        match self.0.findings.plan.api {
-            Api::Sse => "Events",
-            // One may hold several tokens.
-            Api::OpenAi => "Chunks",
-            Api::Native => "Tokens",
-        }
     }
 
     fn charts(&self) -> Vec<Chart> {
@@ -177,15 +203,16 @@ impl Page<'_> {
                 .map(|(moment, length)| Some(value(moment) as f64 / length.max(0.001)))
                 .collect(),
         };
-        let unit = self.unit();
+        let unit = unit(&found.plan);
+        let first = capital(first(&found.plan));
         let mut charts = vec![
             chart(
-                format!("{unit} a second"),
+                format!("{} a second", capital(unit)),
                 "",
                 vec![each_second(unit, &|moment| moment.tokens)],
             ),
             chart(
-                "First token".to_owned(),
+                first,
                 "ms",
                 vec![
                     of("p50", &|moment| moment.first_token_p50_ms),
@@ -193,7 +220,7 @@ impl Page<'_> {
                 ],
             ),
             chart(
-                "Gaps".to_owned(),
+                format!("Gaps between {unit}"),
                 "ms",
                 vec![
                     of("p50", &|moment| moment.gap_p50_ms),

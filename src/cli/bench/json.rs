@@ -18,6 +18,8 @@ pub(super) struct Document<'a> {
     pub(super) program: &'static str,
     /// When it was written.
     pub(super) written: String,
+    /// How it was told to.
+    pub(super) command: String,
     /// What was measured.
     pub(super) url: &'a str,
     pub(super) model: Option<&'a str>,
@@ -26,11 +28,17 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(url: &'a str, model: Option<&'a str>, findings: &'a Findings) -> Self {
+    pub(super) fn new(
+        command: String,
+        url: &'a str,
+        model: Option<&'a str>,
+        findings: &'a Findings,
+    ) -> Self {
         Self {
             version: VERSION,
             program: concat!("tailrace ", env!("CARGO_PKG_VERSION")),
             written: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            command,
             url,
             model,
             findings,

@@ -12,7 +12,7 @@ use crate::load::{Api, Call, Plan};
 /// Options that make the request.
 #[derive(Debug, clap::Args)]
 pub(super) struct RequestArguments {
-    /// The model [default: the server's]
+    /// The model, without which a Tailrace server takes its own; `--api openai` needs one
     #[arg(
         long,
         short,
@@ -43,7 +43,7 @@ pub(super) struct RequestArguments {
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Request")]
     pace: Option<f64>,
 
-    /// A file whose JSON is sent as it is
+    /// A file whose JSON object is sent in place of these; `stream` and `on_disconnect` are added where needed
     #[arg(long, value_name = "FILE", help_heading = "Request")]
     body: Option<PathBuf>,
 }
@@ -79,7 +79,9 @@ impl RequestArguments {
             Api::OpenAi => ("/chat/completions".to_owned(), Some(self.openai(given)?)),
             Api::Sse => (query, given.map(Value::Object)),
         };
+        let is_cancelled = |body: &Value| body["on_disconnect"] == "cancel";
         Ok(Call {
+            goes_on: plan.api == Api::Native && !body.as_ref().is_some_and(is_cancelled),
             method: if body.is_some() {
                 Method::POST
             } else {
@@ -110,9 +112,10 @@ impl RequestArguments {
             self.add_common(&mut body);
             body
         });
-        // Whoever comes back wants the generation to go on meanwhile. Else nobody shall go on with it when the
-        // load is over.
-        if plan.shares.cut == 0.0 && plan.fan.is_none() {
+        // Whoever comes back wants the generation to go on meanwhile. Else nobody shall go on with it when its
+        // reader has left.
+        let comes_back = plan.shares.cut > 0.0 && plan.resumes();
+        if !comes_back && plan.fan.is_none() {
             body.entry("on_disconnect").or_insert(json!("cancel"));
         }
         Value::Object(body)

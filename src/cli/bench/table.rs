@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::json::Document;
+use super::verdict::{first, unit, verdict};
 use crate::load::{Api, Arrivals, Findings, Plan, ProcessUsage, Summary};
 use crate::plot::{Count, Figure, mib};
 
@@ -39,17 +40,7 @@ impl Display for Table<'_> {
         for warning in &found.warnings {
             writeln!(formatter, "\n  {warning}")?;
         }
-        let verdict = if found.wrong {
-            "Something was wrong."
-        } else {
-            "Nothing was wrong."
-        };
-        let ended = if found.interrupted {
-            " Ended before its time."
-        } else {
-            ""
-        };
-        writeln!(formatter, "\n{verdict}{ended}")
+        writeln!(formatter, "\n{}", verdict(found).text)
     }
 }
 
@@ -103,19 +94,12 @@ pub(super) fn facts(found: &Findings) -> Vec<(String, String)> {
         let text = text.map_or_else(String::new, |text| format!(": {text}"));
         fact("  failed", format!("{} x {code}{text}", Count(*times)));
     }
-    let (tokens, word) = (
-        &found.tokens,
-        match found.plan.api {
-            Api::OpenAi if found.plan.checked => "chunks",
-            Api::Native if found.plan.checked => "tokens",
-            _ => "events",
-        },
-    );
+    let tokens = &found.tokens;
     let bytes = tokens.bytes_each.map_or_else(String::new, |bytes| {
         format!(", {} bytes each", Figure(bytes))
     });
     fact(
-        word,
+        unit(&found.plan),
         format!(
             "{} in {} s: {} a second{bytes}; {} streams a second",
             Count(tokens.count),
@@ -200,7 +184,7 @@ pub(super) fn times(found: &Findings) -> Vec<(&'static str, Summary)> {
         "whole stream"
     };
     let all = [
-        ("first token", found.first_token_ms),
+        (first(&found.plan), found.first_token_ms),
         ("gap", found.gap_ms),
         (whole, found.stream_ms),
         ("lateness", found.lateness_ms),

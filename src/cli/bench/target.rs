@@ -8,6 +8,7 @@ use http::header::HeaderValue;
 
 use super::arguments::{ApiName, Arguments};
 use crate::cli::credential::{self, Credential};
+use crate::cli::server_url::server_url;
 use crate::cli::token;
 use crate::http_client::{BaseUrl, Headers, HttpClient, HttpClientConfig, system_roots};
 use crate::load::{Api, Plan, Target};
@@ -29,8 +30,12 @@ impl Arguments {
             Some((base, query)) if plan.api == Api::Sse => (base, format!("?{query}")),
             _ => (self.url.as_str(), String::new()),
         };
-        let url = BaseUrl::parse(base)
-            .map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url()))?;
+        let url = match plan.api {
+            Api::Native => server_url(base),
+            Api::OpenAi | Api::Sse => BaseUrl::parse(base),
+        };
+        let url =
+            url.map_err(|expected| anyhow::anyhow!("{} is no server: {expected}", self.url()))?;
         let tls = system_roots()?;
         let client = |url: &BaseUrl| {
             let config = HttpClientConfig {
@@ -76,14 +81,20 @@ impl Arguments {
         }))
     }
 
-    /// What to know when there is no server.
-    pub(super) fn about_server(&self) -> &'static str {
+    /// What to know when there is no server, or none that knows what it is asked for.
+    pub(super) fn about_server(&self) -> String {
+        let url = self.url().trim_end_matches('/');
         match self.api {
-            ApiName::Native => "Is a Tailrace server running there? `tailrace` starts one.",
-            ApiName::Openai => {
-                "It is asked for /chat/completions below this URL, which often ends in /v1."
+            ApiName::Native => {
+                "Is a Tailrace server running there? `tailrace` starts one.".to_owned()
             }
-            ApiName::Sse => "It is asked for this URL itself.",
+            ApiName::Openai if url.ends_with("/v1") => {
+                format!("It was asked for {url}/chat/completions.")
+            }
+            ApiName::Openai => format!(
+                "It was asked for {url}/chat/completions. Most servers have that below /v1: try {url}/v1."
+            ),
+            ApiName::Sse => "It was asked for this URL itself.".to_owned(),
         }
     }
 }

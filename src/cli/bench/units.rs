@@ -1,6 +1,29 @@
-//! Rates, shares and sizes, as people write them.
+//! Times, rates, shares and sizes, as people write them, within what can be done.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use bytesize::ByteSize;
+
+/// Nobody waits longer, and clocks can still count to twice that.
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
+
+/// A time: `500ms`, `30s`, `5m`.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_millis(1)..=YEAR, "from 1ms to a year")
+}
+
+/// The same, and `0s`.
+pub(super) fn time_or_none(text: &str) -> Result<Duration, String> {
+    within(text, Duration::ZERO..=YEAR, "of at most a year")
+}
+
+fn within(text: &str, range: RangeInclusive<Duration>, bounds: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if range.contains(&time) => Ok(time),
+        _ => Err(format!("expected a time such as 30s or 5m, {bounds}")),
+    }
+}
 
 /// So many each second: `20`, `20/s`, `90/min`.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
@@ -58,6 +81,24 @@ mod tests {
         assert_eq!(share("1"), Ok(1.0));
         assert_eq!(byte_rate("10KB/s"), Ok(10_000));
         assert_eq!(byte_rate("1KiB"), Ok(1024));
+        assert_eq!(time("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("1y").map(|time| time <= YEAR), Ok(true));
+        assert_eq!(time_or_none("0s"), Ok(Duration::ZERO));
+        for wrong in [
+            "",
+            "30",
+            "-1s",
+            "2y",
+            "500000000000y",
+            "1e9y",
+            "99999999999999999999s",
+        ] {
+            assert!(
+                time(wrong).is_err() && time_or_none(wrong).is_err(),
+                "{wrong}"
+            );
+        }
+        assert!(time("0s").is_err() && time("999us").is_err());
         for wrong in ["", "0", "-1", "nan", "inf", "5/h", "x/s", "1e-20", "1e7"] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
