@@ -173,6 +173,7 @@ pub fn prompt(knobs: Value) -> Value {
 }
 
 /// Asks again and again until there is an answer.
+#[track_caller]
 pub fn wait_for<T>(mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {

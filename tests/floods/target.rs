@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::client::Request;
 use crate::program::{Program, tailrace};
-use crate::server::{BASE, prompt, token};
+use crate::server::{BASE, prompt, token, wait_for};
 use crate::sse::{Event, check_whole, text};
 
 /// One flood at a time: they measure what their process holds, on a machine that others use too.
@@ -41,10 +41,12 @@ impl Target {
             _directory: directory,
             _alone: alone,
         };
-        // The first requests wake what is made once.
+        // The first requests wake what is made once; their connections are no part of it.
+        let sockets = target.sockets();
         for _ in 0..20 {
             target.healthy(&json!({"tokens": 5})).join().unwrap();
         }
+        wait_for(|| (target.sockets() <= sockets).then_some(()));
         target
     }
 
