@@ -24,7 +24,7 @@ use self::certificate::Certificate;
 use self::store::Store;
 use crate::api::{self, Api, Playground};
 use crate::auth::JwtVerifier;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::generation::GenerationService;
 use crate::http_client::system_roots;
 use crate::limit::failures::AuthFailures;
@@ -122,10 +122,7 @@ impl App {
             config: ArcSwap::from_pointee(config.api()),
         });
         watched::introduce(&api);
-        let certificate = match &config.tls {
-            None => None,
-            Some((chain, key)) => Some(Arc::new(Certificate::new(chain, key)?)),
-        };
+        let certificate = Certificate::of(config)?.map(Arc::new);
         let server = http::serve(
             config,
             workers,
@@ -250,11 +247,8 @@ impl App {
 ///
 /// # Errors
 /// Says what it would refuse.
-pub fn check(config: &Config) -> anyhow::Result<()> {
+pub fn check(config: &Config) -> Result<(), ConfigError> {
     listener::check(config)?;
-    if let Some((chain, key)) = &config.tls {
-        Certificate::new(chain, key)?;
-    }
-    telemetry::filter(&config.file.log)?;
-    Ok(())
+    Certificate::of(config)?;
+    telemetry::filter(config).map(|_| ())
 }

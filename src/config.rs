@@ -60,7 +60,7 @@ pub enum ConfigError {
     /// A value is of the right type and still wrong.
     #[error("{origin}: `{key}`: {expected}")]
     Value {
-        /// The file, or "configuration".
+        /// The file, or the variable or option over it.
         origin: String,
         /// The path of the key.
         key: String,
@@ -70,7 +70,7 @@ pub enum ConfigError {
     /// A file that the configuration names.
     #[error("{origin}: `{key}`: cannot read {path}: {error}")]
     Unreadable {
-        /// The file that names it, or "configuration".
+        /// What names it, as for [`Self::Value`].
         origin: String,
         /// The path of the key.
         key: String,
@@ -80,7 +80,7 @@ pub enum ConfigError {
         error: std::io::Error,
     },
     /// The configuration file itself.
-    #[error("cannot read the configuration file {0}: {1}")]
+    #[error("{0}: cannot read the configuration file: {1}")]
     Missing(PathBuf, std::io::Error),
 }
 
@@ -146,15 +146,15 @@ impl Config {
     /// Something is missing or wrong.
     pub fn load_with(path: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
         let path = path.map(Path::to_path_buf);
-        Self::load_from(Origin { path, overrides }).0
+        Self::load_from(&Origin { path, overrides }).0
     }
 
     /// Reads a configuration from where it is; and what was read, also if that is wrong.
-    pub fn load_from(origin: Origin) -> (Result<Self, ConfigError>, Sources) {
-        let loader = Loader::new(origin.path.as_deref());
-        let config = Self::load_by(&loader, &origin);
+    pub fn load_from(origin: &Origin) -> (Result<Self, ConfigError>, Sources) {
+        let loader = Loader::new(origin);
+        let config = Self::load_by(&loader, origin);
         let sources = loader.sources();
-        (config.map(|config| Self { origin, ..config }), sources)
+        (config, sources)
     }
 
     fn load_by(loader: &Loader, origin: &Origin) -> Result<Self, ConfigError> {

@@ -5,32 +5,33 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::{LogFormat, LogSection};
+use crate::config::{Config, ConfigError, LogFormat};
 
 /// What is logged.
 ///
 /// # Errors
 /// The level is not one.
-pub fn filter(section: &LogSection) -> Result<EnvFilter, LevelError> {
+pub fn filter(config: &Config) -> Result<EnvFilter, ConfigError> {
+    let level = &config.file.log.level;
+    let wrong = || {
+        let expected = "expected a level such as info, or tailrace=debug,warn";
+        config
+            .origin
+            .wrong("log.level", format!("{expected}; found {level:?}"))
+    };
     // A word that is no level would be taken for a module's name, and silence everything.
     let is_level = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
-    if !section.level.split(',').all(is_level) {
-        return Err(LevelError(section.level.clone()));
+    if !level.split(',').all(is_level) {
+        return Err(wrong());
     }
     // The framework's own start and stop messages repeat ours, and a body that is broken off, so that
     // its client comes again, is no error.
     EnvFilter::builder()
         .parse(format!(
-            "actix_server=warn,actix_http::h1::dispatcher=off,{}",
-            section.level
+            "actix_server=warn,actix_http::h1::dispatcher=off,{level}"
         ))
-        .map_err(|_| LevelError(section.level.clone()))
+        .map_err(|_| wrong())
 }
-
-/// A level that is not one.
-#[derive(Debug, thiserror::Error)]
-#[error("`log.level`: expected a level such as info, or tailrace=debug,warn; found {0:?}")]
-pub struct LevelError(String);
 
 /// What is logged, while the server runs.
 pub struct LogLevel {
@@ -53,10 +54,10 @@ impl LogLevel {
 ///
 /// # Errors
 /// The level is not one.
-pub fn init(section: &LogSection) -> Result<LogLevel, LevelError> {
-    let filter = filter(section)?;
+pub fn init(config: &Config) -> Result<LogLevel, ConfigError> {
+    let filter = filter(config)?;
     let terminal = std::io::stderr().is_terminal();
-    let human = match section.format {
+    let human = match config.file.log.format {
         LogFormat::Auto => terminal,
         LogFormat::Human => true,
         LogFormat::Json => false,

@@ -3,6 +3,7 @@
 /** @import { State } from './shapes.js' */
 
 import { h, part, setText } from '../../src/dom.js';
+import { NEARLY_FULL, fullest } from './room.js';
 import { counted, standingOf, whole } from './words.js';
 
 /** @param {{ last_window: number }[]} counts */
@@ -21,6 +22,12 @@ const ITEMS = [
   { place: 'rejections', count: ({ rejections }) => lately(rejections), words: (count) => `${whole(count)} turned away` },
   { place: 'errors', count: ({ errors }) => lately(errors), words: (count) => counted(count, 'error') },
   { place: 'errors', count: ({ failures }) => lately(failures), words: (count) => `${counted(count, 'generation')} failed` },
+  {
+    place: 'room',
+    count: (state) => Math.round(fullest(state) * 100),
+    words: (percent) => `${whole(percent)} % full now`,
+    is: (state) => fullest(state) >= NEARLY_FULL,
+  },
   {
     place: 'upstreams',
     count: ({ upstreams }) => upstreams.filter(({ rests }) => rests).length,

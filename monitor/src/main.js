@@ -8,6 +8,7 @@ import { Charts } from './charts.js';
 import { Feed } from './feed.js';
 import { hideGate, showGate, startGate } from './gate.js';
 import { Past } from './past.js';
+import { Room } from './room.js';
 import { Status } from './status.js';
 import { Streams } from './streams.js';
 import { Tables } from './tables.js';
@@ -30,6 +31,7 @@ const status = new Status((isOld) => {
 const attention = new Attention();
 const charts = new Charts();
 const tables = new Tables();
+const room = new Room();
 const streams = new Streams((stream) => void cancelStream(stream, store.token));
 
 /** @type {Feed | undefined} */
@@ -52,6 +54,7 @@ function watch() {
       charts.update(past, event);
       streams.update(event);
       tables.update(event);
+      room.update(event);
     },
     onWait: (wait) => status.waits(wait),
     onRefused: (refusal) => (store.refused() ? watch() : leave(refusal)),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -11,6 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::config::{Config, ConfigError};
+
 /// The certificate that the next connection is shown. Those that are open go on with theirs.
 #[derive(Debug)]
 pub(super) struct Certificate {
@@ -18,21 +19,29 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
-    /// A certificate chain and its key, in PEM.
+    /// The configured certificate chain with its key, if there is TLS.
     ///
     /// # Errors
-    /// They are not, or do not belong together.
-    pub(super) fn new(chain: &[u8], key: &[u8]) -> anyhow::Result<Self> {
+    /// They are not in PEM, or do not belong together.
+    pub(super) fn of(config: &Config) -> Result<Option<Self>, ConfigError> {
+        let Some((chain, key)) = &config.tls else {
+            return Ok(None);
+        };
+        let wrong = |key: &str, expected: &str, why: &dyn std::fmt::Display| {
+            config.origin.wrong(key, format!("{expected}: {why}"))
+        };
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
-            .context("`tls.certificate`: expected certificates in PEM")?;
+            .map_err(|error| wrong("tls.certificate", "expected certificates in PEM", &error))?;
         let key = PrivateKeyDer::from_pem_slice(key)
-            .context("`tls.private_key`: expected a private key in PEM")?;
-        let shown = CertifiedKey::from_der(chain, key, &provider())
-            .context("`tls`: the private key does not belong to the certificate")?;
-        Ok(Self {
+            .map_err(|error| wrong("tls.private_key", "expected a private key in PEM", &error))?;
+        let shown = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
+            let expected = "the private key does not belong to the certificate";
+            wrong("tls", expected, &error)
+        })?;
+        Ok(Some(Self {
             shown: ArcSwap::from_pointee(shown),
-        })
+        }))
     }
 
     /// Shows the same as another from now on.

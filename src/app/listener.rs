@@ -4,10 +4,10 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -16,29 +16,61 @@ const BACKLOG: i32 = 4096;
 /// way is not bounded here, so a fast reader far away is as fast as without (docs/adr/0020).
 const UNSENT: u32 = 64 * 1024;
 
-/// What says where the page of metrics is.
+/// What says where users come, and where the page of metrics is.
+const BIND: &str = "bind";
 const METRICS_BIND: &str = "metrics.bind";
 
 /// Where the server would listen.
 ///
 /// # Errors
 /// It is no address, or not one for the development key.
-fn address(config: &Config) -> anyhow::Result<SocketAddr> {
-    let address = resolve("bind", &config.file.bind)?;
+fn address(config: &Config) -> Result<SocketAddr, ConfigError> {
+    let address = resolve(config, BIND, &config.file.bind)?;
     if config.development && !address.ip().is_loopback() {
-        bail!(
+        let why = format!(
             "refusing to listen on {address} with the development key: anybody on the network \
              could be anybody; configure a key in [[auth.keys]], or bind 127.0.0.1"
         );
+        return Err(config.origin.wrong(BIND, why));
     }
     Ok(address)
 }
 
-fn resolve(key: &str, bind: &str) -> anyhow::Result<SocketAddr> {
+/// Where the page of metrics would be, if there is to be one.
+///
+/// # Errors
+/// It is no address, or the one that users come to: they would read it too.
+fn metrics_address(config: &Config) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(bind) = &config.file.metrics.bind else {
+        return Ok(None);
+    };
+    let metrics = resolve(config, METRICS_BIND, bind)?;
+    let users = address(config)?;
+    if is_taken_by(metrics, users) {
+        let expected = format!(
+            "expected another address than that of `bind`, {users}: it asks for no credential, and has a \
+             listener of its own"
+        );
+        return Err(config.origin.wrong(METRICS_BIND, expected));
+    }
+    Ok(Some(metrics))
+}
+
+/// Whether nobody can listen at one of the two while somebody does at the other. With port 0 each has its own.
+fn is_taken_by(one: SocketAddr, other: SocketAddr) -> bool {
+    // An unspecified address is all of its family, and that of IPv6 those of IPv4 too.
+    let is_in = |part: SocketAddr, all: SocketAddr| {
+        part.ip() == all.ip() || (all.ip().is_unspecified() && (all.is_ipv6() || part.is_ipv4()))
+    };
+    one.port() != 0 && one.port() == other.port() && (is_in(one, other) || is_in(other, one))
+}
+
+fn resolve(config: &Config, key: &str, bind: &str) -> Result<SocketAddr, ConfigError> {
     let resolved = bind.to_socket_addrs().ok();
     let first = resolved.and_then(|mut addresses| addresses.next());
-    first.with_context(|| {
-        format!("`{key}`: expected host:port such as 127.0.0.1:8080, found {bind:?}")
+    first.ok_or_else(|| {
+        let expected = format!("expected host:port such as 127.0.0.1:8080, found {bind:?}");
+        config.origin.wrong(key, expected)
     })
 }
 
@@ -46,12 +78,9 @@ fn resolve(key: &str, bind: &str) -> anyhow::Result<SocketAddr> {
 ///
 /// # Errors
 /// Says what they would refuse.
-pub(super) fn check(config: &Config) -> anyhow::Result<()> {
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     address(config)?;
-    if let Some(bind) = &config.file.metrics.bind {
-        resolve(METRICS_BIND, bind)?;
-    }
-    Ok(())
+    metrics_address(config).map(|_| ())
 }
 
 /// Listens for users.
@@ -69,10 +98,9 @@ pub(super) fn open(config: &Config) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// The address is none, or taken.
 pub(super) fn open_metrics(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    let Some(bind) = &config.file.metrics.bind else {
+    let Some(address) = metrics_address(config)? else {
         return Ok(None);
     };
-    let address = resolve(METRICS_BIND, bind)?;
     let listener = listen(address, config.file.http.peer_timeout)
         .with_context(|| format!("cannot listen on {address} for metrics"))?;
     Ok(Some(listener))

@@ -40,8 +40,11 @@ pub(super) struct Providers {
 }
 
 impl Providers {
-    /// Has those that have changed asked as they are to be now.
+    /// Puts them in force: those that have changed are asked as they are to be now.
     pub(super) fn go_on(self) -> Vec<TrustedProvider> {
+        for provider in self.new {
+            provider.enter_force();
+        }
         for (provider, config, client) in self.changed {
             provider.go_on_with(config, client);
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
-use anyhow::bail;
 use futures_util::future::join_all;
 use rustls::ClientConfig;
 use tokio::signal::unix::Signal;
@@ -69,9 +68,8 @@ impl Reloader {
         // written in pieces, are read when they are quiet.
         let mut seen: Option<Sources> = None;
         loop {
-            let mut is_asked = false;
-            tokio::select! {
-                _ = hangups.recv() => is_asked = true,
+            let by = tokio::select! {
+                _ = hangups.recv() => None,
                 _ = watch.tick(), if is_watching => {
                     let sources = self.sources.clone();
                     let Ok(now) = spawn_blocking(move || sources.again()).await else {
@@ -85,25 +83,28 @@ impl Reloader {
                         seen = Some(now);
                         continue;
                     }
+                    let files = self.sources.other_files(&now).into_iter();
+                    let files: Vec<_> = files.map(|path| path.display().to_string()).collect();
+                    Some(files.join(", "))
                 }
-            }
+            };
             seen = None;
-            if is_asked {
+            if by.is_none() {
                 // Whoever asks may know of keys that were withdrawn.
                 for provider in self.api.jwt.providers() {
                     provider.ask_anew();
                 }
             }
-            self.reload().await;
+            self.reload(by.as_deref().unwrap_or("SIGHUP")).await;
         }
     }
 
-    /// Loads the configuration again. If it is wrong, the one in force stays.
-    async fn reload(&mut self) {
+    /// Loads the configuration again, for this reason. If it is wrong, the one in force stays.
+    async fn reload(&mut self, by: &str) {
         let origin = self.config.origin.clone();
         // All that waits for files and name servers.
         let load = move || {
-            let (loaded, sources) = Config::load_from(origin);
+            let (loaded, sources) = Config::load_from(&origin);
             let checked = loaded.map_err(anyhow::Error::from).and_then(|config| {
                 check(&config)?;
                 Ok((config, system_roots()?))
@@ -121,11 +122,18 @@ impl Reloader {
         };
         self.api.metrics.reloaded(applied.is_ok());
         match applied {
-            Ok(()) => {
+            Ok(changes) => {
                 let mut restart = self.started.needs_restart(&self.config.file);
                 restart.extend(self.started_with.need_restart(&self.config.sources));
                 let restart = restart.join(", ");
+                let changes = if changes.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    changes.join(", ")
+                };
                 tracing::info!(
+                    reload.by = by,
+                    config.changed = %changes,
                     models = self.config.models.len(),
                     plans = self.config.file.limits.plans.len(),
                     keys = self.config.keys.len() + self.config.providers.len(),
@@ -139,15 +147,21 @@ impl Reloader {
                 }
             }
             Err(error) => {
-                tracing::error!(error = %format!("{error:#}"), "The configuration is wrong: the one in force stays");
+                tracing::error!(reload.by = by, error = %format!("{error:#}"), "The configuration is wrong: the one in force stays");
             }
         }
     }
 
-    async fn apply(&mut self, config: Config, roots: &Arc<ClientConfig>) -> anyhow::Result<()> {
+    /// Puts it in force; what is other than before.
+    async fn apply(
+        &mut self,
+        config: Config,
+        roots: &Arc<ClientConfig>,
+    ) -> anyhow::Result<Vec<String>> {
         // Everything that can fail comes before anything that changes.
         if config.development && !self.config.development {
-            bail!("`auth.keys`: expected a key: development mode begins with a start only");
+            let expected = "expected a key: development mode begins with a start only";
+            return Err(config.origin.wrong("auth.keys", expected).into());
         }
         let config = if config.development {
             // Where there is no place to keep it, each load makes a key of its own.
@@ -162,16 +176,14 @@ impl Reloader {
             Some((&self.config, &*self.api.generations.current_models())),
             roots,
         );
-        let certificate = match &config.tls {
-            None => None,
-            Some((chain, key)) => Some(Certificate::new(chain, key)?),
-        };
+        let certificate = Certificate::of(&config)?;
         let providers = parts::providers(&config, &self.api.jwt.providers(), roots)?;
         // Without the keys of a URL that is wrong, good tokens would be refused that are accepted now.
         let begun = join_all(providers.new.iter().map(|it| it.begin())).await;
         for (provider, begun) in providers.new.iter().zip(begun) {
             if let Err(why) = begun {
-                bail!("`auth.keys`: {} publishes no keys: {why}", provider.url());
+                let what = format!("{} publishes no keys: {why}", provider.url());
+                return Err(config.origin.wrong("auth.keys", what).into());
             }
         }
 
@@ -196,9 +208,10 @@ impl Reloader {
             shown.replace(other);
         }
         if config.file.log.level != self.config.file.log.level {
-            self.level.set(telemetry::filter(&config.file.log)?);
+            self.level.set(telemetry::filter(&config)?);
         }
+        let changes = self.config.changes(&config);
         self.config = config;
-        Ok(())
+        Ok(changes)
     }
 }

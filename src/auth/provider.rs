@@ -87,6 +87,8 @@ pub struct Provider {
 struct Shared {
     settings: ArcSwap<Settings>,
     published: ArcSwapOption<Published>,
+    /// Whether tokens are verified with its keys. Else it is tried for a configuration that is not yet in force.
+    is_in_force: AtomicBool,
     /// Whether it has ever published a key that verifies tokens.
     had_keys: AtomicBool,
     /// Why the last question had no answer, if it had none.
@@ -134,6 +136,7 @@ impl Provider {
         let shared = Arc::new(Shared {
             settings: ArcSwap::from_pointee(Settings { config, client }),
             published: ArcSwapOption::empty(),
+            is_in_force: AtomicBool::new(false),
             had_keys: AtomicBool::new(false),
             failure: ArcSwapOption::empty(),
             asked: watch::Sender::new(Asked::default()),
@@ -167,6 +170,11 @@ impl Provider {
             && own.server.headers == config.server.headers
             && own.path == config.path
             && own.algorithm == config.algorithm
+    }
+
+    /// From now on its keys verify tokens, and the log says what their owners will notice.
+    pub fn enter_force(&self) {
+        self.shared.is_in_force.store(true, Ordering::Release);
     }
 
     /// Whether it is asked in just this way.

@@ -40,7 +40,7 @@ impl Arguments {
 }
 
 pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
-    let level = telemetry::init(&config.file.log)?;
+    let level = telemetry::init(&config)?;
     if let Err(error) = raise_file_limit() {
         tracing::warn!(%error, "Could not raise the limit of open files");
     }

@@ -4,9 +4,9 @@ use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::File;
 use super::load::Loader;
 use super::shape;
+use super::{File, Origin};
 
 /// Reads what comes before the first NUL as a file and what comes after it as variables, a line each:
 /// it is a configuration, or an error in words, and nothing breaks. No file that it names is read.
@@ -29,12 +29,12 @@ pub fn holds(input: &[u8]) {
             return;
         }
     };
-    if let Err(error) = Loader::new(None).check(&file) {
+    if let Err(error) = Loader::new(&Origin::default()).check(&file) {
         assert!(error.to_string().contains('`'), "it names no key: {error}");
     }
     for section in file.models.values() {
         if let Err(error) = section.model() {
-            let described = shape::describe_section("file", "models.x", None, error);
+            let described = shape::describe_section(&Origin::default(), "models.x", None, error);
             assert!(described.contains("models.x"), "{described}");
         }
     }

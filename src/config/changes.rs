@@ -1,127 +1,213 @@
-//! What of a configuration holds from the start to the end of a process.
+//! How two configurations differ: which settings, and which of these hold from the start to the end of a
+//! process.
 
+use std::collections::BTreeMap;
+
+use super::Config;
 use super::file::{AuthSection, File, HttpSection, LimitSection, LogSection};
 
+/// A setting that two files have.
+struct Setting {
+    key: &'static str,
+    is_other: bool,
+    holds: Holds,
+}
+
+/// From when on another value of a setting holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Now,
+    AfterRestart,
+}
+
+use Holds::{AfterRestart, Now};
+
+/// The settings of a section, each with when it holds. All of its fields stand here: whoever adds one decides.
+macro_rules! settings {
+    ($old:expr, $new:expr, $section:literal, { $($field:ident: $holds:expr,)* }, without { $($other:ident),* }) => {{
+        let Self { $($field,)* $($other: _,)* } = $old;
+        vec![$(Setting {
+            key: concat!($section, stringify!($field)),
+            is_other: *$field != $new.$field,
+            holds: $holds,
+        },)*]
+    }};
+}
+
+impl Config {
+    /// What another configuration has other than this one: settings by their keys, models and plans by their
+    /// names, files by who names them. No value.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Vec<String> {
+        let settings = self.file.settings(&new.file).into_iter();
+        let settings = settings.filter(|setting| setting.is_other);
+        let mut changes: Vec<_> = settings.map(|setting| setting.key.to_owned()).collect();
+        changes.extend(by_name(
+            "limits.plans",
+            &self.file.limits.plans,
+            &new.file.limits.plans,
+        ));
+        changes.extend(by_name("models", &self.file.models, &new.file.models));
+        let contents = self.sources.other_contents(&new.sources);
+        changes.extend(contents.map(str::to_owned));
+        changes
+    }
+}
+
+/// Those that came, went or are other.
+fn by_name<T: PartialEq>(
+    section: &str,
+    old: &BTreeMap<String, T>,
+    new: &BTreeMap<String, T>,
+) -> Vec<String> {
+    let kept = old.iter().filter_map(|(name, one)| match new.get(name) {
+        None => Some(format!("{section}.{name} (gone)")),
+        Some(other) if other != one => Some(format!("{section}.{name}")),
+        Some(_) => None,
+    });
+    let came = new.keys().filter(|name| !old.contains_key(*name));
+    let came = came.map(|name| format!("{section}.{name} (new)"));
+    kept.chain(came).collect()
+}
+
 impl File {
-    /// The settings that differ and need a restart. Whoever adds a setting decides here.
+    /// The settings that differ and need a restart.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
-        let Self {
-            bind,
-            workers,
-            max_connections,
-            public_url: _,
-            allowed_origins: _,
-            trusted_proxies: _,
-            drain_delay,
-            drain_timeout,
-            watch_interval,
-            default_model: _,
-            upstream: _,
-            log: LogSection { format, level: _ },
-            metrics,
-            traces,
-            tls,
-            http,
-            auth,
-            limits,
-            generation,
-            store,
-            memory,
-            redis,
-            playground,
-            monitor,
-            models: _,
-        } = self;
-        let mut changed = vec![
-            ("bind", *bind != new.bind),
-            ("workers", *workers != new.workers),
-            ("max_connections", *max_connections != new.max_connections),
-            ("drain_delay", *drain_delay != new.drain_delay),
-            ("drain_timeout", *drain_timeout != new.drain_timeout),
-            ("watch_interval", *watch_interval != new.watch_interval),
-            ("log.format", *format != new.log.format),
-            // Other files are read again, and shown if there is TLS at all.
-            ("tls", tls.is_some() != new.tls.is_some()),
-            ("generation", *generation != new.generation),
-            ("store", *store != new.store),
-            ("memory", *memory != new.memory),
-            ("redis", *redis != new.redis),
-            ("traces", *traces != new.traces),
-            ("metrics", *metrics != new.metrics),
-            ("playground", *playground != new.playground),
-            ("monitor", *monitor != new.monitor),
-        ];
-        changed.extend(http.fixed(&new.http));
-        changed.extend(auth.fixed(&new.auth));
-        changed.extend(limits.fixed(&new.limits));
-        let changed = changed.into_iter().filter(|(_, is_other)| *is_other);
-        changed.map(|(key, _)| key).collect()
+        let settings = self.settings(new).into_iter();
+        let changed = settings.filter(|it| it.is_other && it.holds == AfterRestart);
+        changed.map(|setting| setting.key).collect()
+    }
+
+    /// All settings but models and plans, which have names of their own.
+    fn settings(&self, new: &Self) -> Vec<Setting> {
+        // Other files are read again, and shown if there is TLS at all.
+        let tls_holds = if self.tls.is_some() == new.tls.is_some() {
+            Now
+        } else {
+            AfterRestart
+        };
+        let mut all = settings!(self, new, "", {
+            bind: AfterRestart,
+            workers: AfterRestart,
+            max_connections: AfterRestart,
+            public_url: Now,
+            allowed_origins: Now,
+            trusted_proxies: Now,
+            drain_delay: AfterRestart,
+            drain_timeout: AfterRestart,
+            watch_interval: AfterRestart,
+            default_model: Now,
+            upstream: Now,
+            tls: tls_holds,
+            generation: AfterRestart,
+            store: AfterRestart,
+            memory: AfterRestart,
+            redis: AfterRestart,
+            traces: AfterRestart,
+            metrics: AfterRestart,
+            playground: AfterRestart,
+            monitor: AfterRestart,
+        }, without { log, http, auth, limits, models });
+        all.extend(self.log.settings(&new.log));
+        all.extend(self.http.settings(&new.http));
+        all.extend(self.auth.settings(&new.auth));
+        all.extend(self.limits.settings(&new.limits));
+        all
+    }
+}
+
+impl LogSection {
+    fn settings(&self, new: &Self) -> Vec<Setting> {
+        settings!(self, new, "log.", {
+            format: AfterRestart,
+            level: Now,
+        }, without {})
     }
 }
 
 impl HttpSection {
-    fn fixed(&self, new: &Self) -> [(&'static str, bool); 3] {
-        let Self {
-            heartbeat: _,
-            body_limit: _,
-            body_timeout: _,
-            head_timeout,
-            keep_alive,
-            peer_timeout,
-        } = self;
-        [
-            ("http.head_timeout", *head_timeout != new.head_timeout),
-            ("http.keep_alive", *keep_alive != new.keep_alive),
-            ("http.peer_timeout", *peer_timeout != new.peer_timeout),
-        ]
+    fn settings(&self, new: &Self) -> Vec<Setting> {
+        settings!(self, new, "http.", {
+            heartbeat: Now,
+            body_limit: Now,
+            body_timeout: Now,
+            head_timeout: AfterRestart,
+            keep_alive: AfterRestart,
+            peer_timeout: AfterRestart,
+        }, without {})
     }
 }
 
 impl AuthSection {
-    fn fixed(&self, new: &Self) -> [(&'static str, bool); 2] {
-        let Self {
-            issuers: _,
-            audiences: _,
-            leeway: _,
-            required_claims: _,
-            cookie,
-            ticket_lifetime: _,
-            ticket_secret_file: _,
-            scopes: _,
-            jwks: _,
-            keys: _,
-        } = self;
+    fn settings(&self, new: &Self) -> Vec<Setting> {
         // Without a file there is no secret that another lifetime could be used with.
-        let is_kept = new.ticket_secret_file.is_none()
-            && (self.ticket_secret_file.is_some() || self.ticket_lifetime != new.ticket_lifetime);
-        [
-            ("auth.cookie", *cookie != new.cookie),
-            ("auth.ticket_lifetime, auth.ticket_secret_file", is_kept),
-        ]
+        let tickets_hold = match new.ticket_secret_file {
+            Some(_) => Now,
+            None => AfterRestart,
+        };
+        settings!(self, new, "auth.", {
+            issuers: Now,
+            audiences: Now,
+            leeway: Now,
+            required_claims: Now,
+            cookie: AfterRestart,
+            ticket_lifetime: tickets_hold,
+            ticket_secret_file: tickets_hold,
+            scopes: Now,
+            jwks: Now,
+            keys: Now,
+        }, without {})
     }
 }
 
 impl LimitSection {
-    fn fixed(&self, new: &Self) -> [(&'static str, bool); 3] {
-        let Self {
-            max_streams,
-            max_principals,
-            default_reservation: _,
-            failed_authentications_per_minute: failures,
-            default_plan: _,
-            plans: _,
-        } = self;
-        [
-            ("limits.max_streams", *max_streams != new.max_streams),
-            (
-                "limits.max_principals",
-                *max_principals != new.max_principals,
-            ),
-            (
-                "limits.failed_authentications_per_minute",
-                *failures != new.failed_authentications_per_minute,
-            ),
-        ]
+    fn settings(&self, new: &Self) -> Vec<Setting> {
+        settings!(self, new, "limits.", {
+            max_streams: AfterRestart,
+            max_principals: AfterRestart,
+            default_reservation: Now,
+            failed_authentications_per_minute: AfterRestart,
+            default_plan: Now,
+        }, without { plans })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+    /// The table of what a reload takes names each setting, or its section, on the right side.
+    #[test]
+    fn what_a_reload_takes_is_documented() {
+        let table = OPERATIONS.split("| taken at once |").nth(1).unwrap();
+        let table = table.split("\n\n").next().unwrap();
+        let sides = |row: &str| -> (String, String) {
+            let cells: Vec<_> = row.split('|').map(str::to_owned).collect();
+            (cells[1].clone(), cells[2].clone())
+        };
+        let (mut now, mut later) = (String::new(), String::new());
+        for row in table.lines().skip(2) {
+            let (left, right) = sides(row);
+            now += &left;
+            later += &right;
+        }
+        let file = File::default();
+        let settings = file.settings(&file);
+        assert!(settings.len() > 40, "{}", settings.len());
+        for Setting { key, holds, .. } in settings {
+            let side = if holds == Now { &now } else { &later };
+            let (section, name) = key.split_once('.').unwrap_or((key, key));
+            let words = [
+                format!("`{key}`"),
+                format!("`{name}`"),
+                format!("`[{key}]`"),
+                format!("`[{section}]`"),
+            ];
+            let is_there = words.iter().any(|word| side.contains(word.as_str()));
+            assert!(is_there, "{key} is not where {holds:?} stands: {side}");
+        }
     }
 }

@@ -22,6 +22,10 @@ use crate::generator::demo::DemoConfig;
 const LEAST_TIME: Duration = Duration::from_millis(10);
 const MOST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The least that the head of a request may take: the framework bounds the first of a connection by a clock
+/// that goes in steps of half a second, so that less could be over before it begins.
+const LEAST_HEAD_TIME: Duration = Duration::from_secs(1);
+
 /// The longest that the kernel can be told: it counts milliseconds in 31 bits (tcp(7), `TCP_USER_TIMEOUT`).
 const MOST_PEER_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 3600);
 
@@ -30,8 +34,8 @@ const MOST_WAIT: Duration = Duration::from_secs(60);
 
 /// Reads the files that the configuration names, and checks what a type cannot.
 pub(super) struct Loader {
-    /// What to blame in errors.
-    origin: String,
+    /// Where the configuration is, and so what to blame in errors.
+    origin: Origin,
     /// What relative paths are relative to.
     directory: PathBuf,
     /// The files that were read.
@@ -39,13 +43,12 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    pub(super) fn new(path: Option<&Path>) -> Self {
+    pub(super) fn new(origin: &Origin) -> Self {
         Self {
-            origin: path.map_or_else(
-                || "configuration".to_owned(),
-                |path| path.display().to_string(),
-            ),
-            directory: path
+            origin: origin.clone(),
+            directory: origin
+                .path
+                .as_deref()
                 .and_then(Path::parent)
                 .map(Path::to_path_buf)
                 .unwrap_or_default(),
@@ -66,11 +69,7 @@ impl Loader {
     }
 
     fn wrong(&self, key: impl Into<String>, expected: impl Into<String>) -> ConfigError {
-        ConfigError::Value {
-            origin: self.origin.clone(),
-            key: key.into(),
-            expected: expected.into(),
-        }
+        self.origin.wrong(key, expected)
     }
 
     fn read(&self, key: &str, path: &Path) -> Result<Vec<u8>, ConfigError> {
@@ -81,7 +80,7 @@ impl Loader {
         sources.note(&path, noted);
         sources.note_setting(key, &path);
         content.map_err(|error| ConfigError::Unreadable {
-            origin: self.origin.clone(),
+            origin: self.origin.of(key),
             key: key.to_owned(),
             path,
             error,
@@ -164,7 +163,7 @@ impl Loader {
             return Err(self.wrong("default_model", format!("there is no model {default:?}")));
         }
         Ok(Config {
-            origin: Origin::default(),
+            origin: self.origin.clone(),
             sources: self.sources(),
             file,
             keys,
@@ -225,11 +224,17 @@ impl Loader {
                 return Err(self.wrong(key, "expected at least 1"));
             }
         }
-        for origin in file.allowed_origins.iter().chain(&file.public_url) {
+        let allowed = file.allowed_origins.iter().enumerate();
+        let allowed = allowed.map(|(at, origin)| (format!("allowed_origins[{at}]"), origin));
+        let public = file.public_url.iter();
+        let public = public.map(|origin| ("public_url".to_owned(), origin));
+        for (key, origin) in allowed.chain(public) {
             if !is_origin(origin) {
                 return Err(self.wrong(
-                    "allowed_origins / public_url",
-                    format!("expected origins such as https://chat.example.com, found {origin:?}"),
+                    key,
+                    format!(
+                        "expected an origin such as https://chat.example.com, found {origin:?}"
+                    ),
                 ));
             }
         }
@@ -258,7 +263,7 @@ impl Loader {
             ),
             ("http.heartbeat", file.http.heartbeat, moment),
             ("http.body_timeout", file.http.body_timeout, moment),
-            ("http.head_timeout", file.http.head_timeout, moment),
+            ("http.head_timeout", file.http.head_timeout, LEAST_HEAD_TIME),
             ("http.keep_alive", file.http.keep_alive, moment),
             ("http.peer_timeout", file.http.peer_timeout, moment),
             ("auth.leeway", file.auth.leeway, Duration::ZERO),

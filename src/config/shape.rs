@@ -4,7 +4,9 @@
 use figment::Error;
 use figment::error::{Actual, Kind};
 
+use super::Origin;
 use super::file::Kind as Generator;
+use super::sources::variable;
 
 /// Describes each of the errors on a line of its own.
 pub(super) fn describe(errors: &Error) -> String {
@@ -19,16 +21,17 @@ pub(super) fn describe(errors: &Error) -> String {
 fn line(error: &Error) -> String {
     let metadata = error.metadata.as_ref();
     let file = metadata.and_then(|metadata| metadata.source.as_ref()?.file_path());
+    let key = path(&error.path);
     let origin = match file {
         Some(path) => path.display().to_string(),
         None => match metadata {
+            // A variable holds a list whole.
             Some(metadata) if metadata.name.contains("environment") => {
-                format!("TAILRACE_{}", error.path.join("__").to_uppercase())
+                variable(key.split('[').next().unwrap_or_default())
             }
             _ => "configuration".to_owned(),
         },
     };
-    let key = error.path.join(".");
     let refused = match error.path.first().map(String::as_str) {
         Some("upstream") => &["model", "max_tokens"][..],
         _ => &[],
@@ -38,7 +41,7 @@ fn line(error: &Error) -> String {
 
 /// Describes what is wrong in a section of a model.
 pub(super) fn describe_section(
-    origin: &str,
+    origin: &Origin,
     section: &str,
     generator: Option<Generator>,
     errors: Box<Error>,
@@ -49,13 +52,34 @@ pub(super) fn describe_section(
         _ => &[],
     };
     let line = |error: Error| {
-        let mut path = vec![section.to_owned()];
-        path.extend(error.path);
-        let key = path.join(".");
-        join(origin, &key, &what(&error.kind, &key, refused))
+        let key = match path(&error.path) {
+            within if within.is_empty() => section.to_owned(),
+            within => format!("{section}.{within}"),
+        };
+        join(&origin.of(&key), &key, &what(&error.kind, &key, refused))
     };
     let lines: Vec<String> = (*errors).into_iter().map(line).collect();
     lines.join("\n")
+}
+
+/// A path as people write it: what stands in a list is `list[0]`, as all else in the configuration says it.
+fn path(parts: &[String]) -> String {
+    let mut path = String::new();
+    for (at, part) in parts.iter().enumerate() {
+        let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        // What stands in these has a name of the operator's, which may be a number.
+        let is_name =
+            at > 0 && ["plans", "models", "headers", "env"].contains(&parts[at - 1].as_str());
+        if at > 0 && is_number && !is_name {
+            path.extend(["[", part, "]"]);
+            continue;
+        }
+        if at > 0 {
+            path.push('.');
+        }
+        path.push_str(part);
+    }
+    path
 }
 
 fn join(origin: &str, key: &str, what: &str) -> String {
@@ -74,20 +98,29 @@ fn what(kind: &Kind, key: &str, refused: &[&str]) -> String {
         Kind::Message(message) if key.is_empty() => {
             let mut lines = message.lines();
             let first = lines.next().unwrap_or_default();
+            let place = first.strip_prefix("TOML parse error at ").unwrap_or(first);
             lines
                 .next_back()
-                .map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"))
+                .map_or_else(|| place.to_owned(), |last| format!("{place}: {last}"))
+        }
+        Kind::Message(message) if message == "invalid IP address syntax" => {
+            "expected a network such as 10.0.0.0/8".to_owned()
         }
         Kind::Message(message) => message.clone(),
         Kind::InvalidType(Actual::Map, expected) if expected == "a sequence" => {
             format!("expected a list of sections: write [[{key}]], with double brackets")
         }
-        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            let expected = match expected.as_str() {
-                "a duration" => "a time with its unit, such as \"10s\" or \"250ms\"",
-                other => other,
-            };
-            format!("expected {expected}, found {}", kind_of(found))
+        Kind::InvalidType(found, expected) => {
+            format!("expected {}, found {}", in_words(expected), kind_of(found))
+        }
+        Kind::InvalidValue(found, expected) => {
+            let expected = in_words(expected);
+            match found {
+                Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => {
+                    format!("expected {expected}, found another number")
+                }
+                found => format!("expected {expected}, found {}", kind_of(found)),
+            }
         }
         Kind::UnknownField(name, known) => {
             let known: Vec<&str> = known
@@ -106,6 +139,24 @@ fn what(kind: &Kind, key: &str, refused: &[&str]) -> String {
     }
 }
 
+/// What was expected, in words of the configuration and not of the program.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "a duration" => "a time with its unit, such as \"10s\" or \"250ms\"",
+        "parsable string" => "a size such as \"64KiB\" or \"1MiB\"",
+        "usize" | "u64" => "a whole number of at least 0",
+        "u32" => "a whole number from 0 to 4294967295",
+        "f64" | "f32" => "a number",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        "path string" => "a path",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    }
+}
+
 const fn kind_of(found: &Actual) -> &'static str {
     match found {
         Actual::Bool(_) => "true or false",
@@ -115,5 +166,24 @@ const fn kind_of(found: &Actual) -> &'static str {
         Actual::Seq => "a list",
         Actual::Map => "a table",
         _ => "something else",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_lists_are_told_from_names() {
+        let of = |text: &str| path(&text.split('/').map(str::to_owned).collect::<Vec<_>>());
+        for (parts, key) in [
+            ("auth/keys/0/secret", "auth.keys[0].secret"),
+            ("allowed_origins/12", "allowed_origins[12]"),
+            ("limits/plans/0/burst", "limits.plans.0.burst"),
+            ("models/4/args/0", "models.4.args[0]"),
+            ("workers", "workers"),
+        ] {
+            assert_eq!(of(parts), key);
+        }
     }
 }

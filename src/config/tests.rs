@@ -50,7 +50,7 @@ fn the_example_tells_the_defaults() {
 #[test]
 fn the_example_as_it_stands_is_a_right_configuration() {
     let file = parse(EXAMPLE);
-    Loader::new(None).check(&file).unwrap();
+    Loader::new(&Origin::default()).check(&file).unwrap();
     assert_eq!(file.limits.plans.len(), 2);
 }
 

@@ -1,8 +1,9 @@
 //! What is right by itself and probably not what was meant.
 
 use std::fmt;
+use std::net::IpAddr;
 
-use super::file::Takeover;
+use super::file::{Takeover, TracesSection};
 use super::model::ModelConfig;
 use super::{Config, OpenAiConfig};
 
@@ -15,6 +16,10 @@ pub enum Warning {
     CannotGoOn(Vec<String>),
     /// It is said where Redis is, and streams are not kept there.
     UnusedRedis,
+    /// It is said how to trace, and not where to.
+    UnusedTraces(Vec<&'static str>),
+    /// Whoever reaches this address may read the page of metrics.
+    ExposedMetrics(String),
     /// Keys are asked for in the open.
     ExposedKeys(String),
     /// Whatever is signed with the keys of this URL is accepted, for whomever it was made.
@@ -37,6 +42,16 @@ impl fmt::Display for Warning {
             ),
             Self::UnusedRedis => formatter.write_str(
                 "[redis] is not used: streams are kept in memory unless store = \"redis\"",
+            ),
+            Self::UnusedTraces(settings) => write!(
+                formatter,
+                "without traces.endpoint nothing is traced, and nothing comes of {}",
+                settings.join(", ")
+            ),
+            Self::ExposedMetrics(bind) => write!(
+                formatter,
+                "the page of metrics asks for no credential, and {bind} is more than loopback: only the \
+                 monitoring may reach it"
             ),
             Self::ExposedKeys(url) => write!(
                 formatter,
@@ -85,6 +100,13 @@ impl Config {
         if self.redis.is_none() && self.file.redis.is_said() {
             warnings.push(Warning::UnusedRedis);
         }
+        let unused = self.file.traces.unused();
+        if !unused.is_empty() {
+            warnings.push(Warning::UnusedTraces(unused));
+        }
+        let metrics = self.file.metrics.bind.iter();
+        let exposed = metrics.filter(|bind| !is_loopback(bind));
+        warnings.extend(exposed.map(|bind| Warning::ExposedMetrics(bind.clone())));
         let exposed = self
             .providers
             .iter()
@@ -100,6 +122,50 @@ impl Config {
             }
         }
         warnings
+    }
+}
+
+impl TracesSection {
+    /// What is set and does nothing, since there is no collector.
+    fn unused(&self) -> Vec<&'static str> {
+        if self.endpoint.is_some() {
+            return Vec::new();
+        }
+        let Self {
+            endpoint: _,
+            headers,
+            headers_env,
+            headers_file,
+            sample,
+            // Callers' traces are handed on, or not, in any case.
+            trust_callers: _,
+            service_name,
+            timeout,
+        } = self;
+        let default = Self::default();
+        let set = [
+            ("traces.headers", *headers != default.headers),
+            ("traces.headers_env", headers_env.is_some()),
+            ("traces.headers_file", headers_file.is_some()),
+            (
+                "traces.sample",
+                sample.to_bits() != default.sample.to_bits(),
+            ),
+            ("traces.service_name", service_name.is_some()),
+            ("traces.timeout", *timeout != default.timeout),
+        ];
+        let set = set.into_iter().filter(|(_, is_set)| *is_set);
+        set.map(|(key, _)| key).collect()
+    }
+}
+
+/// Whether what stands in `bind` is of this machine alone. A name that is not known to be so is not.
+fn is_loopback(bind: &str) -> bool {
+    let (host, _) = bind.rsplit_once(':').unwrap_or((bind, ""));
+    let host = host.trim_matches(['[', ']']);
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 

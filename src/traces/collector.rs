@@ -7,7 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 
-use crate::http_client::{Answer, HttpClient, HttpError};
+use crate::http_client::{Answer, BaseUrl, HttpClient, HttpError};
 
 /// Where it takes them, after its base URL.
 pub const PATH: &str = "/v1/traces";
@@ -66,6 +66,11 @@ impl Refusal {
 impl Collector {
     pub(super) const fn new(client: HttpClient, timeout: Duration) -> Self {
         Self { client, timeout }
+    }
+
+    /// Where it is, for people. Such a URL has neither credentials nor a query.
+    pub(super) fn url(&self) -> &BaseUrl {
+        self.client.url()
     }
 
     /// Sends an `ExportTraceServiceRequest`, once.

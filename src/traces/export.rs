@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::collector::{Collector, Refusal};
 use super::{Figures, add};
+use crate::http_client::BaseUrl;
 
 /// How many spans wait at most, about a KiB each and never more than a few (`span.rs`). What comes when so many wait is dropped.
 const ROOM: usize = 4096;
@@ -39,6 +40,8 @@ const COMPLAINT: Duration = Duration::from_secs(60);
 
 /// What a server holds of the thread.
 pub(super) struct Exporter {
+    /// Where the spans go.
+    collector: BaseUrl,
     figures: Arc<Figures>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
 }
@@ -57,6 +60,7 @@ pub(super) fn start(
     let figures = Arc::new(Figures::default());
     let (spans, ended) = mpsc::channel(ROOM);
     let (flushes, asked) = mpsc::channel(1);
+    let url = collector.url().clone();
     let mut worker = Worker {
         collector,
         resource: ResourceAttributesWithSchema::from(resource),
@@ -77,7 +81,12 @@ pub(super) fn start(
         spans,
         figures: Arc::clone(&figures),
     };
-    Ok((Exporter { figures, flushes }, queue))
+    let exporter = Exporter {
+        collector: url,
+        figures,
+        flushes,
+    };
+    Ok((exporter, queue))
 }
 
 impl Exporter {
@@ -96,6 +105,7 @@ impl Exporter {
         };
         if timeout(limit, flush).await.is_err() {
             tracing::warn!(
+                collector.url = %self.collector,
                 limit_ms = limit.as_millis(),
                 "The collector did not take the last spans in time"
             );
@@ -177,6 +187,7 @@ impl Worker {
             if is_due && dropped > self.dropped {
                 let more = dropped - self.dropped;
                 tracing::warn!(
+                    collector.url = %self.collector.url(),
                     spans = more,
                     "Spans were dropped, since more end than the collector takes"
                 );
@@ -218,7 +229,8 @@ impl Worker {
         match outcome {
             Ok(()) => {
                 if let Some(lost) = self.complains.take() {
-                    tracing::info!(spans.lost = lost, "The collector takes spans again");
+                    let url = self.collector.url();
+                    tracing::info!(collector.url = %url, spans.lost = lost, "The collector takes spans again");
                 }
             }
             Err(_) => *self.complains.get_or_insert_default() += lost,
@@ -230,6 +242,7 @@ impl Worker {
         if self.complains.is_none() {
             self.complains = Some(0);
             tracing::warn!(
+                collector.url = %self.collector.url(),
                 failure.cause = %refusal,
                 "The collector does not take spans; those that it does not take soon are lost"
             );

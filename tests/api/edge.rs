@@ -305,6 +305,8 @@ fn only_what_clients_have_is_seen_from_outside() {
         "/livez",
         "/readyz",
         "/metrics",
+        "/monitor",
+        "/v1/monitor/events",
         "/admin",
         "/.env",
         "/playground/token",

@@ -83,6 +83,10 @@ fn a_key_that_turns_over_costs_no_good_token_and_no_stream() {
     check_whole(&events);
     assert_eq!(events.last().unwrap().kind, "done");
     assert_eq!(program.lines("Read the keys that a provider publishes"), 3);
+    // Which came, and which went.
+    assert_eq!(program.lines("\"jwks.came\":\"old ES256\""), 1);
+    assert_eq!(program.lines("\"jwks.came\":\"new ES256\""), 1);
+    assert_eq!(program.lines("\"jwks.gone\":\"old ES256\""), 1);
     let log = program.log.lock().unwrap();
     assert!(
         !log.contains("eyJ") && !log.contains("secret-tenant"),
@@ -295,6 +299,15 @@ fn a_server_starts_without_its_provider_and_is_not_ready_until_it_has_keys() {
     publisher.publish(&[&key]);
     wait_until(|| status(&program, &token) == 200);
     assert_eq!(readiness(&program).0, 200);
+    // "Again" is said of what was there before, and not of the first answer.
+    publisher.fail();
+    program.hang_up();
+    wait_until(|| program.lines("going on with the last ones") == 1);
+    assert_eq!(program.lines("publishes its keys again"), 0);
+    publisher.publish(&[&key]);
+    program.hang_up();
+    wait_until(|| program.lines("publishes its keys again") == 1);
+    assert_eq!(program.lines("Read the keys that a provider publishes"), 1);
 
     // The first tokens wait for the first answer.
     let released = Arc::new(AtomicBool::new(false));
@@ -448,6 +461,7 @@ fn a_set_without_a_usable_key_withdraws_those_that_were_there() {
         assert_eq!(ask(&program, &token).code(), "invalid_token", "{name}");
         wait_until_asked(&publisher, 2);
         assert_eq!(program.lines("publishes no key that verifies tokens"), 1);
+        assert_eq!(program.lines("\"jwks.gone\":\"a ES256\""), 1, "{name}");
         let keys = Page::at(program.metrics()).count("tailrace_jwks_keys", &[""]);
         assert_eq!(keys, 0, "{name}");
         // Other nodes are no better: it does not ask to be left out.

@@ -120,7 +120,7 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
     for (text, words) in [
         (
             "workers = \"many\"",
-            &["tailrace.toml", "workers", "usize"][..],
+            &["tailrace.toml: `workers`: expected a whole number of at least 0, found"][..],
         ),
         ("wrokers = 2", &["tailrace.toml", "wrokers", "workers"]),
         (
@@ -132,12 +132,16 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
             &["tailrace.toml", "http.heartbeat", "at least 10ms"],
         ),
         (
+            "[http]\nhead_timeout = \"999ms\"",
+            &["tailrace.toml: `http.head_timeout`: expected at least 1s"],
+        ),
+        (
             "[http]\npeer_timeout = \"60d\"",
             &["tailrace.toml", "http.peer_timeout", "at most 24 days"],
         ),
         (
             "[http]\nbody_limit = \"lots\"",
-            &["tailrace.toml", "http.body_limit"],
+            &["tailrace.toml: `http.body_limit`: expected a size such as"],
         ),
         (
             "[limits]\ndefault_plan = \"gold\"",
@@ -253,15 +257,22 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         ),
         (
             "[[auth.keys]]\nalgorithm = \"HS256\"\nsecret = \"short\"",
-            &["tailrace.toml", "auth.keys", "32 bytes"],
+            &["tailrace.toml: `auth.keys[0]`: a secret for HS256 has at least 32 bytes"],
+        ),
+        (
+            "[[auth.keys]]\njwks_url = \"https://a/\"\n[[auth.keys]]\nid = \"a\"\nalgorithm = \"HS256\"\nsecret = \"short\"",
+            &["tailrace.toml: `auth.keys[1]`: key a: a secret for HS256"],
         ),
         (
             "[[auth.keys]]\nalgorithm = \"none\"\nsecret = \"x\"",
-            &["tailrace.toml", "auth.keys.0.algorithm", "HS256"],
+            &["tailrace.toml: `auth.keys[0].algorithm`: expected one of HS256"],
         ),
         (
             "[[auth.keys]]\nalgorithm = \"HS256\"",
-            &["tailrace.toml", "auth.keys[0]", "exactly one"],
+            &[
+                "tailrace.toml: `auth.keys[0]`: expected exactly one",
+                "jwks_url",
+            ],
         ),
         (
             "[[auth.keys]]\nalgorithm = \"RS256\"\npublic_key_file = \"none.pem\"",
@@ -273,22 +284,52 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         ),
         (
             "allowed_origins = [\"chat.example\"]",
-            &["tailrace.toml", "allowed_origins", "chat.example"],
+            &[
+                "tailrace.toml: `allowed_origins[0]`: expected an origin",
+                "chat.example",
+            ],
+        ),
+        (
+            "public_url = \"https://a/b\"",
+            &[
+                "tailrace.toml: `public_url`: expected an origin",
+                "https://a/b",
+            ],
         ),
         (
             "trusted_proxies = [\"everyone\"]",
-            &["tailrace.toml", "trusted_proxies"],
+            &["tailrace.toml: `trusted_proxies[0]`: expected a network"],
         ),
-        ("[log]\nlevel = \"=loud=\"", &["log.level"]),
+        (
+            "[log]\nlevel = \"=loud=\"",
+            &["tailrace.toml: `log.level`: expected"],
+        ),
         (
             "[log]\nlevel = \"verbose\"",
             &["log.level", "verbose", "info"],
         ),
-        ("not toml", &["tailrace.toml"]),
-        ("bind = \"here\"", &["bind", "127.0.0.1:8080", "here"]),
+        ("not toml", &["tailrace.toml: line 1, column 5: "]),
+        (
+            "bind = \"here\"",
+            &["tailrace.toml: `bind`: expected", "127.0.0.1:8080", "here"],
+        ),
+        (
+            "metrics.bind = \"here\"",
+            &["tailrace.toml: `metrics.bind`: expected", "here"],
+        ),
+        (
+            "bind = \"127.0.0.1:81\"\nmetrics.bind = \"0.0.0.0:81\"",
+            &[
+                "tailrace.toml: `metrics.bind`: expected another address than that of `bind`, 127.0.0.1:81",
+            ],
+        ),
+        (
+            "tls = { certificate = \"empty\", private_key = \"empty\" }",
+            &["tailrace.toml: `tls.private_key`: expected a private key in PEM"],
+        ),
         (
             "bind = \"0.0.0.0:80\"",
-            &["refusing to listen", "[[auth.keys]]"],
+            &["tailrace.toml: `bind`: refusing to listen", "[[auth.keys]]"],
         ),
         (
             "[generation]\ntotal_timeout = \"9000y\"",
@@ -319,11 +360,11 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         ),
         (
             "[[auth.keys]]\nsecret = [\"a-secret-list\"]",
-            &["auth.keys.0.secret", "a list"],
+            &["`auth.keys[0].secret`: expected a text, found a list"],
         ),
         (
             "[auth]\nkeys = \"a-secret-text\"",
-            &["auth.keys", "a sequence"],
+            &["`auth.keys`: expected a list, found a text"],
         ),
     ] {
         let stderr = check(secret);
@@ -338,22 +379,52 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         "{}",
         missing.2
     );
-    let variable = output(
-        tailrace(directory.path())
-            .arg("check")
-            .env("TAILRACE_WORKERS", "many"),
-    );
-    assert!(
-        variable.0 == 2 && variable.2.contains("TAILRACE_WORKERS"),
-        "{}",
-        variable.2
-    );
-    let bind = output(tailrace(directory.path()).env("TAILRACE_BIND", "here"));
-    assert!(
-        bind.0 == 2 && bind.2.contains("127.0.0.1:8080") && bind.2.contains("here"),
-        "{}",
-        bind.2
-    );
+    // A variable is blamed for what it says, whatever finds out; and so is an option.
+    std::fs::write(&path, "workers = 2\n[http]\nheartbeat = \"9s\"\n").unwrap();
+    for (name, value, said) in [
+        (
+            "TAILRACE_WORKERS",
+            "many",
+            "`workers`: expected a whole number",
+        ),
+        (
+            "TAILRACE_HTTP__HEARTBEAT",
+            "0s",
+            "`http.heartbeat`: expected at least 10ms",
+        ),
+        (
+            "TAILRACE_BIND",
+            "here",
+            "`bind`: expected host:port such as 127.0.0.1:8080, found \"here\"",
+        ),
+        (
+            "TAILRACE_LOG__LEVEL",
+            "loud",
+            "`log.level`: expected a level",
+        ),
+        (
+            "TAILRACE_ALLOWED_ORIGINS",
+            "[\"a\"]",
+            "`allowed_origins[0]`: expected an origin",
+        ),
+        (
+            "TAILRACE_AUTH__KEYS",
+            "[{secret=1}]",
+            "`auth.keys[0].secret`: expected a text",
+        ),
+    ] {
+        let (code, _, stderr) = output(
+            tailrace(directory.path())
+                .args(["check", "--config"])
+                .arg(&path)
+                .env(name, value),
+        );
+        let said = format!("tailrace: {name}: {said}");
+        assert!(code == 2 && stderr.starts_with(&said), "{said}\n{stderr}");
+    }
+    let option = output(tailrace(directory.path()).args(["check", "--upstream", "nowhere"]));
+    let said = "tailrace: --upstream: `upstream.base_url`: expected a URL";
+    assert!(option.0 == 2 && option.2.starts_with(said), "{}", option.2);
 }
 
 #[test]
@@ -379,6 +450,67 @@ fn a_check_says_what_the_models_are_and_no_key() {
         assert!(stdout.contains(words), "{words:?} in {stdout}");
     }
     assert!(!stdout.contains("a-secret"), "{stdout}");
+}
+
+/// Each line of it, so that whoever adds one sees how they look together.
+#[test]
+fn a_check_says_what_an_operator_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tailrace.toml");
+    let check = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let (code, stdout, stderr) = output(
+            tailrace(directory.path())
+                .args(["check", "--config"])
+                .arg(&path),
+        );
+        assert_eq!(code, 0, "{stderr}");
+        stdout
+    };
+    assert_eq!(
+        check(""),
+        "listen    http://127.0.0.1:8080\n\
+         monitor   http://127.0.0.1:8080/monitor, for the scope tailrace:admin\n\
+         metrics   none\n\
+         store     memory, 512.0 MiB at most, 16.0 MiB for one stream\n\
+         traces    none\n\
+         stop      everything is served for 0s, then streams may go on for 30s\n\
+         reload    on SIGHUP, and when a file has changed (looked at every 2s)\n\
+         model     demo (default): demo\n\
+         plan      default: 60 requests/min (burst 20), 10 streams, 100000 tokens/min (default)\n\
+         keys      none: DEVELOPMENT MODE, only for loopback addresses\n\
+         The configuration is right.\n"
+    );
+    let all = check(
+        "drain_delay = \"10s\"\ndrain_timeout = \"2m\"\nwatch_interval = \"0s\"\n\
+         metrics.bind = \"0.0.0.0:9464\"\nmonitor.enabled = false\n\
+         [traces]\nsample = 0.1\nheaders_env = \"COLLECTOR\"\n\
+         [auth]\nissuers = [\"a\"]\naudiences = [\"b\"]\njwks.refresh_min = \"2m\"\n\
+         [[auth.keys]]\njwks_url = \"https://login.example.com/keys\"\n",
+    );
+    for line in [
+        "\nmonitor   none\n",
+        "\nmetrics   http://0.0.0.0:9464/metrics, without a credential\n",
+        "\nstop      everything is served for 10s, then streams may go on for 2m\n",
+        "\nreload    on SIGHUP only\n",
+        "\njwks      asked every 2m to 15m, and for unknown keys, 10s apart; an answer within 5s, its keys good for 1day\n",
+        "\nwarning   without traces.endpoint nothing is traced, and nothing comes of traces.headers_env, traces.sample\n",
+        "\nwarning   the page of metrics asks for no credential, and 0.0.0.0:9464 is more than loopback",
+    ] {
+        assert!(all.contains(line), "{line:?} in {all}");
+    }
+    assert_eq!(all.matches("warning").count(), 2, "{all}");
+    for quiet in [
+        "metrics.bind = \"[::1]:9464\"",
+        "metrics.bind = \"localhost:9464\"",
+        "bind = \"127.0.0.1:0\"\nmetrics.bind = \"127.0.0.1:0\"",
+        "traces.trust_callers = false",
+    ] {
+        let said = check(quiet);
+        assert!(!said.contains("warning"), "{said}");
+    }
+    let nobody = check("auth.scopes.admin = \"\"");
+    assert!(nobody.contains("\nmonitor   nobody may see it"), "{nobody}");
 }
 
 #[test]

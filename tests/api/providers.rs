@@ -136,6 +136,10 @@ fn a_reload_to_a_provider_without_keys_is_refused() {
     until(|| program.lines(RELOADED) == 1);
     assert_eq!(status(&program, &new.token("ann")), 200);
     assert_eq!(status(&program, &old.token("ann")), 401);
+    // Nobody had a token of a provider that was only tried.
+    for misleading in ["its tokens get 503", "its tokens are refused"] {
+        assert_eq!(program.lines(misleading), 0, "{misleading}");
+    }
 }
 
 #[test]

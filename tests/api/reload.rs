@@ -414,6 +414,66 @@ fn what_needs_a_restart_is_named_and_the_rest_is_in_force() {
 }
 
 #[test]
+fn a_reload_says_why_and_what_is_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("token.secret");
+    let put = |text: &str| {
+        let draft = directory.path().join("draft");
+        std::fs::write(&draft, text).unwrap();
+        std::fs::rename(&draft, &secret).unwrap();
+    };
+    put(SECRET);
+    let keys = keys(&[key("test", &format!("secret_file = {secret:?}"))]);
+    let node = Node::watching(&keys);
+    let said = || {
+        let log = node.log();
+        let line = log.lines().rfind(|line| line.contains(RELOADED)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let of = |field: &str| line[field].as_str().unwrap().to_owned();
+        (of("reload.by"), of("config.changed"))
+    };
+    let file = node.path.display().to_string();
+    let (plan, model) = (
+        format!("limits.plans.pro = {WIDE}\n"),
+        "models.second = { generator = \"demo\" }\n",
+    );
+    node.reload(&format!(
+        "drain_timeout = \"9s\"\nlog.level = \"debug\"\n{plan}{model}{keys}"
+    ));
+    let changed = "drain_timeout, log.level, limits.plans.pro (new), models.second (new)";
+    assert_eq!(said(), (file.clone(), changed.to_owned()));
+    let (plan, model) = (
+        plan.replace("streams = 1000", "streams = 7"),
+        model.replace("\"demo\"", "\"demo\", tokens = 5"),
+    );
+    node.reload(&format!(
+        "drain_timeout = \"9s\"\nlog.level = \"debug\"\n{plan}{model}{keys}"
+    ));
+    let changed = "limits.plans.pro, models.second";
+    assert_eq!(said(), (file.clone(), changed.to_owned()));
+    node.reload(&keys);
+    let changed = "drain_timeout, log.level, limits.plans.pro (gone), models.second (gone)";
+    assert_eq!(said(), (file, changed.to_owned()));
+
+    // What is in a file is never said.
+    put(&SECRET.replace("tests", "turns"));
+    until(|| node.program.lines(RELOADED) == 4);
+    let by = secret.display().to_string();
+    assert_eq!(said(), (by, "auth.keys[0].secret_file".to_owned()));
+    node.program.hang_up();
+    until(|| node.program.lines(RELOADED) == 5);
+    assert_eq!(said(), ("SIGHUP".to_owned(), "nothing".to_owned()));
+    assert!(!node.log().contains("a secret of"), "{}", node.log());
+    // Also of what is refused.
+    node.write("nonsense = 1\n");
+    let refused = format!("\"reload.by\":\"{}\"", node.path.display());
+    until(|| node.program.lines(REFUSED) == 1);
+    let log = node.log();
+    let line = log.lines().find(|line| line.contains(REFUSED)).unwrap();
+    assert!(line.contains(&refused), "{line}");
+}
+
+#[test]
 fn a_provider_keeps_its_keys_over_a_reload() {
     let issuer = SigningKey::new("a");
     let publisher = Publisher::of(&[&issuer]);

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tailrace::app::Stopped;
 
-use crate::client::connect;
+use crate::client::{Request, connect};
 use crate::collector::{Collector, TAKES};
 use crate::metrics_page::{ON, Page, until};
-use crate::program::{output, tailrace};
-use crate::server::{BASE, Server};
+use crate::program::{Program, output, tailrace};
+use crate::server::{BASE, Server, wait_for};
 use crate::sse::{check_whole, text};
 use crate::upstream::{Exchange, Seen};
 
@@ -84,6 +84,22 @@ fn streams_do_not_notice_that_there_is_no_collector() {
     server.ask_to_stop();
     assert_eq!(server.wait(), Stopped::Drained);
     assert!(stopping.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn the_log_names_the_collector_that_fails() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/base", gone.local_addr().unwrap());
+    drop(gone);
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = tailrace(directory.path());
+    command.env("TAILRACE_TRACES__ENDPOINT", &url);
+    let program = Program::start(command);
+    Request::new(program.address, "GET", "/v1/models").send();
+    wait_for(|| (program.lines("The collector does not take spans") == 1).then_some(()));
+    let log = program.log.lock().unwrap().clone();
+    let named = format!("\"collector.url\":\"{url}\",\"failure.cause\"");
+    assert!(log.contains(&named), "{log}");
 }
 
 #[test]

@@ -109,6 +109,30 @@ suite('The monitor of a node with many streams', () => {
   }
 });
 
+suite('The monitor of a node that is nearly full', () => {
+  let monitor, tab;
+
+  before(async () => {
+    monitor = await Monitor.start(`limits.max_streams = 10\n${SETTINGS}`);
+    tab = await monitor.watch(await monitor.operator());
+  });
+
+  after(async () => {
+    await tab?.close();
+    await monitor?.stop();
+  });
+
+  test('says how full it is, and of what', async () => {
+    await tab.reads('#room', /^Generations\s*0 of 10\s*Memory of streams\s*0 B of 512 MiB\s*Open files and connections\s*\d+ of [\d,]+$/);
+    assert.doesNotMatch(await tab.locator('#attention').innerText(), /full/);
+    for (let started = 0; started < 9; started += 1) await monitor.stream({ readers: 0 });
+    await tab.reads('#room', /^Generations\s*9 of 10\s/);
+    await tab.reads('#attention', /\b90 % full now\b/);
+    await tab.picture('nearly-full');
+    await expectAccessible(tab.page, 'nearly full');
+  });
+});
+
 suite('The monitor of a node that stops', () => {
   let monitor, tab;
 

@@ -49,7 +49,7 @@ fn watched<T>(target: &Target, work: impl FnOnce() -> T) -> (T, usize) {
 /// Connections that say nothing take a place each until `http.head_timeout`, so whoever comes after them
 /// waits so long for each full house.
 fn silent(connections: usize, people: usize) {
-    let target = Target::start(&settings("500ms"));
+    let target = Target::start(&settings("1s"));
     let (descriptors, sockets) = (target.descriptors(), target.sockets());
     let resident = target.resident();
     let readers = target.people(people, 6);

@@ -140,6 +140,42 @@ fn the_edge_waits_longer_than_the_nodes_are_silent() {
     assert_eq!(times("send_timeout ")[0], defaults.http.peer_timeout);
 }
 
+/// The README's command, run on the file as it stands.
+#[test]
+fn what_systemd_is_given_has_its_credentials_and_shows_metrics_to_nobody() {
+    let readme = read("README.md");
+    let command = readme.lines().find(|line| line.starts_with("sed -e"));
+    let command = command.unwrap().trim_end_matches('|');
+    let made = std::process::Command::new("sh")
+        .args(["-ec", command])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let made = String::from_utf8(made.stdout).unwrap();
+    let unit = read("tailrace.service");
+    for secret in SECRETS {
+        let place = format!("\"/run/credentials/tailrace.service/{secret}\"");
+        assert!(made.contains(&place), "{place}");
+        assert!(unit.contains(&format!("LoadCredential={secret}:")));
+    }
+    assert!(!made.contains("/run/secrets/"));
+    let both = [read("tailrace.toml"), made];
+    let metrics = both.map(|text| {
+        let mut lines = text.lines().skip_while(|line| *line != "[metrics]").skip(1);
+        let bind = lines.next().unwrap().strip_prefix("bind = ").unwrap();
+        let bind: std::net::SocketAddr = bind.trim_matches('"').parse().unwrap();
+        bind
+    });
+    assert!(metrics[0].ip().is_unspecified() && metrics[1].ip().is_loopback());
+    assert_eq!(metrics[0].port(), metrics[1].port());
+    // In compose, nobody outside of its network.
+    let compose = compose();
+    for node in ["tailrace-1", "tailrace-2", "tailrace-3"] {
+        assert!(service(&compose, node, "ports").is_null());
+    }
+}
+
 #[test]
 fn the_parts_of_the_compose_file_are_there_and_know_each_other() {
     let compose = compose();

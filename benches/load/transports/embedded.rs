@@ -37,7 +37,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     let mut environment = std::env::vars_os();
     let path = environment.find_map(|(name, value)| (name == "TAILRACE_CONFIG").then_some(value));
     let config = Config::load(path.as_deref().map(Path::new))?;
-    telemetry::init(&config.file.log)?;
+    telemetry::init(&config)?;
     crate::machine::raise_file_limit()?;
     actix_web::rt::System::new().block_on(async {
         let app = App::build_with(&config, |routes| {

@@ -82,11 +82,17 @@ impl Asking {
         } = config.times;
         let before = self.shared.published.load_full();
         let unusable = answer.set.as_ref().map_or(0, |set| set.others);
+        let mut turnover = Turnover::default();
         let (keys, tag) = match (answer.set, &before) {
-            (Some(Set { keys, others, tag }), _) => {
-                if !keys.is_empty() && is_news(before.as_deref(), &keys) {
-                    let keys = keys.len();
-                    tracing::info!(jwks.url = %url, jwks.keys = keys, jwks.unusable = others, "Read the keys that a provider publishes");
+            (Some(Set { keys, others, tag }), before) => {
+                let before = before.as_ref().map_or(&[][..], |it| &*it.keys);
+                turnover = Turnover::between(before, &keys);
+                if !keys.is_empty() && turnover != Turnover::default() {
+                    let Turnover { came, gone } = &turnover;
+                    tracing::info!(
+                        jwks.url = %url, jwks.keys = keys.len(), jwks.came = %came, jwks.gone = %gone,
+                        jwks.unusable = others, "Read the keys that a provider publishes"
+                    );
                 }
                 (keys.into(), tag)
             }
@@ -94,10 +100,11 @@ impl Asking {
             (None, None) => (Arc::default(), None),
         };
         // Also if there is none left: what is no longer published is withdrawn.
+        let mut is_first = false;
         let said = if keys.is_empty() {
             Said::Empty
         } else {
-            self.shared.had_keys.store(true, Ordering::Release);
+            is_first = !self.shared.had_keys.swap(true, Ordering::AcqRel);
             Said::Well
         };
         let published = Published {
@@ -108,17 +115,30 @@ impl Asking {
         self.shared.published.store(Some(Arc::new(published)));
         self.shared.failure.store(None);
         self.failures = 0;
-        match (std::mem::replace(&mut self.said, said), said) {
-            (before, now) if before == now => {}
-            (_, Said::Empty) => {
-                tracing::error!(jwks.url = %url, jwks.unusable = unusable, "A provider publishes no key that verifies tokens: its tokens are refused");
+        if self.is_to_say(said) {
+            if said == Said::Empty {
+                tracing::error!(
+                    jwks.url = %url, jwks.gone = %turnover.gone, jwks.unusable = unusable,
+                    "A provider publishes no key that verifies tokens: its tokens are refused"
+                );
+            } else if !is_first {
+                tracing::info!(jwks.url = %url, "The provider publishes its keys again");
             }
-            _ => tracing::info!(jwks.url = %url, "The provider publishes its keys again"),
         }
         let fresh = answer.fresh.unwrap_or(refresh_max);
         // A bit earlier, and not all nodes at once.
         let part = rand::random_range(0.75..0.95);
         fresh.min(refresh_max).mul_f64(part).max(refresh_min)
+    }
+
+    /// Whether the log has to say how the provider is now. Nothing comes of one that is not in force: who has
+    /// asked for it says why not.
+    fn is_to_say(&mut self, said: Said) -> bool {
+        let is_other = self.shared.is_in_force.load(Ordering::Acquire) && self.said != said;
+        if is_other {
+            self.said = said;
+        }
+        is_other
     }
 
     fn do_without(&mut self, why: &NoAnswer, config: &ProviderConfig) -> Duration {
@@ -133,7 +153,7 @@ impl Asking {
             Some((_, left)) => (Said::Away, left),
             None => (Said::Without, LAST_PAUSE),
         };
-        if self.said != said {
+        if self.is_to_say(said) {
             if let Some((keys, left)) = believed {
                 let left = left.as_secs();
                 tracing::warn!(jwks.url = %url, jwks.error = %why, jwks.keys = keys, jwks.left_s = left, "A provider does not publish its keys: going on with the last ones");
@@ -141,7 +161,6 @@ impl Asking {
                 tracing::error!(jwks.url = %url, jwks.error = %why, "A provider does not publish its keys, and there are none: its tokens get 503");
             }
         }
-        self.said = said;
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.failures);
         self.failures = self.failures.saturating_add(1).min(8);
         // That the last keys are too old is noticed when it happens.
@@ -149,14 +168,43 @@ impl Asking {
     }
 }
 
-/// Whether these keys have other names or algorithms than the ones before.
-fn is_news(before: Option<&Published>, keys: &[Key]) -> bool {
-    before.is_none_or(|before| {
-        before.keys.len() != keys.len()
-            || before
-                .keys
-                .iter()
-                .zip(keys)
-                .any(|(one, other)| one.name() != other.name())
-    })
+/// Which keys a provider publishes that it did not, and the other way round, as the log has it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Turnover {
+    came: String,
+    gone: String,
+}
+
+impl Turnover {
+    fn between(before: &[Key], now: &[Key]) -> Self {
+        Self {
+            came: names(now, before),
+            gone: names(before, now),
+        }
+    }
+}
+
+/// The most names that are logged, and of each. They are public, and as long as a stranger likes.
+const MOST_NAMES: usize = 10;
+const LONGEST_NAME: usize = 64;
+
+/// The names, with their algorithms, of those keys that are not among the others.
+fn names(keys: &[Key], others: &[Key]) -> String {
+    let is_other = |key: &&Key| others.iter().all(|other| other.name() != key.name());
+    let names: Vec<String> = keys
+        .iter()
+        .filter(is_other)
+        .map(|key| {
+            let (id, algorithm) = key.name();
+            let id = id.unwrap_or("(without kid)").escape_debug();
+            let id: String = id.take(LONGEST_NAME).collect();
+            format!("{id} {algorithm}")
+        })
+        .collect();
+    let more = match names.len().saturating_sub(MOST_NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let shown = names.len().min(MOST_NAMES);
+    names[..shown].join(", ") + &more
 }

@@ -2,7 +2,9 @@
 //! publish theirs are known, not asked.
 
 use super::Loader;
-use crate::auth::{Algorithm, KeyConfig, KeyMaterial, KeySet, ProviderConfig, ProviderTimes};
+use crate::auth::{
+    Algorithm, KeyConfig, KeyError, KeyMaterial, KeySet, ProviderConfig, ProviderTimes,
+};
 use crate::config::file::{AuthSection, JwksSection, KeyEntry};
 use crate::config::{ConfigError, development};
 use crate::http_client::{BaseUrl, Headers, HttpClientConfig, authority_roots};
@@ -18,7 +20,11 @@ impl Loader {
         for (at, entry) in auth.keys.iter().enumerate() {
             let path = format!("auth.keys[{at}]");
             match &entry.jwks_url {
-                None => keys.push(self.key(&path, entry)?),
+                None => {
+                    let key = self.key(&path, entry)?;
+                    self.is_usable(&path, &key)?;
+                    keys.push(key);
+                }
                 Some(url) => providers.push(self.provider(&path, url, entry, &auth.jwks)?),
             }
         }
@@ -26,6 +32,18 @@ impl Loader {
             KeySet::load(&keys).map_err(|error| self.wrong("auth.keys", error.to_string()))?;
         }
         Ok((keys, providers))
+    }
+
+    /// Whether a key is one by itself. What is wrong is said of its entry, by which one without a name is found.
+    fn is_usable(&self, path: &str, key: &KeyConfig) -> Result<(), ConfigError> {
+        match KeySet::load(std::slice::from_ref(key)) {
+            // A set without a key for signatures may stand beside others.
+            Ok(_) | Err(KeyError::None) => Ok(()),
+            Err(error) => {
+                let said = error.to_string();
+                Err(self.wrong(path, said.strip_prefix("key #1: ").unwrap_or(&said)))
+            }
+        }
     }
 
     /// Whose tokens the keys may sign. Where tokens of several issuers are accepted and strangers publish
