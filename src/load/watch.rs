@@ -205,15 +205,22 @@ impl Watch {
         let full = busy.map(|(ended, began)| 100.0 * per_second(ended - began) / cores as f64);
         let streams = streams(&recorder);
         let is_void = streams.are_void(recorder.tokens);
-        let nothing = about_nothing(&streams, &recorder);
+        let nothing = about_nothing(interrupted, &streams, &recorder);
         Findings {
             plan: load.plan.clone(),
             machine: usage::machine(),
             interrupted,
             wrong: is_wrong(&recorder) || (is_void && !interrupted),
             warnings: {
-                let of_server =
-                    warnings(&load.plan, &recorder, &streams, &client, refused.as_ref());
+                let refused = refused.as_ref();
+                let of_server = warnings(
+                    interrupted,
+                    &load.plan,
+                    &recorder,
+                    &streams,
+                    &client,
+                    refused,
+                );
                 about_machine(&gone, full, &recorder)
                     .chain(nothing.map(ToOwned::to_owned))
                     .chain(of_server)
