@@ -75,7 +75,7 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
         Err(given_up) => return gave_up(given_up, arguments),
     };
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    let command = command_line(words, &arguments.url);
+    let command = command_line(&words.collect::<Vec<String>>(), &arguments.url);
     let document = Document::new(command, arguments.url(), arguments.model(), &findings);
     for output in &mut outputs {
         output.write(&document)?;
