@@ -239,12 +239,11 @@ async fn drive(
     let ended = began.elapsed();
     load.enough.cancel();
     streams.shutdown().await;
-    let found = match load.given_up(interrupted) {
-        Some(why) => Err(why),
-        None => {
-            let refused = load.refused.borrow_mut().take();
-            Ok(watch.stop(&load, ended, interrupted, refused))
-        }
+    let found = if let Some(why) = load.given_up(interrupted) {
+        Err(why)
+    } else {
+        let refused = load.refused.borrow_mut().take();
+        Ok(watch.stop(&load, ended, interrupted, refused))
     };
     let left = load.left.count();
     if left > 0 {
