@@ -13,12 +13,11 @@ pub use reload::Reloader;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::web;
 use anyhow::{Context as _, bail};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use self::certificate::Certificate;
 use self::store::Store;
@@ -31,9 +30,6 @@ use crate::limit::failures::AuthFailures;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Phases};
 use crate::telemetry::{self, LogLevel};
-
-/// How long the playground's token is good for in development mode. It asks for another by itself.
-const PLAYGROUND_TOKEN: Duration = Duration::from_secs(3600);
 
 /// A server that is bound and not yet running.
 pub struct App {
@@ -110,13 +106,7 @@ impl App {
             draining: phases.draining.clone(),
             playground: Playground {
                 enabled: config.file.playground.enabled,
-                development: config.development_tokens(
-                    &[
-                        &config.file.auth.scopes.write,
-                        &config.file.auth.scopes.read,
-                    ],
-                    PLAYGROUND_TOKEN,
-                ),
+                development: ArcSwapOption::from(parts::page_tokens(config)),
             },
             monitor: watched::monitor(config, address, Arc::clone(&look)),
             config: ArcSwap::from_pointee(config.api()),

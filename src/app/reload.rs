@@ -192,6 +192,8 @@ impl Reloader {
         scope.paces = watched::wants_paces(&self.started);
         self.api.metrics.replace_scope(scope);
         self.api.jwt.replace(config.jwt(), keys, providers.go_on());
+        let development = parts::page_tokens(&config);
+        self.api.playground.development.store(development);
         self.api.limiter.replace(config.limits());
         self.api.generations.replace_models(models);
         self.api.config.store(Arc::new(ApiConfig {
