@@ -112,6 +112,16 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
     };
     std::fs::write(directory.path().join("two-lines"), "a-secret\nb\n").unwrap();
     std::fs::write(directory.path().join("empty"), "\n").unwrap();
+    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let broken = |what: &str| format!("-----BEGIN {what}-----\nMAA=\n-----END {what}-----\n");
+    for (file, text) in [
+        ("cert.pem", make().cert.pem()),
+        ("key.pem", make().signing_key.serialize_pem()),
+        ("broken-cert.pem", broken("CERTIFICATE")),
+        ("broken-key.pem", broken("PRIVATE KEY")),
+    ] {
+        std::fs::write(directory.path().join(file), text).unwrap();
+    }
     let offered = check("[models.m]\ngenerator = \"openai\"\nx = 1");
     assert!(
         offered.contains("max_tokens_field") && !offered.contains("max_tokens,"),
@@ -325,7 +335,27 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         ),
         (
             "tls = { certificate = \"empty\", private_key = \"empty\" }",
+            &["tailrace.toml: `tls.certificate`: expected certificates in PEM"],
+        ),
+        (
+            "tls = { certificate = \"empty\", private_key = \"key.pem\" }",
+            &["tailrace.toml: `tls.certificate`: expected certificates in PEM: there is none"],
+        ),
+        (
+            "tls = { certificate = \"broken-cert.pem\", private_key = \"key.pem\" }",
+            &["tailrace.toml: `tls.certificate`: expected certificates in PEM"],
+        ),
+        (
+            "tls = { certificate = \"cert.pem\", private_key = \"empty\" }",
             &["tailrace.toml: `tls.private_key`: expected a private key in PEM"],
+        ),
+        (
+            "tls = { certificate = \"cert.pem\", private_key = \"broken-key.pem\" }",
+            &["tailrace.toml: `tls.private_key`: expected a private key"],
+        ),
+        (
+            "tls = { certificate = \"cert.pem\", private_key = \"key.pem\" }",
+            &["tailrace.toml: `tls`: the private key does not belong to the certificate"],
         ),
         (
             "bind = \"0.0.0.0:80\"",
