@@ -99,7 +99,9 @@ fn traces(config: &Config) {
     } else {
         "callers' traces are linked"
     };
+    // To the digits that the hundredfold of what was written has, and not those of its error.
     let share = sample * 100.0;
+    let share = format!("{share:.12e}").parse().unwrap_or(share);
     line(
         "traces",
         format_args!(
