@@ -16,6 +16,7 @@ mod manual;
 mod serve;
 mod server_url;
 mod token;
+mod units;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -41,6 +41,23 @@ fn without_configuration_it_serves_and_its_first_words_work() {
     assert!(banner.contains("insecure") && banner.contains("[[auth.keys]]"));
 }
 
+/// A clock could not count to the end of those that are refused.
+#[test]
+fn times_of_the_command_line_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| output(tailrace(directory.path()).args(arguments));
+    for arguments in [["token", "--ttl"], ["chat", "--timeout"]] {
+        for wrong in ["500000000000y", "2y", "30"] {
+            let (code, said, told) = run(&[&arguments[..], &[wrong]].concat());
+            assert_eq!((code, said.as_str()), (2, ""), "{arguments:?} {wrong}");
+            assert!(told.contains("a year"), "{arguments:?} {wrong}: {told}");
+        }
+    }
+    assert_eq!(run(&["token", "--ttl", "1y"]).0, 0);
+    let (_, help, _) = run(&["chat", "--help"]);
+    assert!(help.contains("`$TAILRACE_TOKEN`"), "{help}");
+}
+
 #[test]
 fn a_connection_costs_one_descriptor() {
     let directory = tempfile::tempdir().unwrap();
