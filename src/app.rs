@@ -20,6 +20,7 @@ use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use self::certificate::Certificate;
+use self::listener::Addresses;
 use self::store::Store;
 use crate::api::{self, Api, Playground};
 use crate::auth::JwtVerifier;
@@ -71,7 +72,7 @@ impl App {
         config: &Config,
         more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     ) -> anyhow::Result<Self> {
-        listener::check(config)?;
+        let addresses = Addresses::of(config)?;
         let phases = Phases::default();
         let store = Store::open(config)?;
         let workers = http::workers(config);
@@ -84,7 +85,7 @@ impl App {
             phases.stopping.clone(),
             metrics.clone(),
         );
-        let listener = listener::open(config)?;
+        let listener = addresses.open(config)?;
         let address = listener.local_addr()?;
         let look = watched::look(config, workers, store.clone());
         let failures = config.file.limits.failed_authentications_per_minute;
@@ -121,7 +122,7 @@ impl App {
             certificate.clone(),
             more,
         )?;
-        let metrics = match listener::open_metrics(config)? {
+        let metrics = match addresses.open_metrics(config)? {
             None => None,
             Some(listener) => {
                 let address = listener.local_addr()?;
@@ -238,7 +239,7 @@ impl App {
 /// # Errors
 /// Says what it would refuse.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    listener::check(config)?;
+    Addresses::of(config)?;
     Certificate::of(config)?;
     telemetry::filter(config).map(|_| ())
 }
