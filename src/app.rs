@@ -30,7 +30,7 @@ use crate::http_client::system_roots;
 use crate::limit::failures::AuthFailures;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Phases};
-use crate::telemetry::{self, LogLevel};
+use crate::telemetry::{self, Filter, LogLevel};
 
 /// A server that is bound and not yet running.
 pub struct App {
@@ -234,12 +234,27 @@ impl App {
     }
 }
 
+/// What can be wrong in a configuration that was loaded, once it is known to be right.
+struct Checked {
+    certificate: Option<Certificate>,
+    /// What is logged.
+    filter: Filter,
+}
+
+impl Checked {
+    fn of(config: &Config) -> Result<Self, ConfigError> {
+        Addresses::of(config)?;
+        Ok(Self {
+            certificate: Certificate::of(config)?,
+            filter: telemetry::filter(config)?,
+        })
+    }
+}
+
 /// Checks what [`App::build`] would refuse, without building anything.
 ///
 /// # Errors
 /// Says what it would refuse.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    Addresses::of(config)?;
-    Certificate::of(config)?;
-    telemetry::filter(config).map(|_| ())
+    Checked::of(config).map(drop)
 }
