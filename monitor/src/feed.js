@@ -83,10 +83,8 @@ export class Feed {
         if (done) return 'The connection was cut';
         heard();
         for (const { data } of parser.push(value)) {
-          /** @type {FeedEvent} */
-          const event = JSON.parse(data);
-          this.#attempt = 0;
-          this.#listener.onEvent(event);
+          const event = this.#take(data);
+          if (!event) return 'This page does not understand what the server says: reload it';
           if (event.type === 'end') return event.reason === 'again' ? 'again' : 'The server has stopped';
         }
       }
@@ -95,6 +93,25 @@ export class Feed {
     } finally {
       clearTimeout(silence);
       cut.abort();
+    }
+  }
+
+  /**
+   * Hands an event on; answers with it, or with nothing if that fails. Then it is the page that is wrong, or older than
+   * the server, and not the network.
+   *
+   * @param {string} data
+   */
+  #take(data) {
+    try {
+      /** @type {FeedEvent} */
+      const event = JSON.parse(data);
+      this.#listener.onEvent(event);
+      this.#attempt = 0;
+      return event;
+    } catch (error) {
+      reportError(error);
+      return undefined;
     }
   }
 

@@ -126,9 +126,9 @@ impl Node {
         listening.unwrap_or_else(|_| Err(Fault::late()))
     }
 
-    /// Asks once about what is in a slot. What is asked about one slot is done in the order in which it is
-    /// asked, also if nobody waits for an answer any more. `asking` is for a node of a cluster that is about
-    /// to have the slot.
+    /// Asks once about what is in a slot. What is asked here about one slot is done in the order in which it
+    /// is asked, also if nobody waits for an answer any more, for as long as the connection holds. `asking` is
+    /// for a node of a cluster that is about to have the slot.
     pub(super) async fn ask(&self, command: &Cmd, slot: u16, asking: bool) -> Result<Value, Fault> {
         let asked = Instant::now();
         let answer = self.try_ask(command, slot, asking).await;
