@@ -95,7 +95,7 @@ impl Reloader {
                     provider.ask_anew();
                 }
             }
-            // A configuration is large, and this waits the whole time.
+            // Two configurations are large, and most of the time there is nothing to reload.
             Box::pin(self.reload(by.as_deref().unwrap_or("SIGHUP"))).await;
         }
     }
