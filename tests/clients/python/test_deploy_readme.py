@@ -1,12 +1,15 @@
-"""deploy/README.md's steps for systemd, run as they stand there, below another root and at other ports.
+"""deploy/README.md's steps, run as they stand there, below another root and at other ports, to a first stream.
 
-What a test cannot have is stood in for: cargo is the program under test, an editor that one line, and systemctl
-copies the unit's credentials and runs its commands.
+What a test cannot have is stood in for. cargo copies the program under test, an editor writes what is one's own, and
+systemctl copies the unit's credentials and runs its commands. docker and kubectl run one node as a process, with the
+recipe's secrets and a Redis that has the recipe's password: of images, clusters and the edge this says nothing.
 """
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +29,7 @@ cargo() { mkdir -p target/release; cp "$PROGRAM" target/release/tailrace; }
 editor() {
   case "$1" in
     */redis.password) echo "$PASSWORD" > "$1" ;;
-    *) sed -i "s|redis://172.30.0.5:6379|redis://127.0.0.1:$REDIS|" "$1" ;;
+    *) sed -i "s|^url = .*|url = \"redis://127.0.0.1:$REDIS/0\"|" "$1" ;;
   esac
 }
 systemctl() {
@@ -43,6 +46,37 @@ systemctl() {
   command=$(sed -n 's/^ExecStart=//p' "$ROOT/unit")
   TAILRACE_BIND=127.0.0.1:$PORT TAILRACE_METRICS__BIND=127.0.0.1:$METRICS $command > "$ROOT/log" 2>&1 &
   echo $! > "$ROOT/pid"
+}
+node() {  # one, of this configuration, where the recipe's secrets are
+  local place=$PWD/deploy/secrets
+  cp "$PROGRAM" "$ROOT/usr/local/bin/tailrace"
+  sed -E "s|/run/secrets/(tailrace/)?|$place/|" "$1" > "$ROOT/node.toml"
+  editor "$ROOT/node.toml"
+  redis-server --port "$REDIS" --save "" --requirepass "$(cat "$place/redis.password")" > /dev/null 2>&1 &
+  echo $! > "$ROOT/redis"
+  TAILRACE_BIND=127.0.0.1:$PORT TAILRACE_METRICS__BIND=127.0.0.1:$METRICS \
+    tailrace serve --config "$ROOT/node.toml" > "$ROOT/log" 2>&1 &
+  echo $! > "$ROOT/pid"
+  curl -fsS --retry 9 --retry-delay 1 --retry-all-errors "http://127.0.0.1:$PORT/readyz"
+}
+docker() {
+  [ "$1 $2 $3" = "compose -f deploy/compose.yaml" ]
+  case "$4" in
+    up) ls deploy/secrets/tls.{key,crt} >&2; node deploy/tailrace.toml ;;
+    exec) TAILRACE_CONFIG=$ROOT/node.toml "${@:7}" ;;
+    *) false ;;
+  esac
+}
+podman() { [ "$1" = push ] || ls "$3" >&2; }
+kubectl() {
+  case "$1" in
+    create) local file; for file in "${@#*=*=}"; do case "$file" in deploy/*) ls "$file" >&2 ;; esac; done ;;
+    apply) ls "$3" >&2 ;;
+    rollout) node deploy/kubernetes/tailrace.toml ;;
+    port-forward) ;;
+    exec) [ "$5 $6" = "token --config" ]; tailrace token --config "$ROOT/node.toml" "${@:8}" ;;
+    *) false ;;
+  esac
 }
 """
 
@@ -70,7 +104,8 @@ class Machine:
             (self.root / directory).mkdir(parents=True)
         self._clone.mkdir()
         for name in ["deploy", "docs"]:
-            (self._clone / name).symlink_to(REPOSITORY / name)
+            unknown = shutil.ignore_patterns("secrets")
+            shutil.copytree(REPOSITORY / name, self._clone / name, ignore=unknown)
         self.port, self.redis = free_port(), free_port()
         self._environment = {
             "PATH": f"{self.root}/usr/local/bin:{os.environ['PATH']}",
@@ -85,7 +120,9 @@ class Machine:
         }
 
     def run(self, *commands: str) -> str:
-        script = "\n".join(commands).replace("127.0.0.1:8080", f"127.0.0.1:{self.port}")
+        here = f"http://127.0.0.1:{self.port}"
+        script = "\n".join(commands)
+        script = re.sub(r"http://127\.0\.0\.1:8080|https://localhost(?=/)", here, script)
         script = re.sub(r"(?<![\w.])/(etc|usr/local|run/credentials)/", rf"{self.root}/\1/", script)
         ran = subprocess.run(
             ["bash", "-c", STAND_INS + script],
@@ -103,8 +140,11 @@ class Machine:
         return log.read_text() if log.exists() else ""
 
     def stop(self) -> None:
-        if (self.root / "pid").exists():
-            os.kill(int((self.root / "pid").read_text()), signal.SIGKILL)
+        for name in ["pid", "redis"]:
+            if (self.root / name).exists():
+                # One that could not start is gone already, and the test says so.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int((self.root / name).read_text()), signal.SIGKILL)
 
 
 @pytest.fixture
@@ -131,8 +171,8 @@ def test_one_machine_with_systemd_to_a_first_stream(machine: Machine) -> None:
 
 def test_a_machine_of_several_with_systemd_to_a_first_stream(machine: Machine) -> None:
     _redis, install = blocks("Several machines with systemd")
-    first = blocks("One machine with systemd")[1]
-    secrets = [line for line in blocks("One machine with systemd")[0].splitlines() if "umask" in line]
+    one, first = blocks("One machine with systemd")
+    secrets = [line for line in one.splitlines() if "umask" in line]
     assert len(secrets) == 1
     redis = subprocess.Popen(
         ["redis-server", "--port", str(machine.redis), "--save", "", "--requirepass",
@@ -145,3 +185,9 @@ def test_a_machine_of_several_with_systemd_to_a_first_stream(machine: Machine) -
         redis.kill()
         redis.wait()
     assert_streams(said)
+
+
+@pytest.mark.parametrize("heading", ["Compose", "Kubernetes"])
+def test_secrets_and_tokens_of_containers_to_a_first_stream(machine: Machine, heading: str) -> None:
+    install, first = blocks(heading)
+    assert_streams(machine.run(install, first))
