@@ -84,12 +84,12 @@ export class Attention {
    * @param {string} span since when things are counted
    */
   update(state, span) {
-    setText(part('attention-span', HTMLElement), span);
     for (const { element, link, count, words, is } of this.#items) {
       const found = count(state);
       element.hidden = is !== undefined && !is(state);
       setText(link, words(found));
       link.classList.toggle('some', found > 0);
     }
+    setText(part('attention-span', HTMLElement), span);
   }
 }

@@ -168,7 +168,7 @@ const sortOf = (/** @type {string} */ name, /** @type {boolean} */ descending) =
   `${name} ${descending ? 'descending' : 'ascending'}`;
 
 const sortWords = (/** @type {string} */ name, /** @type {boolean} */ descending) => {
-  const order = isOfNumbers(name) ? ['smallest first', 'largest first'] : ['A to Z', 'Z to A'];
+  const order = isOfNumbers(name) ? ['rising', 'falling'] : ['A to Z', 'Z to A'];
   return `${COLUMNS[name]?.title}, ${order[Number(descending)]}`;
 };
 

@@ -117,7 +117,8 @@ suite('The monitor of a node that is nearly full', () => {
   let monitor, tab;
 
   before(async () => {
-    monitor = await Monitor.start(`limits.max_streams = 10\n${SETTINGS}`);
+    const gone = 'models.gone = { generator = "openai", base_url = "http://127.0.0.1:9/v1" }';
+    monitor = await Monitor.start(`limits.max_streams = 10\n${gone}\n${SETTINGS}`);
     tab = await monitor.watch(await monitor.operator());
   });
 
@@ -134,6 +135,26 @@ suite('The monitor of a node that is nearly full', () => {
     await tab.reads('#attention', /\b90 % full now\b/);
     await tab.picture('nearly-full');
     await expectAccessible(tab.page, 'nearly full');
+  });
+
+  test('a code of two words breaks between them on a phone, if anywhere', async () => {
+    await tab.page.setViewportSize(PHONE);
+    const ann = await monitor.as('ann');
+    await assert.rejects(ann.create({ prompt: 'x', model: 'gone' }), /upstream_unavailable/);
+    const codes = tab.page.locator('#errors').getByRole('link', { name: 'upstream_unavailable', exact: true });
+    await codes.first().waitFor();
+    const lines = await codes.first().evaluate((link) =>
+      [...link.childNodes].filter(({ nodeType }) => nodeType === Node.TEXT_NODE).map((word) => {
+        const range = document.createRange();
+        range.selectNodeContents(word);
+        return [word.data, range.getClientRects().length];
+      }),
+    );
+    assert.deepEqual(lines, [['upstream_', 1], ['unavailable', 1]]);
+    const { wide, width } = await tab.locator('#errors').evaluate((it) => ({ wide: it.scrollWidth, width: it.clientWidth }));
+    assert.ok(wide <= width, `${wide} px in ${width} px`);
+    await tab.locator('#errors').evaluate((it) => it.scrollIntoView({ block: 'center' }));
+    await tab.picture('codes-phone');
   });
 });
 
