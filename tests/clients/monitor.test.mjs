@@ -299,12 +299,7 @@ suite('The monitor', () => {
     await tab.picture('phone', { fullPage: true });
     await tab.reads('#charts-title', /^Now, and the last \d+ s$/);
     // All of how fast it is can be seen, and all is said what it is.
-    const cut = await tab.page.evaluate(() =>
-      [...document.querySelectorAll('#paces-body :is(th, td), #sort')]
-        .filter((it) => it.scrollWidth > it.clientWidth || it.getBoundingClientRect().right > innerWidth)
-        .map((it) => it.textContent),
-    );
-    assert.deepEqual(cut, []);
+    assert.deepEqual(await tab.cutOff('#paces-body :is(th, td), #sort'), []);
     const other = await monitor.stream({ sub: 'ann' });
     await tab.row(other).waitFor();
     const owners = async () => (await tab.column('name')).map((name) => name.slice(0, 3)).join(' ');
