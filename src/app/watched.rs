@@ -27,6 +27,7 @@ pub(super) fn scope(config: &Config, workers: usize) -> Scope {
         problems: Code::ALL.iter().map(|code| code.name()).collect(),
         auth_failures: Code::OF_CREDENTIALS.map(Code::name).to_vec(),
         reasons: reasons.chain([DRAINING]).collect(),
+        passes_through: config.upstream.is_some(),
         store: store(config),
         // Streams that are taken over are generated on the main thread.
         threads: workers + 1,

@@ -731,12 +731,13 @@ fn the_log_tells_of_each_stream_and_never_a_secret() {
         .send();
     let mut panics = json!({"prompt": "a-secret-prompt", "metadata": {"demo.panic_after": "1"}});
     panics["metadata"]["note"] = "a-secret-note".into();
-    Request::new(address, "POST", "/v1/streams")
+    let panics = Request::new(address, "POST", "/v1/streams")
         .bearer(&token)
         .json(&panics)
         .send()
-        .events()
-        .rest();
+        .events();
+    let panicked = panics.stream.clone();
+    panics.rest();
     program.signal();
     events.rest();
     program.child.wait().unwrap();
@@ -755,6 +756,16 @@ fn the_log_tells_of_each_stream_and_never_a_secret() {
     assert_eq!(line["stream.readers"], 1);
     assert!(line["tokens.completion"].is_u64() && line["total_ms"].is_u64());
     assert!(log.contains("A task panicked"));
+    let line = log
+        .lines()
+        .find(|line| line.contains(&panicked) && line.contains("A generation failed"))
+        .unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["failure.code"], "internal_error");
+    assert_eq!(line["request.id"].as_str().map(str::len), Some(32));
+    let place = line["panic.place"].as_str().unwrap();
+    assert!(place.starts_with("src/generator/demo"), "{place}");
     for secret in [
         "a-secret",
         token.rsplit('.').next().unwrap(),
