@@ -1,10 +1,5 @@
 //! The command line: one file a subcommand.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "this is where the program speaks to a person"
-)]
-
 mod bench;
 mod chat;
 mod check;
@@ -13,6 +8,7 @@ mod credential;
 mod file_limit;
 mod man;
 mod manual;
+mod output;
 mod serve;
 mod server_url;
 mod token;
