@@ -29,7 +29,7 @@ use rustls::ClientConfig;
 use self::connection::{Begun, Connection};
 use self::framing::Framing;
 pub use self::framing::Malformed;
-pub use self::settings::{BaseUrl, Headers, KeyHeader};
+pub use self::settings::{BaseUrl, Headers, KeyHeader, is_loopback};
 pub use self::tls::{authority_roots, system_roots};
 
 /// How soon a server that has closed a connection while it waited, closes it again: what fails later

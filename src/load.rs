@@ -39,7 +39,7 @@ pub use self::findings::{Client, Counts, Findings, Memory, ProcessUsage, Streams
 pub use self::plan::{Arrivals, Fan, Plan, Shares};
 pub use self::quantiles::{Quantiles, Summary};
 pub use self::refusal::Refused;
-pub use self::run::{Live, Stopped, run};
+pub use self::run::{GivenUp, Live, Phase, Stopped, run};
 pub use self::stamp::{Stamps, now as microseconds, write as write_stamp};
 pub use self::target::{Api, Call, Target};
 pub use self::timeline::{Moment, Seen};

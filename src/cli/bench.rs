@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) use self::arguments::Arguments;
 use self::command_line::command_line;
@@ -29,7 +30,7 @@ use self::json::Document;
 use self::output::Output;
 use self::progress::Progress;
 use super::file_limit::{file_limit, raise_file_limit};
-use crate::load::{self, Arrivals, Plan, Stopped, Usage};
+use crate::load::{self, Arrivals, GivenUp, Plan, Stopped, Usage};
 
 /// Something was wrong with what was measured.
 const WRONG: u8 = 1;
@@ -62,21 +63,19 @@ pub(super) fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Resul
         .build()?;
     let progress = Progress::new(&plan);
     let found = runtime.block_on(async {
-        let stop = async {
-            // Without the signal it runs to its end.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+        let mut interrupts = signal(SignalKind::interrupt())?;
+        let stop = async || {
+            interrupts.recv().await;
         };
         load::run(plan, target, &pids, stop, |live| progress.show(live)).await
     });
     progress.end();
     let findings = match found {
         Ok(findings) => findings,
-        Err(stopped) => return gave_up(stopped, arguments),
+        Err(given_up) => return gave_up(given_up, arguments),
     };
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    let command = command_line(words, &arguments.url);
+    let command = command_line(&words.collect::<Vec<String>>(), &arguments.url);
     let document = Document::new(command, arguments.url(), arguments.model(), &findings);
     for output in &mut outputs {
         output.write(&document)?;
@@ -110,9 +109,10 @@ fn check_files(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// Nothing came of it.
-fn gave_up(stopped: Stopped, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+fn gave_up(GivenUp { why, left }: GivenUp, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let url = arguments.url();
-    let (status, why) = match stopped {
+    let left = left.map_or_else(String::new, |left| format!("\n{left}"));
+    let (status, why) = match why {
         Stopped::Refused(refused) if refused.status == 401 => (
             REFUSED,
             format!(
@@ -129,8 +129,8 @@ fn gave_up(stopped: Stopped, arguments: &Arguments) -> anyhow::Result<ExitCode> 
             UNREACHABLE,
             format!("{url}: {why}\n{}", arguments.about_server()),
         ),
-        Stopped::Io(error) => return Err(error.into()),
+        Stopped::Io(error) => return Err(anyhow::anyhow!("{error}{left}")),
     };
-    let _closed = writeln!(std::io::stderr(), "tailrace: {why}");
+    let _closed = writeln!(std::io::stderr(), "tailrace: {why}{left}");
     Ok(ExitCode::from(status))
 }

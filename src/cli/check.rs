@@ -1,6 +1,6 @@
 //! `tailrace check`
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::process::ExitCode;
 
 use humantime::format_duration;
@@ -41,7 +41,8 @@ struct Report(String);
 impl Report {
     /// One line for one thing, below the others of its kind.
     fn line(&mut self, what: &str, says: impl Display) {
-        self.0.push_str(&format!("{what:<9} {says}\n"));
+        // A text takes whatever is written to it.
+        _ = writeln!(self.0, "{what:<9} {says}");
     }
 }
 

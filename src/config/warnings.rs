@@ -1,7 +1,6 @@
 //! What is right by itself and probably not what was meant.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
@@ -9,6 +8,7 @@ use ipnet::IpNet;
 use super::file::{Takeover, TracesSection};
 use super::model::ModelConfig;
 use super::{Config, OpenAiConfig};
+use crate::http_client::is_loopback;
 
 /// Why a configuration that is right may still not do what was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Config {
             warnings.push(Warning::UnusedTraces(unused));
         }
         let metrics = self.file.metrics.bind.iter();
-        let exposed = metrics.filter(|bind| !is_loopback(bind));
+        let exposed = metrics.filter(|bind| !is_private(bind));
         warnings.extend(exposed.map(|bind| Warning::ExposedMetrics(bind.clone())));
         let exposed = self
             .providers
@@ -203,14 +203,10 @@ impl TracesSection {
     }
 }
 
-/// Whether what stands in `bind` is of this machine alone. A name that is not known to be so is not.
-fn is_loopback(bind: &str) -> bool {
-    let (host, _) = bind.rsplit_once(':').unwrap_or((bind, ""));
-    let host = host.trim_matches(['[', ']']);
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
-    }
+/// Whether what stands in `bind` is of this machine alone.
+fn is_private(bind: &str) -> bool {
+    let (host, _port) = bind.rsplit_once(':').unwrap_or((bind, ""));
+    is_loopback(host.trim_matches(['[', ']']))
 }
 
 /// Whether a model can go on with an answer that has begun, as its generator will say it.

@@ -103,10 +103,7 @@ impl BaseUrl {
     /// Whether it names this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match self.host.parse::<IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
-        }
+        is_loopback(&self.host)
     }
 
     /// The target of a request to this path, which is one of ours.
@@ -119,6 +116,15 @@ impl fmt::Display for BaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.https { "https" } else { "http" };
         write!(formatter, "{scheme}://{}{}", self.authority(), self.path)
+    }
+}
+
+/// Whether a host, without brackets, names this machine. A name that is not known to do so does not.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 

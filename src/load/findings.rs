@@ -60,6 +60,19 @@ pub struct Findings {
     pub timeline: Vec<Moment>,
 }
 
+impl Findings {
+    /// Whether a stream or a request has failed, or an event was lost or came twice.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        let Counts {
+            events_lost,
+            events_doubled,
+            ..
+        } = self.counts;
+        self.streams.failed + events_lost + events_doubled > 0
+    }
+}
+
 /// What became of streams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Streams {

@@ -1,9 +1,7 @@
 //! Runs a load: starts streams when they are due, looks at the clock, and ends it.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::io;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -44,6 +42,15 @@ pub(super) struct Load {
     pub(super) left: Left,
 }
 
+/// A load of which nothing came.
+#[derive(Debug)]
+pub struct GivenUp {
+    /// Why.
+    pub why: Stopped,
+    /// What is said of generations that may go on all the same.
+    pub left: Option<String>,
+}
+
 /// Why a load was given up before anything came of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
@@ -58,13 +65,24 @@ pub enum Stopped {
     Io(#[from] io::Error),
 }
 
+/// What it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Streams are started.
+    Loading,
+    /// Nothing is started any more.
+    Draining,
+    /// It is over, and so many generations that may go on at the server are cancelled.
+    Tidying(usize),
+}
+
 /// How it goes, for whoever watches.
 #[derive(Debug, Clone, Copy)]
 pub struct Live {
     /// Since its beginning.
     pub elapsed: Duration,
-    /// Whether nothing is started any more.
-    pub draining: bool,
+    /// What it is about.
+    pub phase: Phase,
     /// How many streams are open.
     pub open: u64,
     /// How many have come to their ends.
@@ -105,14 +123,34 @@ impl Load {
         recorder.explain(code, &error.to_string());
     }
 
+    /// Why nothing came of it, if that is so.
+    fn given_up(&self, interrupted: bool) -> Option<Stopped> {
+        let hopeless = self.hopeless.borrow_mut().take();
+        let are_all_unreachable = || self.recorder.borrow().failures.keys().eq(["connect"]);
+        if hopeless.is_some() || interrupted || self.has_reached.get() || !are_all_unreachable() {
+            return hopeless;
+        }
+        let why = self.unreachable.borrow_mut().take();
+        Some(Stopped::Unreachable(why.unwrap_or_default()))
+    }
+
     /// The number of the next stream.
     fn next(&self) -> u64 {
         self.number.replace(self.number.get() + 1)
     }
 }
 
-/// Runs a load to its end, or until `stop`. `pids` are the processes that are watched, `live` is told how
-/// it goes.
+impl From<io::Error> for GivenUp {
+    fn from(error: io::Error) -> Self {
+        Self {
+            why: error.into(),
+            left: None,
+        }
+    }
+}
+
+/// Runs a load to its end, or until `stop`, which is asked again while generations that it leaves are cancelled:
+/// then nobody waits for that. `pids` are the processes that are watched, `live` is told how it goes.
 ///
 /// # Errors
 /// Nothing came of it.
@@ -120,9 +158,9 @@ pub async fn run(
     plan: Plan,
     target: Target,
     pids: &[u32],
-    stop: impl Future<Output = ()>,
+    stop: impl AsyncFnMut(),
     live: impl FnMut(Live),
-) -> Result<Findings, Stopped> {
+) -> Result<Findings, GivenUp> {
     let load = Rc::new(Load {
         plan,
         target,
@@ -144,9 +182,9 @@ pub async fn run(
 async fn drive(
     load: Rc<Load>,
     mut watch: Watch,
-    stop: impl Future<Output = ()>,
+    mut stop: impl AsyncFnMut(),
     mut live: impl FnMut(Live),
-) -> Result<Findings, Stopped> {
+) -> Result<Findings, GivenUp> {
     let clock = Clock::new()?;
     let mut streams = JoinSet::new();
     let began = Instant::now();
@@ -157,14 +195,13 @@ async fn drive(
     let mut next = due(starts);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut stop = pin!(stop);
     let mut interrupted = false;
     let mut drained_at = None;
     let length = load.plan.length();
     loop {
         tokio::select! {
             biased;
-            () = &mut stop => {
+            () = stop() => {
                 interrupted = true;
                 break;
             }
@@ -182,21 +219,14 @@ async fn drive(
                         break;
                     }
                 }
-                live(look(&load, elapsed));
+                let phase = if load.enough.is_cancelled() { Phase::Draining } else { Phase::Loading };
+                live(look(&load, elapsed, phase));
             }
-            started = wait(&clock, next), if next.is_some() && !load.enough.is_cancelled() => {
-                started?;
-                let number = load.next();
-                let intended = next.unwrap_or_else(Instant::now);
-                match load.plan.arrivals {
-                    Arrivals::Streams(_) => streams.spawn_local(slot(Rc::clone(&load), number, intended)),
-                    Arrivals::Rate(_) => {
-                        let load = Rc::clone(&load);
-                        streams.spawn_local(async move {
-                            session::generate(&load, number, intended).await;
-                        })
-                    }
-                };
+            rang = wait(&clock, next), if next.is_some() && !load.enough.is_cancelled() => {
+                match rang {
+                    Ok(()) => start(&load, &mut streams, next.unwrap_or_else(Instant::now)),
+                    Err(error) => *load.hopeless.borrow_mut() = Some(error.into()),
+                }
                 starts += 1;
                 next = due(starts);
             }
@@ -209,23 +239,36 @@ async fn drive(
     let ended = began.elapsed();
     load.enough.cancel();
     streams.shutdown().await;
-    if let Some(stopped) = load.hopeless.borrow_mut().take() {
-        return Err(stopped);
-    }
-    let are_all_unreachable = load.recorder.borrow().failures.keys().eq(["connect"]);
-    if !load.has_reached.get() && are_all_unreachable && !interrupted {
-        let why = load.unreachable.borrow_mut().take();
-        return Err(Stopped::Unreachable(why.unwrap_or_default()));
-    }
-    let refused = load.refused.borrow_mut().take();
-    let mut findings = watch.stop(&load, ended, interrupted, refused);
-    let left = load.left.tidy(&load.target).await;
+    let found = if let Some(why) = load.given_up(interrupted) {
+        Err(why)
+    } else {
+        let refused = load.refused.borrow_mut().take();
+        Ok(watch.stop(&load, ended, interrupted, refused))
+    };
+    let left = load.left.count();
     if left > 0 {
-        findings.warnings.push(format!(
-            "Generations that may go on at the server, as they could not be cancelled: {left}."
-        ));
+        live(look(&load, began.elapsed(), Phase::Tidying(left)));
     }
-    Ok(findings)
+    let left = load.left.tidy(&load.target, stop()).await;
+    match found {
+        Ok(mut findings) => {
+            findings.warnings.extend(left);
+            Ok(findings)
+        }
+        Err(why) => Err(GivenUp { why, left }),
+    }
+}
+
+/// Starts a stream, or the first one of those that follow each other.
+fn start(load: &Rc<Load>, streams: &mut JoinSet<()>, intended: Instant) {
+    let number = load.next();
+    let load = Rc::clone(load);
+    match load.plan.arrivals {
+        Arrivals::Streams(_) => streams.spawn_local(slot(load, number, intended)),
+        Arrivals::Rate(_) => streams.spawn_local(async move {
+            session::generate(&load, number, intended).await;
+        }),
+    };
 }
 
 /// One of a number of streams: the next one starts when it has ended.
@@ -250,11 +293,11 @@ async fn wait(clock: &Clock, due: Option<Instant>) -> io::Result<()> {
     }
 }
 
-fn look(load: &Load, elapsed: Duration) -> Live {
+fn look(load: &Load, elapsed: Duration, phase: Phase) -> Live {
     let recorder = load.recorder.borrow();
     Live {
         elapsed,
-        draining: load.enough.is_cancelled(),
+        phase,
         open: recorder.open,
         finished: recorder.finished + recorder.cancelled,
         failed: recorder.all_failed(),

@@ -1,6 +1,7 @@
 //! What goes on at the server when nobody reads it any more is ended when the load is over.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const TIDYING: Duration = Duration::from_secs(5);
 /// Generations that we have left, and those of which we do not know yet whether there are any.
 #[derive(Default)]
 pub(super) struct Left {
-    ids: RefCell<Vec<String>>,
+    ids: RefCell<BTreeSet<String>>,
     /// Requests that are under way. They are not given up when the load is over: what they begin would go on.
     asking: RefCell<JoinSet<()>>,
 }
@@ -30,16 +31,43 @@ impl Left {
         self.ids.borrow_mut().extend(id);
     }
 
-    /// Ends them, where nobody else does. Answers how many may go on.
-    pub(super) async fn tidy(&self, target: &Target) -> usize {
+    /// How many there may be.
+    pub(super) fn count(&self) -> usize {
+        let mut asking = self.asking.borrow_mut();
+        while asking.try_join_next().is_some() {}
+        self.ids.borrow().len() + asking.len()
+    }
+
+    /// Ends them, where nobody else does, and gives up with `stop`. Says what may go on.
+    pub(super) async fn tidy(
+        &self,
+        target: &Target,
+        stop: impl Future<Output = ()>,
+    ) -> Option<String> {
+        let go_on = Cell::new(0);
+        let why = tokio::select! {
+            biased;
+            // First, so that it has counted them.
+            () = self.end_all(target, &go_on) => "as they could not be cancelled",
+            () = stop => "as Ctrl-C has ended the wait for their cancellation",
+        };
+        let go_on = go_on.get();
+        (go_on > 0).then(|| format!("Generations that may go on at the server, {why}: {go_on}."))
+    }
+
+    /// Ends them. `go_on` is always how many may go on.
+    async fn end_all(&self, target: &Target, go_on: &Cell<usize>) {
         const AT_ONCE: usize = 32;
         let mut asking = std::mem::take(&mut *self.asking.borrow_mut());
-        let answered = async { while asking.join_next().await.is_some() {} };
+        let count = |asking: &JoinSet<()>| go_on.set(self.ids.borrow().len() + asking.len());
+        let answered = async {
+            count(&asking);
+            while asking.join_next().await.is_some() {
+                count(&asking);
+            }
+        };
         let _late = timeout(TIDYING, answered).await;
-        let mut ids = self.ids.take();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut go_on = ids.len() + asking.len();
+        let ids = self.ids.take();
         let cancelling = futures_util::stream::iter(&ids)
             .map(|id| target.cancel(id))
             .buffer_unordered(AT_ONCE)
@@ -48,11 +76,10 @@ impl Left {
                     Err(NoStream::Refused(refused)) => matches!(refused.status, 404 | 410),
                     other => other.is_ok(),
                 };
-                go_on -= usize::from(is_over);
+                go_on.set(go_on.get() - usize::from(is_over));
                 std::future::ready(())
             });
         let _late = timeout(TIDYING, cancelling).await;
-        go_on
     }
 }
 

@@ -11,7 +11,9 @@ const LAG_MS: f64 = 50.0;
 /// From this part of all cores on, the machine may be what is measured.
 const FULL_PERCENT: f64 = 90.0;
 
+/// What there is less of after a run that was `interrupted`: what it did not come to is no reason to ask for more.
 pub(super) fn warnings(
+    interrupted: bool,
     plan: &Plan,
     recorder: &Recorder,
     streams: &Streams,
@@ -46,14 +48,14 @@ pub(super) fn warnings(
             client.lag_ms
         ));
     }
-    if plan.shares.cut > 0.0 && recorder.cuts == 0 {
+    if plan.shares.cut > 0.0 && recorder.cuts == 0 && !interrupted {
         warnings.push(
             "No connection was cut: no stream that was to be cut has lasted for as long as --cut-every."
                 .to_owned(),
         );
     }
     if streams.unfinished > 0 {
-        let none = if streams.ended() == 0 {
+        let none = if streams.ended() == 0 && !interrupted {
             " None has come to its end: give --duration or --drain more time."
         } else {
             ""
@@ -95,7 +97,11 @@ pub(super) fn about_machine(
 }
 
 /// What it means if there are no figures.
-pub(super) fn about_nothing(streams: &Streams, recorder: &Recorder) -> Option<&'static str> {
+pub(super) fn about_nothing(
+    interrupted: bool,
+    streams: &Streams,
+    recorder: &Recorder,
+) -> Option<&'static str> {
     if streams.are_void(recorder.tokens) {
         return Some(if recorder.bytes == 0 && recorder.failures.is_empty() {
             "Nothing came in all this time; --timeout is longer than the run."
@@ -105,7 +111,9 @@ pub(super) fn about_nothing(streams: &Streams, recorder: &Recorder) -> Option<&'
             "No stream has said anything in all this time."
         });
     }
-    (recorder.tokens > 0 && recorder.measured_tokens == 0).then_some(
-        "All that came, came before or after what is measured: give --duration more time.",
-    )
+    (recorder.tokens > 0 && recorder.measured_tokens == 0).then_some(if interrupted {
+        "All that came, came before or after what is measured."
+    } else {
+        "All that came, came before or after what is measured: give --duration more time."
+    })
 }

@@ -205,15 +205,22 @@ impl Watch {
         let full = busy.map(|(ended, began)| 100.0 * per_second(ended - began) / cores as f64);
         let streams = streams(&recorder);
         let is_void = streams.are_void(recorder.tokens);
-        let nothing = about_nothing(&streams, &recorder);
-        Findings {
+        let nothing = about_nothing(interrupted, &streams, &recorder);
+        let mut findings = Findings {
             plan: load.plan.clone(),
             machine: usage::machine(),
             interrupted,
-            wrong: is_wrong(&recorder) || (is_void && !interrupted),
+            wrong: is_void && !interrupted,
             warnings: {
-                let of_server =
-                    warnings(&load.plan, &recorder, &streams, &client, refused.as_ref());
+                let refused = refused.as_ref();
+                let of_server = warnings(
+                    interrupted,
+                    &load.plan,
+                    &recorder,
+                    &streams,
+                    &client,
+                    refused,
+                );
                 about_machine(&gone, full, &recorder)
                     .chain(nothing.map(ToOwned::to_owned))
                     .chain(of_server)
@@ -242,7 +249,9 @@ impl Watch {
             client,
             others_cpu_percent: others.map(|others| 100.0 * per_second(others)),
             timeline: self.moments,
-        }
+        };
+        findings.wrong |= findings.has_failed();
+        findings
     }
 }
 
@@ -289,8 +298,4 @@ fn counts(load: &Load, recorder: &Recorder) -> Counts {
         tokens: recorder.tokens,
         bytes: recorder.bytes,
     }
-}
-
-fn is_wrong(recorder: &Recorder) -> bool {
-    recorder.all_failed() + recorder.events_lost + recorder.events_doubled > 0
 }

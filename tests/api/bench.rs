@@ -311,6 +311,7 @@ fn an_interrupt_ends_it_early_with_a_report() {
     let server = Server::start();
     let child = command(&of(&server))
         .args(["--json", "-", "--streams", "3", "--pace", "40/s"])
+        .args(["--cuts", "100%", "--cut-every", "1h", "--warm-up", "1h"])
         .env("TAILRACE_TOKEN", token("ann"))
         .stdout(Stdio::piped())
         .spawn()
@@ -326,6 +327,11 @@ fn an_interrupt_ends_it_early_with_a_report() {
         (&json!(true), &json!(false))
     );
     assert_eq!(json["streams"]["unfinished"], json!(3));
+    // What came of it is no reason to ask for it in another way.
+    let warnings = json["warnings"].to_string();
+    for advice in ["more time", "No connection was cut"] {
+        assert!(!warnings.contains(advice), "{warnings}");
+    }
     // Nobody generates for nobody.
     let running = || server.get("/v1/streams?status=running").send().json();
     wait_for(|| running()["streams"].as_array()?.is_empty().then_some(()));
@@ -429,6 +435,15 @@ fn a_body_of_ones_own_is_sent_as_it_is() {
     let Found { status, .. } = bench(&root(&upstream), &brief(&["--rate", "5/s", "--body", path]));
     assert_eq!(status, 0);
     let sent = json!({"prompt": "mine", "on_disconnect": "continue"});
+    assert!(upstream.seen().iter().all(|seen| seen.json() == sent));
+    // Nothing is added for a pace that the server has anyway.
+    std::fs::write(&body, r#"{"model":"m","messages":[]}"#).unwrap();
+    let upstream = scripted(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#, "[DONE]"]);
+    let arguments = ["--api", "openai", "--pace", "50/s", "--rate", "5/s"];
+    let arguments = [&arguments[..], &["--body", path]].concat();
+    let Found { status, json, .. } = bench(&upstream.url(), &brief(&arguments));
+    assert_eq!((status, &json["plan"]["pace"]), (0, &json!(50.0)));
+    let sent = json!({"model": "m", "messages": [], "stream": true});
     assert!(upstream.seen().iter().all(|seen| seen.json() == sent));
     let (status, _, told) = output(command("http://127.0.0.1:1").args(["--body", "/no/such/file"]));
     assert_eq!(status, 2);

@@ -249,6 +249,18 @@ fn a_body_without_events_has_failed_and_a_key_in_the_url_is_not_told() {
         table.contains("/feed:") && !table.contains("hidden"),
         "{table}"
     );
+    // Who reads the report has other variables.
+    let mut by_variable = tailrace(std::env::temp_dir().as_path());
+    by_variable
+        .arg("bench")
+        .args(BRIEF)
+        .env("TAILRACE_URL", &url);
+    by_variable.args(["--api", "sse", "--rate", "10/s", "--json", "-"]);
+    let (_, json, told) = output(&mut by_variable);
+    let json: Value = serde_json::from_str(&json).expect(&told);
+    let said = json["command"].as_str().unwrap();
+    let masked = format!(" --json - '{}/feed?...'", root(&upstream));
+    assert!(said.ends_with(&masked), "{said}");
     assert!(
         upstream
             .seen()

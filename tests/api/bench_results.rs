@@ -1,8 +1,11 @@
 //! What `tailrace bench` says came of a load: that nothing was wrong only if something was right.
 
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
 use crate::bench_faults::{BRIEF, SAYS_SOMETHING, bench, command, holding, of, root, warnings};
 use crate::program::output;
@@ -212,6 +215,78 @@ fn generations_that_could_not_be_cancelled_are_told() {
         told.contains("may go on at the server, as they could not be cancelled: 1."),
         "{told}"
     );
+}
+
+#[test]
+fn a_load_that_is_given_up_leaves_nothing_generating() {
+    for (answer, told_of_it) in [("202 Accepted", false), ("500 Internal Server Error", true)] {
+        let (asked, is_refused) = (AtomicUsize::new(0), AtomicBool::new(false));
+        // The first one begins after the second one was refused.
+        let half = Upstream::start(move |seen, exchange| {
+            if seen.head.contains("/cancel ") {
+                exchange.answer(answer, "", "{}");
+                return Then::Keep;
+            }
+            if asked.fetch_add(1, Ordering::SeqCst) == 1 {
+                exchange.answer("403 Forbidden", "", "{}");
+                is_refused.store(true, Ordering::SeqCst);
+                return Then::Keep;
+            }
+            wait_for(|| is_refused.load(Ordering::SeqCst).then_some(()));
+            exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: abc\r\n\r\n"));
+            exchange.hold();
+            Then::Close
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let body = directory.path().join("body.json");
+        std::fs::write(&body, r#"{"prompt":"x","on_disconnect":"continue"}"#).unwrap();
+        let body = ["--streams", "2", "--body", body.to_str().unwrap()];
+        let (status, _, told) = bench(&root(&half), &body);
+        assert_eq!(status, 3, "{told}");
+        assert!(told.contains("refuses"), "{told}");
+        let may_go_on = "may go on at the server, as they could not be cancelled: 1.";
+        assert_eq!(told.contains(may_go_on), told_of_it, "{told}");
+        let cancel = "POST /v1/streams/abc/cancel ";
+        let seen = half.seen();
+        assert!(
+            seen.iter().any(|seen| seen.head.starts_with(cancel)),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn another_interrupt_waits_for_no_cancellation() {
+    let silent = Upstream::start(|seen, exchange| {
+        if !seen.head.contains("/cancel ") {
+            exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
+            exchange.event(SAYS_SOMETHING);
+        }
+        exchange.hold();
+        Then::Close
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let body = directory.path().join("body.json");
+    std::fs::write(&body, r#"{"prompt":"x","on_disconnect":"continue"}"#).unwrap();
+    let arguments = ["--streams", "1", "--json", "-", "--body"];
+    let child = command(&root(&silent), &arguments)
+        .arg(&body)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for asked in ["POST /v1/streams ", "POST /v1/streams/1/cancel "] {
+        let is_asked = || {
+            let seen = silent.seen();
+            seen.iter().any(|seen| seen.head.starts_with(asked))
+        };
+        wait_for(|| is_asked().then_some(()));
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let left = "may go on at the server, as Ctrl-C has ended the wait for their cancellation: 1.";
+    assert!(warnings(&json).contains(left), "{}", warnings(&json));
 }
 
 #[test]

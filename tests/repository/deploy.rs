@@ -144,7 +144,8 @@ fn the_edge_waits_longer_than_the_nodes_are_silent() {
 #[test]
 fn what_systemd_is_given_has_its_credentials_and_shows_metrics_to_nobody() {
     let readme = read("README.md");
-    let command = readme.lines().find(|line| line.starts_with("sed -e"));
+    let mut lines = readme.lines();
+    let command = lines.find(|line| line.starts_with("sed -e") && line.ends_with('|'));
     let command = command.unwrap().trim_end_matches('|');
     let made = std::process::Command::new("sh")
         .args(["-ec", command])
@@ -153,7 +154,7 @@ fn what_systemd_is_given_has_its_credentials_and_shows_metrics_to_nobody() {
         .unwrap();
     assert!(made.status.success(), "{made:?}");
     let made = String::from_utf8(made.stdout).unwrap();
-    let unit = read("tailrace.service");
+    let unit = read("tailrace.service") + &read("tailrace-redis.conf");
     for secret in SECRETS {
         let place = format!("\"/run/credentials/tailrace.service/{secret}\"");
         assert!(made.contains(&place), "{place}");
@@ -210,10 +211,19 @@ fn the_parts_of_the_compose_file_are_there_and_know_each_other() {
         .as_str()
         .unwrap();
     assert!(redis.contains("--maxmemory-policy noeviction") && redis.contains("--appendonly yes"));
+}
+
+#[test]
+fn what_the_unit_names_as_its_documentation_is_installed() {
     let unit = read("tailrace.service");
-    for secret in SECRETS {
-        assert!(unit.contains(&format!("LoadCredential={secret}:")));
+    let readme = read("README.md");
+    let place = "/usr/local/share/doc/tailrace";
+    for document in after(&unit, "Documentation=").split(' ') {
+        let name = document.strip_prefix(&format!("file://{place}/")).unwrap();
+        assert!(directory().join("../docs").join(name).is_file(), "{name}");
     }
+    let installs = format!("install -D -m 644 -t {place} docs/*.md");
+    assert_eq!(readme.matches(&installs).count(), 2);
 }
 
 #[test]

@@ -35,11 +35,14 @@ pub(super) struct RequestArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "body", help_heading = "Request")]
     max_tokens: Option<u32>,
 
-    /// A note that goes with the request, such as demo.tokens=500; several times
+    /// A note that goes with the request as its `metadata`, such as demo.tokens=500; several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value, conflicts_with = "body", help_heading = "Request")]
     metadata: Vec<(String, String)>,
 
     /// The pace of each stream, such as 50/s: the demo model is told, and how late tokens are is measured
+    ///
+    /// It is told in the request's `metadata`, as `--metadata demo.tokens_per_second=50` would. Of servers other than
+    /// Tailrace some refuse that (with `--api openai`, OpenAI's own does). With a --body, or `--api sse`, nobody is told.
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Request")]
     pace: Option<f64>,
 

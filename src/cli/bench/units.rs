@@ -32,9 +32,9 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
         Some((number, "min" | "m")) => (number, 60.0),
         Some(_) => (text, 1.0),
     };
-    match number.trim().parse::<f64>() {
+    match number.trim().parse::<f64>().map(|number| number / seconds) {
         // One in a month is the least that anybody can wait for.
-        Ok(rate) if (3e-7..=1e6).contains(&rate) => Ok(rate / seconds),
+        Ok(rate) if (3e-7..=1e6).contains(&rate) => Ok(rate),
         _ => Err("expected a rate such as 20/s or 90/min".to_owned()),
     }
 }
@@ -76,6 +76,7 @@ mod tests {
         assert_eq!(rate("20"), Ok(20.0));
         assert_eq!(rate("0.5/s"), Ok(0.5));
         assert_eq!(rate("90/min"), Ok(1.5));
+        assert_eq!(rate("60000000/min"), Ok(1e6));
         assert_eq!(share("10%"), Ok(0.1));
         assert_eq!(share("0.25"), Ok(0.25));
         assert_eq!(share("1"), Ok(1.0));
@@ -99,7 +100,9 @@ mod tests {
             );
         }
         assert!(time("0s").is_err() && time("999us").is_err());
-        for wrong in ["", "0", "-1", "nan", "inf", "5/h", "x/s", "1e-20", "1e7"] {
+        for wrong in [
+            "", "0", "-1", "nan", "inf", "5/h", "x/s", "1e-20", "1e7", "3e-7/min",
+        ] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
         for wrong in ["", "101%", "1.5", "-1%", "nan"] {

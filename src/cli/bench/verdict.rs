@@ -12,7 +12,6 @@ pub(super) struct Verdict {
 /// What came of it.
 pub(super) fn verdict(found: &Findings) -> Verdict {
     let (streams, counts) = (&found.streams, &found.counts);
-    let has_failed = streams.failed + counts.events_lost + counts.events_doubled > 0;
     let missing = if streams.are_void(counts.tokens) {
         Some(match found.plan.api {
             Api::Sse => "no event came",
@@ -25,7 +24,7 @@ pub(super) fn verdict(found: &Findings) -> Verdict {
     } else {
         None
     };
-    let text = match (has_failed, missing) {
+    let text = match (found.has_failed(), missing) {
         (true, Some(missing)) => format!("Something was wrong, and {missing}."),
         (true, None) => "Something was wrong.".to_owned(),
         (false, Some(missing)) => format!("Nothing failed, but {missing}."),

@@ -33,6 +33,14 @@ def unit(directory: Path, more: str = "") -> Path:
 
 def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
     assert run("systemd-analyze", "verify", "--man=no", unit(tmp_path)) == (0, "")
+    drop_in = tmp_path / "tailrace.service.d/tailrace-redis.conf"
+    drop_in.parent.mkdir()
+    text = (DEPLOY / drop_in.name).read_text()
+    drop_in.write_text(text)
+    assert run("systemd-analyze", "verify", "--man=no", unit(tmp_path)) == (0, "")
+    drop_in.write_text(text.replace("LoadCredential", "LoadCredentials"))
+    _, said = run("systemd-analyze", "verify", "--man=no", unit(tmp_path))
+    assert "LoadCredentials" in said, "it reads the drop-in"
     _, said = run("systemd-analyze", "verify", "--man=no", unit(tmp_path, "ProtectHomes=yes"))
     assert "ProtectHomes" in said, "it can find something"
 
