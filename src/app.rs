@@ -10,6 +10,8 @@ mod watched;
 
 pub use reload::Reloader;
 
+pub(crate) use http::workers;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -6,6 +6,7 @@ pub use tracing_subscriber::EnvFilter as Filter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Config, ConfigError, LogFormat};
+use crate::panics;
 
 /// What is logged.
 ///
@@ -80,11 +81,6 @@ pub fn init(config: &Config) -> Result<LogLevel, ConfigError> {
         let _already_set = builder.try_init().is_err();
         LogLevel::new(move |filter| _ = handle.reload(filter))
     };
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map_or_else(String::new, ToString::to_string);
-        tracing::error!(panic.place = %place, "A task panicked");
-    }));
+    panics::watch();
     Ok(level)
 }

@@ -64,7 +64,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
              for a server that has keys, give its --config"
         );
     }
-    println!("{}", sign(config, arguments)?);
+    super::output::print(format!("{}\n", sign(config, arguments)?))?;
     Ok(ExitCode::SUCCESS)
 }
 

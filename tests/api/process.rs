@@ -509,7 +509,9 @@ fn a_check_says_what_an_operator_set() {
         let (code, stdout, stderr) = output(
             tailrace(directory.path())
                 .args(["check", "--config"])
-                .arg(&path),
+                .arg(&path)
+                // Whatever this machine's limit of open files is.
+                .env("TAILRACE_MAX_CONNECTIONS", "10"),
         );
         assert_eq!(code, 0, "{stderr}");
         stdout
@@ -778,12 +780,13 @@ fn the_log_tells_of_each_stream_and_never_a_secret() {
         .send();
     let mut panics = json!({"prompt": "a-secret-prompt", "metadata": {"demo.panic_after": "1"}});
     panics["metadata"]["note"] = "a-secret-note".into();
-    Request::new(address, "POST", "/v1/streams")
+    let panics = Request::new(address, "POST", "/v1/streams")
         .bearer(&token)
         .json(&panics)
         .send()
-        .events()
-        .rest();
+        .events();
+    let panicked = panics.stream.clone();
+    panics.rest();
     program.signal();
     events.rest();
     program.child.wait().unwrap();
@@ -802,6 +805,16 @@ fn the_log_tells_of_each_stream_and_never_a_secret() {
     assert_eq!(line["stream.readers"], 1);
     assert!(line["tokens.completion"].is_u64() && line["total_ms"].is_u64());
     assert!(log.contains("A task panicked"));
+    let line = log
+        .lines()
+        .find(|line| line.contains(&panicked) && line.contains("A generation failed"))
+        .unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["failure.code"], "internal_error");
+    assert_eq!(line["request.id"].as_str().map(str::len), Some(32));
+    let place = line["panic.place"].as_str().unwrap();
+    assert!(place.starts_with("src/generator/demo"), "{place}");
     for secret in [
         "a-secret",
         token.rsplit('.').next().unwrap(),
