@@ -10,17 +10,19 @@ mod watched;
 
 pub use reload::Reloader;
 
+pub(crate) use http::workers;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::web;
 use anyhow::{Context as _, bail};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use self::certificate::Certificate;
+use self::listener::Addresses;
 use self::store::Store;
 use crate::api::{self, Api, Playground};
 use crate::auth::JwtVerifier;
@@ -30,10 +32,7 @@ use crate::http_client::system_roots;
 use crate::limit::failures::AuthFailures;
 use crate::metrics::Metrics;
 use crate::shutdown::{self, Phases};
-use crate::telemetry::{self, LogLevel};
-
-/// How long the playground's token is good for in development mode. It asks for another by itself.
-const PLAYGROUND_TOKEN: Duration = Duration::from_secs(3600);
+use crate::telemetry::{self, Filter, LogLevel};
 
 /// A server that is bound and not yet running.
 pub struct App {
@@ -75,7 +74,7 @@ impl App {
         config: &Config,
         more: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     ) -> anyhow::Result<Self> {
-        listener::check(config)?;
+        let addresses = Addresses::of(config)?;
         let phases = Phases::default();
         let store = Store::open(config)?;
         let workers = http::workers(config);
@@ -88,7 +87,7 @@ impl App {
             phases.stopping.clone(),
             metrics.clone(),
         );
-        let listener = listener::open(config)?;
+        let listener = addresses.open(config)?;
         let address = listener.local_addr()?;
         let look = watched::look(config, workers, store.clone());
         let failures = config.file.limits.failed_authentications_per_minute;
@@ -110,13 +109,7 @@ impl App {
             draining: phases.draining.clone(),
             playground: Playground {
                 enabled: config.file.playground.enabled,
-                development: config.development_tokens(
-                    &[
-                        &config.file.auth.scopes.write,
-                        &config.file.auth.scopes.read,
-                    ],
-                    PLAYGROUND_TOKEN,
-                ),
+                development: ArcSwapOption::from(parts::page_tokens(config)),
             },
             monitor: watched::monitor(config, address, Arc::clone(&look)),
             config: ArcSwap::from_pointee(config.api()),
@@ -131,7 +124,7 @@ impl App {
             certificate.clone(),
             more,
         )?;
-        let metrics = match listener::open_metrics(config)? {
+        let metrics = match addresses.open_metrics(config)? {
             None => None,
             Some(listener) => {
                 let address = listener.local_addr()?;
@@ -243,12 +236,27 @@ impl App {
     }
 }
 
+/// What can be wrong in a configuration that was loaded, once it is known to be right.
+struct Checked {
+    certificate: Option<Certificate>,
+    /// What is logged.
+    filter: Filter,
+}
+
+impl Checked {
+    fn of(config: &Config) -> Result<Self, ConfigError> {
+        Addresses::of(config)?;
+        Ok(Self {
+            certificate: Certificate::of(config)?,
+            filter: telemetry::filter(config)?,
+        })
+    }
+}
+
 /// Checks what [`App::build`] would refuse, without building anything.
 ///
 /// # Errors
 /// Says what it would refuse.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    listener::check(config)?;
-    Certificate::of(config)?;
-    telemetry::filter(config).map(|_| ())
+    Checked::of(config).map(drop)
 }

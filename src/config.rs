@@ -172,6 +172,16 @@ impl Config {
         loader.load(file)
     }
 
+    /// What keeps the streams, as metrics and the log call it.
+    #[must_use]
+    pub const fn store_name(&self) -> &'static str {
+        if self.redis.is_some() {
+            "redis"
+        } else {
+            "memory"
+        }
+    }
+
     /// The log's sizes and times.
     #[must_use]
     pub fn memory(&self) -> MemoryConfig {

@@ -25,6 +25,7 @@ pub mod http_client;
 pub mod limit;
 pub mod load;
 pub mod metrics;
+pub mod panics;
 pub mod plot;
 pub mod redis;
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub const OTHER: &str = "(other)";
 /// A method that HTTP does not have, as OpenTelemetry calls it.
 pub const OTHER_METHOD: &str = "_OTHER";
 
+/// The failure of a generation that is this server's own.
+const INTERNAL_ERROR: &str = "internal_error";
+
 /// What OpenTelemetry calls what our models do.
 const OPERATION: &str = "chat";
 
@@ -61,6 +64,8 @@ pub struct Scope {
     pub auth_failures: Vec<&'static str>,
     /// Why a generation may not be admitted.
     pub reasons: Vec<&'static str>,
+    /// Whether models of another server are served by their own names.
+    pub passes_through: bool,
     /// What keeps the streams.
     pub store: &'static str,
     /// About how many threads generate.
@@ -187,6 +192,12 @@ impl Metrics {
         let scope = all.scope.load();
         for model in &scope.models {
             all.generating.of(&[model]);
+        }
+        // The one failure of which a single one is an alert.
+        let passed_through = scope.passes_through.then_some(PASSED_THROUGH);
+        let models = scope.models.iter().map(String::as_str);
+        for model in models.chain(passed_through) {
+            all.generations.of(&[model, "", INTERNAL_ERROR]);
         }
         for code in &scope.problems {
             all.problems.of(&[code]);

@@ -2,16 +2,17 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+pub use tracing_subscriber::EnvFilter as Filter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Config, ConfigError, LogFormat};
+use crate::panics;
 
 /// What is logged.
 ///
 /// # Errors
 /// The level is not one.
-pub fn filter(config: &Config) -> Result<EnvFilter, ConfigError> {
+pub fn filter(config: &Config) -> Result<Filter, ConfigError> {
     let level = &config.file.log.level;
     let wrong = || {
         let expected = "expected a level such as info, or tailrace=debug,warn";
@@ -26,7 +27,7 @@ pub fn filter(config: &Config) -> Result<EnvFilter, ConfigError> {
     }
     // The framework's own start and stop messages repeat ours, and a body that is broken off, so that
     // its client comes again, is no error.
-    EnvFilter::builder()
+    Filter::builder()
         .parse(format!(
             "actix_server=warn,actix_http::h1::dispatcher=off,{level}"
         ))
@@ -35,16 +36,16 @@ pub fn filter(config: &Config) -> Result<EnvFilter, ConfigError> {
 
 /// What is logged, while the server runs.
 pub struct LogLevel {
-    set: Box<dyn Fn(EnvFilter)>,
+    set: Box<dyn Fn(Filter)>,
 }
 
 impl LogLevel {
-    fn new(set: impl Fn(EnvFilter) + 'static) -> Self {
+    fn new(set: impl Fn(Filter) + 'static) -> Self {
         Self { set: Box::new(set) }
     }
 
     /// Logs this from now on.
-    pub fn set(&self, filter: EnvFilter) {
+    pub fn set(&self, filter: Filter) {
         (self.set)(filter);
     }
 }
@@ -80,11 +81,6 @@ pub fn init(config: &Config) -> Result<LogLevel, ConfigError> {
         let _already_set = builder.try_init().is_err();
         LogLevel::new(move |filter| _ = handle.reload(filter))
     };
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map_or_else(String::new, ToString::to_string);
-        tracing::error!(panic.place = %place, "A task panicked");
-    }));
+    panics::watch();
     Ok(level)
 }

@@ -10,6 +10,33 @@ import { counted, standingOf, whole } from './words.js';
 const lately = (counts) => counts.reduce((sum, it) => sum + it.last_window, 0);
 
 /**
+ * What the request of a generation that is turned away is answered with, by why that was.
+ *
+ * @type {Record<string, string>}
+ */
+const ANSWERS = {
+  requests: 'rate_limited',
+  tokens: 'tokens_exhausted',
+  tokens_ever: 'invalid_field',
+  streams: 'too_many_streams',
+  server: 'overloaded',
+  draining: 'server_stopping',
+};
+
+/**
+ * Errors that are not the answers to those who were turned away: nothing wants somebody twice.
+ *
+ * @param {State} state
+ */
+function otherErrors({ errors, rejections }) {
+  const others = errors.map(({ code, last_window: all }) => {
+    const turnedAway = lately(rejections.filter(({ reason }) => ANSWERS[reason] === code));
+    return Math.max(0, all - turnedAway);
+  });
+  return others.reduce((sum, count) => sum + count, 0);
+}
+
+/**
  * @typedef {object} Item
  * @property {string} place where more is said of it
  * @property {(state: State) => number} count
@@ -20,7 +47,7 @@ const lately = (counts) => counts.reduce((sum, it) => sum + it.last_window, 0);
 /** @type {Item[]} */
 const ITEMS = [
   { place: 'rejections', count: ({ rejections }) => lately(rejections), words: (count) => `${whole(count)} turned away` },
-  { place: 'errors', count: ({ errors }) => lately(errors), words: (count) => counted(count, 'error') },
+  { place: 'errors', count: otherErrors, words: (count) => counted(count, 'other error') },
   { place: 'errors', count: ({ failures }) => lately(failures), words: (count) => `${counted(count, 'generation')} failed` },
   {
     place: 'room',
@@ -57,12 +84,12 @@ export class Attention {
    * @param {string} span since when things are counted
    */
   update(state, span) {
-    setText(part('attention-span', HTMLElement), span);
     for (const { element, link, count, words, is } of this.#items) {
       const found = count(state);
       element.hidden = is !== undefined && !is(state);
       setText(link, words(found));
       link.classList.toggle('some', found > 0);
     }
+    setText(part('attention-span', HTMLElement), span);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * One small chart: lines over the last two minutes, with what they are now in words beside it. Lines differ in how
+ * One small chart: lines over at most the last two minutes, with what they are now in words beside it. Lines differ in how
  * they are dashed, not in colour alone.
  *
  * @import { Point, Values } from './past.js'
@@ -7,7 +7,7 @@
 
 import { h, setText, shape } from '../../src/dom.js';
 import { SPAN_MS } from './past.js';
-import { lasting } from './words.js';
+import { lasting, pastWords } from './words.js';
 
 const WIDTH = 600;
 const HEIGHT = 96;
@@ -123,7 +123,7 @@ export class Chart {
     setText(this.#top, format(scale));
     setText(this.#since, lasting(Math.round(this.#span / 1000)));
     const words = lines.map(({ key, name }) => `${name} ${format(values[key])}`).join(', ');
-    this.#svg.setAttribute('aria-label', `${title}: ${words}; at most ${format(most)} in the last two minutes`);
+    this.#svg.setAttribute('aria-label', `${title}: ${words}; at most ${format(most)} in the last ${pastWords(this.#now - (points[0]?.at ?? this.#now))}`);
   }
 
   /**

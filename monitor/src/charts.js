@@ -6,7 +6,7 @@
 import { h, part, setText } from '../../src/dom.js';
 import { Chart } from './chart.js';
 import { scopeOf } from './past.js';
-import { bytes, cores, counted, delay, rate, whole } from './words.js';
+import { bytes, cores, counted, delay, pastWords, rate, whole } from './words.js';
 
 const MEBI = 1024 * 1024;
 
@@ -22,6 +22,7 @@ const one = (key) => [{ key, name: 'Now', look: 'solid' }];
 
 export class Charts {
   #workers = 1;
+  #isOld = false;
   #scope = part('scope', HTMLSelectElement);
   #offered = '';
   /** @type {{ past: Past, state: State } | undefined} */
@@ -48,7 +49,8 @@ export class Charts {
           { key: 'byRequests', name: 'Requests', look: 'solid' },
           { key: 'byTokens', name: 'Tokens', look: 'dashed' },
           { key: 'byStreams', name: 'Streams', look: 'dotted' },
-          { key: 'byServer', name: 'Server', look: 'mixed' },
+          { key: 'byServer', name: 'Full', look: 'mixed' },
+          { key: 'byStop', name: 'Stopping', look: 'long' },
         ],
         format: rate,
         least: 4,
@@ -91,13 +93,17 @@ export class Charts {
 
   /** @param {boolean} isOld what is drawn is no longer so */
   turnOld(isOld) {
-    setText(part('charts-title', HTMLElement), isOld ? 'As it was last, and two minutes before' : 'Now, and the last two minutes');
+    this.#isOld = isOld;
+    this.#draw();
   }
 
   #draw() {
     if (!this.#last) return;
     const { past, state } = this.#last;
     const points = past.points(this.#scope.value);
+    const seen = state.at_ms - (points[0]?.at ?? state.at_ms);
+    const span = seen < 1000 ? '' : this.#isOld ? `, and ${pastWords(seen)} before` : `, and the last ${pastWords(seen)}`;
+    setText(part('charts-title', HTMLElement), `${this.#isOld ? 'As it was last' : 'Now'}${span}`);
     for (const chart of this.#charts) chart.update(points, state.at_ms);
   }
 

@@ -22,11 +22,20 @@ const LONGEST_WAIT_MS = 10_000;
  */
 
 /**
+ * @typedef {object} Wait
+ * @property {number} until
+ * @property {string} why
+ * @property {boolean} isHeard the server is there, whatever is wrong
+ */
+
+/**
  * @typedef {object} Listener
  * @property {(event: FeedEvent) => void} onEvent
- * @property {(wait: { until: number, why: string }) => void} onWait it is tried again then
+ * @property {(wait: Wait) => void} onWait it is tried again then
  * @property {(refusal: Refusal) => void} onRefused nothing more comes
  */
+
+const NOT_UNDERSTOOD = 'This page does not understand what the server says: reload it';
 
 export class Feed {
   #token;
@@ -84,7 +93,7 @@ export class Feed {
         heard();
         for (const { data } of parser.push(value)) {
           const event = this.#take(data);
-          if (!event) return 'This page does not understand what the server says: reload it';
+          if (!event) return NOT_UNDERSTOOD;
           if (event.type === 'end') return event.reason === 'again' ? 'again' : 'The server has stopped';
         }
       }
@@ -133,7 +142,7 @@ export class Feed {
     this.#attempt += 1;
     // Many pages that lost the same server do not come back as one.
     const wait = longest * (0.75 + Math.random() / 4);
-    this.#listener.onWait({ until: Date.now() + wait, why });
+    this.#listener.onWait({ until: Date.now() + wait, why, isHeard: why === NOT_UNDERSTOOD });
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, wait);
       this.#hasten = () => {

@@ -18,7 +18,8 @@ function words({ status, code, message }) {
   if (status === 403) return `This token is valid, and does not allow this: ${message}.`;
   if (status === 404) return `There is nothing to watch: ${message}.`;
   if (code === 'token_expired') return 'The token has expired. With another one, everything goes on.';
-  return `The server does not accept this token: ${message}.`;
+  const how = 'If the server has keys in its configuration file, that is FILE in the command above.';
+  return `The server does not accept this token: ${message}. ${how}`;
 }
 
 /**

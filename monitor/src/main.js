@@ -8,6 +8,7 @@ import { Charts } from './charts.js';
 import { Feed } from './feed.js';
 import { hideGate, showGate, startGate } from './gate.js';
 import { Past } from './past.js';
+import { Renewed } from './renewed.js';
 import { Room } from './room.js';
 import { Status } from './status.js';
 import { Streams } from './streams.js';
@@ -32,6 +33,7 @@ const attention = new Attention();
 const charts = new Charts();
 const tables = new Tables();
 const room = new Room();
+const renewed = new Renewed();
 const streams = new Streams((stream) => void cancelStream(stream, store.token));
 
 /** @type {Feed | undefined} */
@@ -47,14 +49,16 @@ function watch() {
       store.accepted();
       if (event.type === 'end' && event.reason === 'stopping') status.hasStopped();
       if (event.type !== 'state') return;
-      board.hidden = false;
-      status.heard(event);
       attention.update(event, spanOf(event));
       past.add(event);
       charts.update(past, event);
       streams.update(event);
       tables.update(event);
       room.update(event);
+      // What cannot be shown was not heard.
+      status.heard(event);
+      renewed.heard(event);
+      board.hidden = false;
     },
     onWait: (wait) => status.waits(wait),
     onRefused: (refusal) => (store.refused() ? watch() : leave(refusal)),
@@ -67,6 +71,7 @@ function leave(refusal) {
   feed = undefined;
   store.forget();
   status.stop();
+  renewed.stop();
   board.hidden = true;
   forget.hidden = true;
   showGate(refusal);

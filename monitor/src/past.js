@@ -130,6 +130,7 @@ function rejections(state, before, plan) {
     byRequests: since('requests'),
     byTokens: since('tokens', 'tokens_ever'),
     byStreams: since('streams'),
-    byServer: since('server', 'draining'),
+    byServer: since('server'),
+    byStop: since('draining'),
   };
 }

@@ -1,10 +1,11 @@
 /** The top line: how the server stands, and how old that news is. */
 
+/** @import { Wait } from './feed.js' */
 /** @import { State } from './shapes.js' */
 
 import { announce } from '../../src/announce.js';
 import { part, setIcon, setText } from '../../src/dom.js';
-import { STATES, counted, lasting, rate } from './words.js';
+import { STATES, counted, lasting, leftRunning, rate } from './words.js';
 
 /** News that is older than this is said to be. */
 const OLD_MS = 2500;
@@ -19,7 +20,7 @@ export class Status {
   #told = '';
   /** @type {State | undefined} */
   #state;
-  /** @type {{ until: number, why: string } | undefined} */
+  /** @type {Wait | undefined} */
   #wait;
   /** Whether the server has said that it stops. */
   #hasStopped = false;
@@ -65,7 +66,7 @@ export class Status {
     this.#hasStopped = true;
   }
 
-  /** @param {{ until: number, why: string }} wait */
+  /** @param {Wait} wait */
   waits(wait) {
     this.#wait = wait;
     this.#draw();
@@ -109,6 +110,7 @@ export class Status {
 
   /** What a server is that is not there: one that does as it was told is no accident. */
   #gone() {
+    if (this.#wait?.isHeard) return 'unknown';
     if (this.#hasStopped) return 'stopped';
     const last = this.#state?.node.state;
     return last === 'leaving' || last === 'draining' ? 'told' : 'away';
@@ -153,15 +155,17 @@ export class Status {
     return undefined;
   }
 
-  /** @param {{ until: number, why: string }} wait */
+  /** @param {Wait} wait */
   #absence({ until, why }) {
     const left = Math.max(0, Math.ceil((until - Date.now()) / 1000));
     const again = left === 0 ? 'Trying again now.' : `Trying again in ${left} s.`;
     const stands = this.#state ? ' What stands here is as it was last.' : '';
     const gone = this.#gone();
+    if (gone === 'unknown') return { tone: 'error', icon: 'alert', words: `${why}. ${again}${stands}`, told: why };
     if (gone === 'away') return { tone: 'error', icon: 'away', words: `${why}. ${again}${stands}`, told: why };
     // Without its last word nobody knows whether it has stopped, or the way to it is cut.
-    const told = gone === 'stopped' ? 'This node has stopped, as it was told to' : `This node was told to stop. ${why}`;
-    return { tone: 'warning', icon: 'stopped', words: `${told}. ${again}${stands}`, told };
+    const what = gone === 'stopped' ? 'This node has stopped, as it was told to' : `This node was told to stop. ${why}`;
+    const told = `${what}.${this.#state ? leftRunning(this.#state) : ''}`;
+    return { tone: 'warning', icon: 'stopped', words: `${told} ${again}${stands}`, told };
   }
 }

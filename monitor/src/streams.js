@@ -32,6 +32,8 @@ export class Streams {
   #body = part('streams-body', HTMLElement);
   #model = part('filter-model', HTMLSelectElement);
   #text = part('filter-text', HTMLInputElement);
+  /** The same as the heads do, where there are none. */
+  #sort = part('sort', HTMLSelectElement);
   #hint = part('streams-hint', HTMLElement);
   /** @type {Rows<LiveStream>} */
   #rows;
@@ -54,6 +56,17 @@ export class Streams {
     });
     const last = h('th', { scope: 'col', class: 'act' }, h('span', { class: 'visually-hidden' }, 'Cancel'));
     part('streams-head', HTMLElement).append(...heads, last);
+    this.#sort.append(
+      ...Object.keys(COLUMNS).flatMap((name) =>
+        (isOfNumbers(name) ? [true, false] : [false, true]).map((descending) =>
+          h('option', { value: sortOf(name, descending) }, sortWords(name, descending)),
+        ),
+      ),
+    );
+    this.#sort.addEventListener('input', () => {
+      const [name = '', order] = this.#sort.value.split(' ');
+      this.#sortBy(name, order === 'descending');
+    });
     for (const filter of [this.#model, this.#text]) filter.addEventListener('input', () => this.#draw(false));
     // What somebody is about to press must not move away under them.
     for (const event of ['pointerleave', 'focusout']) {
@@ -91,16 +104,20 @@ export class Streams {
     this.#model.value = models.includes(chosen) ? chosen : '';
   }
 
-  /** @param {string} name */
-  #sortBy(name) {
-    this.#descending = this.#column === name ? !this.#descending : typeof COLUMNS[name]?.by(NONE) === 'number';
+  /**
+   * @param {string} name
+   * @param {boolean} [descending]
+   */
+  #sortBy(name, descending = this.#column === name ? !this.#descending : isOfNumbers(name)) {
+    this.#descending = descending;
     this.#column = name;
     this.#markSorted();
     this.#draw(false);
-    announce(`Sorted by ${COLUMNS[name]?.title}, ${this.#descending ? 'largest first' : 'smallest first'}`);
+    announce(`Sorted by ${sortWords(name, descending)}`);
   }
 
   #markSorted() {
+    this.#sort.value = sortOf(this.#column, this.#descending);
     for (const [name, head] of this.#heads) {
       const sorted = name === this.#column;
       const order = this.#descending ? 'descending' : 'ascending';
@@ -144,6 +161,16 @@ export class Streams {
 
 /** To see whether a column has numbers. */
 const NONE = /** @type {LiveStream} */ ({ owner: '', model: '', plan: '', age_ms: 0, tokens: 0, readers: 0 });
+
+const isOfNumbers = (/** @type {string} */ name) => typeof COLUMNS[name]?.by(NONE) === 'number';
+
+const sortOf = (/** @type {string} */ name, /** @type {boolean} */ descending) =>
+  `${name} ${descending ? 'descending' : 'ascending'}`;
+
+const sortWords = (/** @type {string} */ name, /** @type {boolean} */ descending) => {
+  const order = isOfNumbers(name) ? ['rising', 'falling'] : ['A to Z', 'Z to A'];
+  return `${COLUMNS[name]?.title}, ${order[Number(descending)]}`;
+};
 
 /**
  * @param {LiveStream} stream

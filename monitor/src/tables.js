@@ -28,10 +28,20 @@ const textRow = (looks, texts) => () => {
  * @typedef {{ name: string, about?: string, link?: string, lately: number, total: number }} Count
  */
 
+/**
+ * A code breaks between its words, if it must.
+ *
+ * @param {string} code
+ */
+function breakable(code) {
+  return code.split(/(?<=_)/).flatMap((word, at) => (at === 0 ? [word] : [h('wbr'), word]));
+}
+
 /** @param {Count} count */
 function countRow({ name, about, link }) {
   const [lately, total] = [h('td', { class: 'number' }), h('td', { class: 'number total' })];
-  const title = link ? h('a', { class: 'link', href: link }, name) : h('span', {}, name);
+  const words = breakable(name);
+  const title = link ? h('a', { class: 'link', href: link }, ...words) : h('span', {}, ...words);
   const element = h('tr', {}, h('th', { scope: 'row' }, title, about && h('small', {}, about)), lately, total);
   const update = (/** @type {Count} */ now) => {
     setText(lately, whole(now.lately));
@@ -145,6 +155,9 @@ function peerRow(first) {
 
 /** @typedef {Pace & { kind: string }} KnownPace */
 
+/** What a figure is, where no title stands above it. */
+const PACE_LABELS = ['', 'running', 'started', 'tok/s', 'p50', 'p95', 'p99', 'p50', 'p95', 'p99'];
+
 const PACE_LOOKS = ['', 'number', 'number', 'number', 'number first', 'number', 'number', 'number first', 'number', 'number'];
 
 /** @param {KnownPace} pace */
@@ -168,6 +181,7 @@ export class Tables {
     ({ kind, name }) => `${kind}\n${name}`,
     (pace) => {
       const row = textRow(PACE_LOOKS, paceTexts)();
+      PACE_LABELS.forEach((label, at) => row.element.cells[at]?.setAttribute('data-label', label));
       row.element.className = pace.kind || 'all';
       // The kind stands beside the name, smaller.
       const { update } = row;

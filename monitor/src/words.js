@@ -46,6 +46,15 @@ export function lasting(seconds) {
   return `${minutes} min ${all % 60} s`;
 }
 
+/**
+ * How much of the past there is to see: two minutes, or as much of them as somebody watches.
+ *
+ * @param {number} milliseconds
+ */
+export function pastWords(milliseconds) {
+  return milliseconds >= 118_000 ? 'two minutes' : lasting(milliseconds / 1000);
+}
+
 /** @param {number | null | undefined} count */
 export function bytes(count) {
   if (count === null || count === undefined) return NOTHING;
@@ -130,4 +139,15 @@ export function standingOf({ heard_ms: ago, said }, redis) {
  */
 export function spanOf({ window_ms: window }) {
   return window >= 59_000 ? 'last minute' : `last ${Math.max(1, Math.round(window / 1000))} s`;
+}
+
+/**
+ * What may be lost with a process: how many streams ran in its last news. Nothing if none did.
+ *
+ * @param {State} state
+ * @param {string} [who]
+ */
+export function leftRunning({ streams: { count } }, who = 'it') {
+  if (count === 0) return '';
+  return ` ${counted(count, 'stream')} ${count === 1 ? 'was' : 'were'} running when ${who} was last heard.`;
 }

@@ -17,6 +17,7 @@ use super::Api;
 use super::client_address::client_address;
 use super::problem::{ApiError, Code};
 use crate::auth::{AuthError, Principal, Viewer};
+use crate::limit::failures::TooMany;
 
 /// Which scope a handler demands.
 pub(super) trait Demand: 'static {
@@ -197,11 +198,21 @@ fn verified<T>(
         let address = client_address(request, &api.config.load().trusted_proxies);
         let error = match api.failures.record(address) {
             Ok(()) => error.into(),
-            Err(wait) => ApiError::new(
-                Code::TooManyFailures,
-                "too many failed authentications from your address",
-            )
-            .retry_after(wait),
+            Err(TooMany { wait, news }) => {
+                if let Some(address) = news {
+                    tracing::warn!(
+                        client.address = address,
+                        auth.failure = ApiError::from(error).code().name(),
+                        "An address fails to authenticate more often than \
+                         limits.failed_authentications_per_minute, and gets 429"
+                    );
+                }
+                ApiError::new(
+                    Code::TooManyFailures,
+                    "too many failed authentications from your address",
+                )
+                .retry_after(wait)
+            }
         };
         api.metrics.auth_failure(error.code().name());
         error

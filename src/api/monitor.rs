@@ -21,7 +21,7 @@ use async_stream::stream;
 use futures_util::Stream;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
-use tokio::time::{interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::sampler::Sampler;
@@ -103,6 +103,8 @@ impl Monitor {
             }
             let mut sampler = Sampler::default();
             let mut second = interval(EVERY);
+            // Looks that follow each other at once would have nothing to compare.
+            second.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while self.news.receiver_count() > 0 {
                 tokio::select! {
                     _ = second.tick() => {}

@@ -9,6 +9,7 @@ use actix_web::http::header::{
     HeaderName, IfNoneMatch, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
+use arc_swap::ArcSwapOption;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rust_embed::{Embed, EmbeddedFile};
@@ -48,14 +49,14 @@ pub struct Playground {
     /// Whether it is served at all.
     pub enabled: bool,
     /// Makes its tokens in development mode. Without it the page asks its user for one.
-    pub development: Option<Minter>,
+    pub development: ArcSwapOption<Minter>,
 }
 
 impl Playground {
     /// Whether pages of this server may ask it for a token.
     #[must_use]
-    pub const fn makes_tokens(&self) -> bool {
-        self.enabled && self.development.is_some()
+    pub fn makes_tokens(&self) -> bool {
+        self.enabled && self.development.load().is_some()
     }
 }
 
@@ -66,7 +67,7 @@ pub(super) async fn index(request: HttpRequest, api: web::Data<Api>) -> HttpResp
         return docs::index().await;
     };
     let mut html = String::from_utf8_lossy(&page.data).into_owned();
-    if playground.development.is_some() {
+    if playground.makes_tokens() {
         html = html.replace(
             r#"<meta name="tailrace-token" content="ask" />"#,
             r#"<meta name="tailrace-token" content="development" />"#,
@@ -183,7 +184,7 @@ pub(super) async fn token(
     request: HttpRequest,
     api: web::Data<Api>,
 ) -> Result<HttpResponse, ApiError> {
-    let minter = api.playground.development.as_ref();
+    let minter = api.playground.development.load_full();
     let minter = minter.filter(|_| api.playground.enabled).ok_or_else(|| {
         ApiError::new(
             Code::RouteNotFound,

@@ -219,7 +219,7 @@ impl MessageBody for EventBody {
                 Poll::Ready(Err(error)) => {
                     this.has_ended = true;
                     this.heartbeat.watch.metrics.cut(match error {
-                        LogError::Expired => Cut::Evicted,
+                        LogError::Expired | LogError::Evicted => Cut::Evicted,
                         _ => Cut::Unavailable,
                     });
                     Poll::Ready(Some(Err(error)))

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{Error, ServerConfig};
 
 use crate::config::{Config, ConfigError};
 
@@ -30,15 +30,28 @@ impl Certificate {
         let wrong = |key: &str, expected: &str, why: &dyn std::fmt::Display| {
             config.origin.wrong(key, format!("{expected}: {why}"))
         };
+        let no_chain = |why: &dyn std::fmt::Display| {
+            wrong("tls.certificate", "expected certificates in PEM", why)
+        };
+        let no_key = |why: &dyn std::fmt::Display| {
+            wrong("tls.private_key", "expected a private key in PEM", why)
+        };
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| wrong("tls.certificate", "expected certificates in PEM", &error))?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| wrong("tls.private_key", "expected a private key in PEM", &error))?;
-        let shown = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
-            let expected = "the private key does not belong to the certificate";
-            wrong("tls", expected, &error)
-        })?;
+            .map_err(|error| no_chain(&error))?;
+        if chain.is_empty() {
+            return Err(no_chain(&"there is none"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| no_key(&error))?;
+        let shown =
+            CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+                Error::InconsistentKeys(_) => {
+                    let expected = "the private key does not belong to the certificate";
+                    wrong("tls", expected, &error)
+                }
+                Error::InvalidCertificate(_) => no_chain(&error),
+                _ => no_key(&error),
+            })?;
         Ok(Some(Self {
             shown: ArcSwap::from_pointee(shown),
         }))

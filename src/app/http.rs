@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::shutdown::CLOSE;
 
 /// How many threads answer requests.
-pub(super) fn workers(config: &Config) -> usize {
+pub(crate) fn workers(config: &Config) -> usize {
     match config.file.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,

@@ -20,40 +20,61 @@ const UNSENT: u32 = 64 * 1024;
 const BIND: &str = "bind";
 const METRICS_BIND: &str = "metrics.bind";
 
-/// Where the server would listen.
-///
-/// # Errors
-/// It is no address, or not one for the development key.
-fn address(config: &Config) -> Result<SocketAddr, ConfigError> {
-    let address = resolve(config, BIND, &config.file.bind)?;
-    if config.development && !address.ip().is_loopback() {
-        let why = format!(
-            "refusing to listen on {address} with the development key: anybody on the network \
-             could be anybody; configure a key in [[auth.keys]], or bind 127.0.0.1"
-        );
-        return Err(config.origin.wrong(BIND, why));
-    }
-    Ok(address)
+/// Where the server is to listen. Each name is resolved once: what is compared is what is bound.
+pub(super) struct Addresses {
+    users: SocketAddr,
+    metrics: Option<SocketAddr>,
 }
 
-/// Where the page of metrics would be, if there is to be one.
-///
-/// # Errors
-/// It is no address, or the one that users come to: they would read it too.
-fn metrics_address(config: &Config) -> Result<Option<SocketAddr>, ConfigError> {
-    let Some(bind) = &config.file.metrics.bind else {
-        return Ok(None);
-    };
-    let metrics = resolve(config, METRICS_BIND, bind)?;
-    let users = address(config)?;
-    if is_taken_by(metrics, users) {
-        let expected = format!(
-            "expected another address than that of `bind`, {users}: it asks for no credential, and has a \
-             listener of its own"
-        );
-        return Err(config.origin.wrong(METRICS_BIND, expected));
+impl Addresses {
+    /// Where the configuration says, without listening.
+    ///
+    /// # Errors
+    /// One is no address, or not one for the development key; or both are one: users would read the metrics too.
+    pub(super) fn of(config: &Config) -> Result<Self, ConfigError> {
+        let users = resolve(config, BIND, &config.file.bind)?;
+        if config.development && !users.ip().is_loopback() {
+            let why = format!(
+                "refusing to listen on {users} with the development key: anybody on the network \
+                 could be anybody; configure a key in [[auth.keys]], or bind 127.0.0.1"
+            );
+            return Err(config.origin.wrong(BIND, why));
+        }
+        let bind = config.file.metrics.bind.as_ref();
+        let metrics = bind.map(|bind| resolve(config, METRICS_BIND, bind));
+        let metrics = metrics.transpose()?;
+        if metrics.is_some_and(|metrics| is_taken_by(metrics, users)) {
+            let expected = format!(
+                "expected another address than that of `bind`, {users}: it asks for no credential, and has a \
+                 listener of its own"
+            );
+            return Err(config.origin.wrong(METRICS_BIND, expected));
+        }
+        Ok(Self { users, metrics })
     }
-    Ok(Some(metrics))
+
+    /// Listens for users.
+    ///
+    /// # Errors
+    /// The address is taken.
+    pub(super) fn open(&self, config: &Config) -> anyhow::Result<TcpListener> {
+        let address = self.users;
+        listen(address, config.file.http.peer_timeout)
+            .with_context(|| format!("cannot listen on {address}"))
+    }
+
+    /// Listens for those who watch the server, if they may.
+    ///
+    /// # Errors
+    /// The address is taken.
+    pub(super) fn open_metrics(&self, config: &Config) -> anyhow::Result<Option<TcpListener>> {
+        let Some(address) = self.metrics else {
+            return Ok(None);
+        };
+        let listener = listen(address, config.file.http.peer_timeout)
+            .with_context(|| format!("cannot listen on {address} for metrics"))?;
+        Ok(Some(listener))
+    }
 }
 
 /// Whether nobody can listen at one of the two while somebody does at the other. With port 0 each has its own.
@@ -72,38 +93,6 @@ fn resolve(config: &Config, key: &str, bind: &str) -> Result<SocketAddr, ConfigE
         let expected = format!("expected host:port such as 127.0.0.1:8080, found {bind:?}");
         config.origin.wrong(key, expected)
     })
-}
-
-/// Checks what [`open`] and [`open_metrics`] would refuse, without listening.
-///
-/// # Errors
-/// Says what they would refuse.
-pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
-    address(config)?;
-    metrics_address(config).map(|_| ())
-}
-
-/// Listens for users.
-///
-/// # Errors
-/// The address is none, or taken.
-pub(super) fn open(config: &Config) -> anyhow::Result<TcpListener> {
-    let address = address(config)?;
-    listen(address, config.file.http.peer_timeout)
-        .with_context(|| format!("cannot listen on {address}"))
-}
-
-/// Listens for those who watch the server, if they may.
-///
-/// # Errors
-/// The address is none, or taken.
-pub(super) fn open_metrics(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = metrics_address(config)? else {
-        return Ok(None);
-    };
-    let listener = listen(address, config.file.http.peer_timeout)
-        .with_context(|| format!("cannot listen on {address} for metrics"))?;
-    Ok(Some(listener))
 }
 
 /// Listens. Accepted connections inherit the options: the kernel drops a peer that acknowledges

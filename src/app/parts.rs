@@ -2,11 +2,12 @@
 //! is kept as it is: connections, breakers, keys that were asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustls::ClientConfig;
 
-use crate::auth::{KeyError, KeySet, Provider, ProviderConfig, TicketKey, TrustedProvider};
+use crate::auth::{KeyError, KeySet, Minter, Provider, ProviderConfig, TicketKey, TrustedProvider};
 use crate::config::{Config, ModelConfig, OpenAiConfig};
 use crate::generation::{Models, PassedThrough};
 use crate::generator::anthropic::AnthropicGenerator;
@@ -27,6 +28,16 @@ pub(super) fn keys(config: &Config) -> Result<KeySet, KeyError> {
 
 pub(super) fn tickets(config: &Config) -> TicketKey {
     TicketKey::new(&config.ticket_secret, config.file.auth.ticket_lifetime)
+}
+
+/// How long the playground's token is good for in development mode. It asks for another by itself.
+const PAGE_TOKEN: Duration = Duration::from_secs(3600);
+
+/// What makes the playground's tokens, in development mode.
+pub(super) fn page_tokens(config: &Config) -> Option<Arc<Minter>> {
+    let scopes = &config.file.auth.scopes;
+    let minter = config.development_tokens(&[&scopes.write, &scopes.read], PAGE_TOKEN);
+    minter.map(Arc::new)
 }
 
 /// The providers of keys that a configuration names.

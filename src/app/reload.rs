@@ -13,11 +13,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::certificate::Certificate;
-use super::{check, parts, watched};
+use super::{Checked, parts, watched};
 use crate::api::{Api, ApiConfig};
 use crate::config::{Config, File, Sources};
 use crate::http_client::system_roots;
-use crate::telemetry::{self, LogLevel};
+use crate::telemetry::LogLevel;
 
 /// An interval that nobody waits for.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
@@ -95,7 +95,8 @@ impl Reloader {
                     provider.ask_anew();
                 }
             }
-            self.reload(by.as_deref().unwrap_or("SIGHUP")).await;
+            // Two configurations are large, and most of the time there is nothing to reload.
+            Box::pin(self.reload(by.as_deref().unwrap_or("SIGHUP"))).await;
         }
     }
 
@@ -106,8 +107,8 @@ impl Reloader {
         let load = move || {
             let (loaded, sources) = Config::load_from(&origin);
             let checked = loaded.map_err(anyhow::Error::from).and_then(|config| {
-                check(&config)?;
-                Ok((config, system_roots()?))
+                let checked = Checked::of(&config)?;
+                Ok((config, checked, system_roots()?))
             });
             (checked, sources)
         };
@@ -117,7 +118,7 @@ impl Reloader {
         // Also if it is wrong: the same mistake is said once.
         self.sources = sources;
         let applied = match loaded {
-            Ok((config, roots)) => self.apply(config, &roots).await,
+            Ok((config, checked, roots)) => self.apply(config, checked, &roots).await,
             Err(error) => Err(error),
         };
         self.api.metrics.reloaded(applied.is_ok());
@@ -156,6 +157,7 @@ impl Reloader {
     async fn apply(
         &mut self,
         config: Config,
+        checked: Checked,
         roots: &Arc<ClientConfig>,
     ) -> anyhow::Result<Vec<String>> {
         // Everything that can fail comes before anything that changes.
@@ -176,7 +178,6 @@ impl Reloader {
             Some((&self.config, &*self.api.generations.current_models())),
             roots,
         );
-        let certificate = Certificate::of(&config)?;
         let providers = parts::providers(&config, &self.api.jwt.providers(), roots)?;
         // Without the keys of a URL that is wrong, good tokens would be refused that are accepted now.
         let begun = join_all(providers.new.iter().map(|it| it.begin())).await;
@@ -192,6 +193,8 @@ impl Reloader {
         scope.paces = watched::wants_paces(&self.started);
         self.api.metrics.replace_scope(scope);
         self.api.jwt.replace(config.jwt(), keys, providers.go_on());
+        let development = parts::page_tokens(&config);
+        self.api.playground.development.store(development);
         self.api.limiter.replace(config.limits());
         self.api.generations.replace_models(models);
         self.api.config.store(Arc::new(ApiConfig {
@@ -204,11 +207,11 @@ impl Reloader {
         if config.file.auth.ticket_secret_file.is_some() {
             self.api.tickets.store(Arc::new(parts::tickets(&config)));
         }
-        if let (Some(shown), Some(other)) = (&self.certificate, &certificate) {
+        if let (Some(shown), Some(other)) = (&self.certificate, &checked.certificate) {
             shown.replace(other);
         }
         if config.file.log.level != self.config.file.log.level {
-            self.level.set(telemetry::filter(&config)?);
+            self.level.set(checked.filter);
         }
         let changes = self.config.changes(&config);
         self.config = config;

@@ -27,7 +27,8 @@ pub(super) fn scope(config: &Config, workers: usize) -> Scope {
         problems: Code::ALL.iter().map(|code| code.name()).collect(),
         auth_failures: Code::OF_CREDENTIALS.map(Code::name).to_vec(),
         reasons: reasons.chain([DRAINING]).collect(),
-        store: store(config),
+        passes_through: config.upstream.is_some(),
+        store: config.store_name(),
         // Streams that are taken over are generated on the main thread.
         threads: workers + 1,
         paces: wants_paces(&config.file),
@@ -39,17 +40,9 @@ pub(super) const fn wants_paces(file: &File) -> bool {
     file.metrics.bind.is_some() || file.monitor.enabled
 }
 
-const fn store(config: &Config) -> &'static str {
-    if config.redis.is_some() {
-        "redis"
-    } else {
-        "memory"
-    }
-}
-
 /// Looks at the parts of this server.
 pub(super) fn look(config: &Config, workers: usize, parts: Store) -> Look {
-    let kind = store(config);
+    let kind = config.store_name();
     let max_streams = config.file.limits.max_streams;
     let max_bytes = config.file.memory.max_bytes.as_u64();
     Arc::new(move |api| {
@@ -116,7 +109,7 @@ pub(super) fn monitor(config: &Config, address: SocketAddr, look: Look) -> Monit
     let machine = machine.unwrap_or_else(|| address.ip().to_string());
     let facts = Facts {
         name: format!("{}:{}", machine.trim(), address.port()),
-        store: store(config),
+        store: config.store_name(),
         drain_timeout: config.file.drain_timeout,
     };
     Monitor::new(config.file.monitor.enabled, facts, look)

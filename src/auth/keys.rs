@@ -191,6 +191,8 @@ pub(super) struct Key {
     algorithm: Algorithm,
     decoding: DecodingKey,
     issuers: Arc<[String]>,
+    /// Of a key that is published, its thumbprint (RFC 7638): another may come under its name.
+    thumbprint: Option<String>,
 }
 
 impl Key {
@@ -205,6 +207,16 @@ impl Key {
     /// Its name and its algorithm.
     pub(super) fn name(&self) -> (Option<&str>, Algorithm) {
         (self.id.as_deref(), self.algorithm)
+    }
+
+    /// Whether it is that key under that name, for that algorithm, as far as both are published.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.thumbprint == other.thumbprint
+    }
+
+    /// By what a key that is published is known, if it has no name.
+    pub(super) fn thumbprint(&self) -> Option<&str> {
+        self.thumbprint.as_deref()
     }
 
     /// The issuers that it signs for; none if nothing says so.
@@ -268,6 +280,7 @@ impl KeySet {
                         algorithm,
                         decoding,
                         issuers,
+                        thumbprint: None,
                     });
                 }
                 KeyMaterial::Pem(pem) => {
@@ -280,6 +293,7 @@ impl KeySet {
                         algorithm,
                         decoding,
                         issuers,
+                        thumbprint: None,
                     });
                 }
             }

@@ -7,9 +7,10 @@
 
 mod answer;
 mod asking;
+mod turnover;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -87,6 +88,8 @@ pub struct Provider {
 struct Shared {
     settings: ArcSwap<Settings>,
     published: ArcSwapOption<Published>,
+    /// The keys that the log knows of.
+    told: Mutex<Arc<[Key]>>,
     /// Whether tokens are verified with its keys. Else it is tried for a configuration that is not yet in force.
     is_in_force: AtomicBool,
     /// Whether it has ever published a key that verifies tokens.
@@ -109,6 +112,8 @@ struct Settings {
 /// The last good answer.
 struct Published {
     keys: Arc<[Key]>,
+    /// How many others were with them.
+    unusable: usize,
     tag: Option<HeaderValue>,
     /// When it came, or was said to hold still.
     at: Instant,
@@ -136,6 +141,7 @@ impl Provider {
         let shared = Arc::new(Shared {
             settings: ArcSwap::from_pointee(Settings { config, client }),
             published: ArcSwapOption::empty(),
+            told: Mutex::default(),
             is_in_force: AtomicBool::new(false),
             had_keys: AtomicBool::new(false),
             failure: ArcSwapOption::empty(),
@@ -175,6 +181,7 @@ impl Provider {
     /// From now on its keys verify tokens, and the log says what their owners will notice.
     pub fn enter_force(&self) {
         self.shared.is_in_force.store(true, Ordering::Release);
+        self.shared.tell();
     }
 
     /// Whether it is asked in just this way.

@@ -14,7 +14,6 @@ mod progress;
 mod request;
 mod table;
 mod target;
-mod units;
 mod verdict;
 
 use std::io::Write as _;

@@ -1,10 +1,12 @@
 //! `tailrace check`
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::process::ExitCode;
 
 use humantime::format_duration;
 
+use super::file_limit;
+use super::output::print;
 use crate::app;
 use crate::config::Config;
 use crate::traces::{PATH, TracesConfig};
@@ -12,67 +14,80 @@ use crate::traces::{PATH, TracesConfig};
 /// Checks what loading has not, and says what the configuration means. No secrets.
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     app::check(config)?;
-    addresses(config);
-    store(config);
-    traces(config);
-    times(config);
-    models(config);
-    plans(config);
-    keys(config);
-    for warning in config.warnings() {
-        line("warning", warning);
+    let mut report = Report::default();
+    let says = &mut report;
+    addresses(says, config);
+    store(says, config);
+    traces(says, config);
+    times(says, config);
+    models(says, config);
+    plans(says, config);
+    keys(says, config);
+    for warning in config.warnings().into_iter().chain(config.in_the_open()) {
+        says.line("warning", warning);
     }
-    println!("The configuration is right.");
+    if let Some(warning) = file_limit::warning(config) {
+        says.line("warning", warning);
+    }
+    report.0.push_str("The configuration is right.\n");
+    print(report.0)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line for one thing, below the others of its kind.
-fn line(what: &str, says: impl Display) {
-    println!("{what:<9} {says}");
+/// What is said, until all of it is.
+#[derive(Default)]
+struct Report(String);
+
+impl Report {
+    /// One line for one thing, below the others of its kind.
+    fn line(&mut self, what: &str, says: impl Display) {
+        // A text takes whatever is written to it.
+        _ = writeln!(self.0, "{what:<9} {says}");
+    }
 }
 
 /// Where users come, and operators.
-fn addresses(config: &Config) {
+fn addresses(says: &mut Report, config: &Config) {
     let file = &config.file;
     let scheme = if config.tls.is_some() {
         "https"
     } else {
         "http"
     };
-    line("listen", format_args!("{scheme}://{}", file.bind));
+    says.line("listen", format_args!("{scheme}://{}", file.bind));
     let scope = &file.auth.scopes.admin;
     if !file.monitor.enabled {
-        line("monitor", "none");
+        says.line("monitor", "none");
     } else if scope.is_empty() {
-        line("monitor", "nobody may see it: auth.scopes.admin is \"\"");
+        says.line("monitor", "nobody may see it: auth.scopes.admin is \"\"");
     } else {
         let bind = &file.bind;
-        line(
+        says.line(
             "monitor",
             format_args!("{scheme}://{bind}/monitor, for the scope {scope}"),
         );
     }
     match &file.metrics.bind {
-        None => line("metrics", "none"),
-        Some(bind) => line(
+        None => says.line("metrics", "none"),
+        Some(bind) => says.line(
             "metrics",
             format_args!("http://{bind}/metrics, without a credential"),
         ),
     }
 }
 
-fn store(config: &Config) {
+fn store(says: &mut Report, config: &Config) {
     let file = &config.file;
     let most = file.memory.max_stream_bytes;
     match &config.redis {
-        None => line(
+        None => says.line(
             "store",
             format_args!(
                 "memory, {} at most, {most} for one stream",
                 file.memory.max_bytes
             ),
         ),
-        Some(redis) => line(
+        Some(redis) => says.line(
             "store",
             format_args!(
                 "{} (not asked), keys {}*, {most} for one stream",
@@ -83,9 +98,9 @@ fn store(config: &Config) {
     }
 }
 
-fn traces(config: &Config) {
+fn traces(says: &mut Report, config: &Config) {
     let Some(traces) = &config.traces else {
-        line("traces", "none");
+        says.line("traces", "none");
         return;
     };
     let TracesConfig {
@@ -99,8 +114,10 @@ fn traces(config: &Config) {
     } else {
         "callers' traces are linked"
     };
+    // To the digits that the hundredfold of what was written has, and not those of its error.
     let share = sample * 100.0;
-    line(
+    let share = format!("{share:.12e}").parse().unwrap_or(share);
+    says.line(
         "traces",
         format_args!(
             "{}{PATH} (not asked), {share} % of those that begin here, {callers}",
@@ -110,10 +127,10 @@ fn traces(config: &Config) {
 }
 
 /// What a stop and a changed file do.
-fn times(config: &Config) {
+fn times(says: &mut Report, config: &Config) {
     let file = &config.file;
     let (delay, drain) = (file.drain_delay, file.drain_timeout);
-    line(
+    says.line(
         "stop",
         format_args!(
             "everything is served for {}, then streams may go on for {}",
@@ -122,31 +139,31 @@ fn times(config: &Config) {
         ),
     );
     if file.watch_interval.is_zero() {
-        line("reload", "on SIGHUP only");
+        says.line("reload", "on SIGHUP only");
     } else {
         let every = format_duration(file.watch_interval);
-        line(
+        says.line(
             "reload",
             format_args!("on SIGHUP, and when a file has changed (looked at every {every})"),
         );
     }
 }
 
-fn models(config: &Config) {
+fn models(says: &mut Report, config: &Config) {
     for (name, model) in &config.models {
         let default = default(Some(name.as_str()) == config.default_model());
-        line("model", format_args!("{name}{default}: {model}"));
+        says.line("model", format_args!("{name}{default}: {model}"));
     }
     if let Some(upstream) = &config.upstream {
-        line("models", format_args!("all of {upstream}"));
+        says.line("models", format_args!("all of {upstream}"));
     }
 }
 
-fn plans(config: &Config) {
+fn plans(says: &mut Report, config: &Config) {
     let limits = &config.file.limits;
     for (name, plan) in &limits.plans {
         let default = default(*name == limits.default_plan);
-        line(
+        says.line(
             "plan",
             format_args!(
                 "{name}: {} requests/min (burst {}), {} streams, {} tokens/min{default}",
@@ -160,21 +177,24 @@ const fn default(is_default: bool) -> &'static str {
     if is_default { " (default)" } else { "" }
 }
 
-fn keys(config: &Config) {
+fn keys(says: &mut Report, config: &Config) {
     if config.development {
-        line(
+        says.line(
             "keys",
             "none: DEVELOPMENT MODE, only for loopback addresses",
         );
-    } else if !config.keys.is_empty() {
-        line("keys", config.keys.len());
+    }
+    for entry in &config.file.auth.keys {
+        if let Some(described) = entry.describe() {
+            says.line("keys", described);
+        }
     }
     for provider in &config.providers {
-        line("keys", format_args!("{} (not asked)", provider.url()));
+        says.line("keys", format_args!("{} (not asked)", provider.url()));
     }
     if !config.providers.is_empty() {
         let jwks = &config.file.auth.jwks;
-        line(
+        says.line(
             "jwks",
             format_args!(
                 "asked every {} to {}, and for unknown keys, {} apart; an answer within {}, \

@@ -1,10 +1,11 @@
 //! `tailrace completions`: what shells need to complete commands and options.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Command;
 use clap_complete::Shell;
+
+use super::output::print;
 
 /// For which shell.
 #[derive(Debug, clap::Args)]
@@ -19,8 +20,6 @@ pub(super) struct Arguments {
 pub(super) fn run(mut program: Command, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut program, "tailrace", &mut script);
-    match io::stdout().write_all(&script) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(script)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `tailrace man`: the manual pages, made of what `--help` is made of.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +9,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::manual;
+use super::output::print;
 
 /// Which pages.
 #[derive(Debug, clap::Args)]
@@ -48,10 +48,8 @@ pub(super) fn run(mut program: Command, arguments: &Arguments) -> anyhow::Result
             }
         }
     };
-    match io::stdout().write_all(&page(&program, command)?) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(page(&program, command)?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn title(command: &Command) -> String {

@@ -1,11 +1,7 @@
 //! The command line: one file a subcommand.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "this is where the program speaks to a person"
-)]
-
 mod bench;
+#[expect(clippy::print_stdout, reason = "this speaks to a person who is there")]
 mod chat;
 mod check;
 mod completions;
@@ -13,9 +9,11 @@ mod credential;
 mod file_limit;
 mod man;
 mod manual;
+mod output;
 mod serve;
 mod server_url;
 mod token;
+mod units;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

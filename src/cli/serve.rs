@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::file_limit::raise_file_limit;
+use super::file_limit::{self, raise_file_limit};
+use super::output::print;
 use crate::app::{App, Stopped};
 use crate::config::{Config, Overrides, UpstreamOverride};
 use crate::shutdown::StopSignals;
@@ -49,7 +50,21 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
         let hangups = signal(SignalKind::hangup()).context("cannot take over signals")?;
         let mut signals = StopSignals::install().context("cannot take over signals")?;
         let app = App::build(&config)?;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            config.file = config.origin.path.as_deref().map(|path| path.display().to_string()),
+            store = config.store_name(),
+            keys = config.keys.len(),
+            providers = config.providers.len(),
+            models = config.models.len(),
+            plans = config.file.limits.plans.len(),
+            development = config.development,
+            "Starting"
+        );
         for warning in config.warnings() {
+            tracing::warn!(config.warning = %warning, "The configuration may not do what was meant");
+        }
+        if let Some(warning) = file_limit::warning(&config) {
             tracing::warn!(config.warning = %warning, "The configuration may not do what was meant");
         }
         if config.development {
@@ -103,7 +118,8 @@ fn greet(config: &Config, address: SocketAddr) -> anyhow::Result<()> {
     } else {
         ""
     };
-    println!(
+    // Whoever started it may not read; others are served.
+    print(format!(
         "
 Tailrace listens on {scheme}://{address} ({page}API documentation at /docs/).
 
@@ -120,7 +136,8 @@ Development mode, because no key is configured. What is insecure about it:
   - the playground at / gets such a token by itself, in any browser of this machine;
   - its plan has limits meant for load tests. So this mode only listens on loopback.
 For production, configure [[auth.keys]]; see tailrace.example.toml.
+
 "
-    );
+    ))?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 
+use super::units::time_or_none;
 use crate::auth::{TokenRequest, mint};
 use crate::config::{Config, DEVELOPMENT_PLAN};
 
@@ -21,7 +22,7 @@ pub(super) struct Arguments {
     scope: Option<String>,
 
     /// How long the token is valid, e.g. 15m, 1h, 7days
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1h", value_parser = time_or_none)]
     ttl: Duration,
 
     /// The plan [default: development in development mode, else none]
@@ -63,7 +64,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
              for a server that has keys, give its --config"
         );
     }
-    println!("{}", sign(config, arguments)?);
+    super::output::print(format!("{}\n", sign(config, arguments)?))?;
     Ok(ExitCode::SUCCESS)
 }
 

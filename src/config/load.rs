@@ -182,25 +182,16 @@ impl Loader {
         self.check_times(file)?;
         let limits = &file.limits;
         if !limits.plans.contains_key(&limits.default_plan) {
+            let names: Vec<&str> = limits.plans.keys().map(String::as_str).collect();
             return Err(self.wrong(
                 "limits.default_plan",
-                format!("there is no plan {:?} in limits.plans", limits.default_plan),
+                format!(
+                    "limits.plans has {}, and none called {:?}; default_plan names the one of tokens without a \
+                     plan of theirs",
+                    names.join(", "),
+                    limits.default_plan
+                ),
             ));
-        }
-        for (name, plan) in &limits.plans {
-            let zero = [
-                plan.requests_per_minute,
-                plan.burst,
-                plan.streams,
-                plan.tokens_per_minute,
-            ]
-            .contains(&0);
-            if zero {
-                return Err(self.wrong(
-                    format!("limits.plans.{name}"),
-                    "expected numbers of at least 1",
-                ));
-            }
         }
         for (key, number) in [
             ("limits.max_streams", u64::from(limits.max_streams)),

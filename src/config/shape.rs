@@ -146,6 +146,7 @@ fn in_words(expected: &str) -> &str {
         "parsable string" => "a size such as \"64KiB\" or \"1MiB\"",
         "usize" | "u64" => "a whole number of at least 0",
         "u32" => "a whole number from 0 to 4294967295",
+        "a nonzero u32" => "a whole number from 1 to 4294967295",
         "f64" | "f32" => "a number",
         "a boolean" => "true or false",
         "a string" => "a text",

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use bytesize::ByteSize;
+use ipnet::IpNet;
+
 use super::file::{Takeover, TracesSection};
 use super::model::ModelConfig;
 use super::{Config, OpenAiConfig};
@@ -18,6 +21,12 @@ pub enum Warning {
     UnusedRedis,
     /// It is said how to trace, and not where to.
     UnusedTraces(Vec<&'static str>),
+    /// One stream may take more than all may.
+    SmallMemory(ByteSize, ByteSize),
+    /// Whoever connects is taken for a proxy.
+    AnyProxy(IpNet),
+    /// Users come to this address in the open.
+    ExposedUsers(String),
     /// Whoever reaches this address may read the page of metrics.
     ExposedMetrics(String),
     /// Keys are asked for in the open.
@@ -47,6 +56,21 @@ impl fmt::Display for Warning {
                 formatter,
                 "without traces.endpoint nothing is traced, and nothing comes of {}",
                 settings.join(", ")
+            ),
+            Self::SmallMemory(all, one) => write!(
+                formatter,
+                "memory.max_bytes ({all}) is less than memory.max_stream_bytes ({one}): a stream is given up \
+                 for want of memory before it is too long"
+            ),
+            Self::AnyProxy(network) => write!(
+                formatter,
+                "trusted_proxies has {network}: anybody may say in X-Forwarded-For who they are, and so fail \
+                 to authenticate as often as they like; expected are the proxies' own networks"
+            ),
+            Self::ExposedUsers(bind) => write!(
+                formatter,
+                "users come to {bind}, which is more than loopback, without TLS: who is in between reads \
+                 tokens and answers. If a proxy ends TLS, trusted_proxies names it"
             ),
             Self::ExposedMetrics(bind) => write!(
                 formatter,
@@ -97,6 +121,16 @@ impl Config {
                 warnings.push(Warning::CannotGoOn(cannot));
             }
         }
+        let memory = &self.file.memory;
+        if self.redis.is_none() && memory.max_bytes < memory.max_stream_bytes {
+            warnings.push(Warning::SmallMemory(
+                memory.max_bytes,
+                memory.max_stream_bytes,
+            ));
+        }
+        let proxies = self.file.trusted_proxies.iter();
+        let any = proxies.filter(|network| network.prefix_len() == 0);
+        warnings.extend(any.map(|network| Warning::AnyProxy(*network)));
         if self.redis.is_none() && self.file.redis.is_said() {
             warnings.push(Warning::UnusedRedis);
         }
@@ -122,6 +156,16 @@ impl Config {
             }
         }
         warnings
+    }
+
+    /// Whether users come in the open, as far as is known here. It is no warning at each start: TLS often ends at
+    /// a proxy.
+    #[must_use]
+    pub fn in_the_open(&self) -> Option<Warning> {
+        let file = &self.file;
+        let is_meant =
+            self.tls.is_some() || !file.trusted_proxies.is_empty() || is_loopback(&file.bind);
+        (!is_meant).then(|| Warning::ExposedUsers(file.bind.clone()))
     }
 }
 

@@ -241,6 +241,7 @@ impl GenerationService {
             tried: Vec::new(),
             span: Span::default(),
             error: None,
+            panicked: None,
             config: self.config,
             earlier: Duration::ZERO,
             abandon_after: match on_disconnect {

@@ -11,7 +11,6 @@ mod report;
 mod trace;
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -29,6 +28,7 @@ use super::running::{Enrolled, Running};
 use crate::generator::{Attempt, Delta, Deltas, FinishReason, Generator, GeneratorError, Prompt};
 use crate::limit::Permit;
 use crate::metrics::{Counting, GapMeter, Metrics};
+use crate::panics::{Panicked, caught};
 use crate::shutdown::{StopWatch, Stopping};
 use crate::stream::{Batch, Failure, FailureCode, Owner, StreamId};
 use crate::stream_log::{Control, Presence, Writer};
@@ -60,6 +60,8 @@ pub(super) struct Job {
     pub(super) span: Span,
     /// How the generator failed.
     pub(super) error: Option<GeneratorError>,
+    /// Where it has panicked.
+    pub(super) panicked: Option<Panicked>,
     pub(super) config: GenerationConfig,
     /// How long other processes have generated before this one.
     pub(super) earlier: Duration,
@@ -135,10 +137,9 @@ impl Producer {
         }
         let prompt = Arc::new(prompt);
         let cancel = CancellationToken::new();
-        let start = AssertUnwindSafe(|| -> Deltas { generator.generate(prompt, cancel.clone()) });
-        let deltas = match catch_unwind(start) {
+        let deltas = match caught(|| generator.generate(prompt, cancel.clone())) {
             Ok(deltas) => deltas,
-            Err(panic) => stream::once(async { resume_unwind(panic) }).boxed_local(),
+            Err(panicked) => stream::once(async { panicked.go_on() }).boxed_local(),
         };
         let pace = job.metrics.pace(&job.model, job.plan.as_deref());
         Self {
@@ -296,13 +297,15 @@ impl Producer {
         let Some(deltas) = &mut self.deltas else {
             return Poll::Pending;
         };
-        let poll = AssertUnwindSafe(|| deltas.as_mut().poll_next(context));
-        let Ok(polled) = catch_unwind(poll) else {
-            // The panic hook has logged where. What it said may hold the prompt.
-            return Poll::Ready(Err(Failure::new(
-                FailureCode::InternalError,
-                "the generator failed unexpectedly",
-            )));
+        let polled = match caught(|| deltas.as_mut().poll_next(context)) {
+            Ok(polled) => polled,
+            Err(panicked) => {
+                self.job.panicked = Some(panicked);
+                return Poll::Ready(Err(Failure::new(
+                    FailureCode::InternalError,
+                    "the generator failed unexpectedly",
+                )));
+            }
         };
         Poll::Ready(match ready!(polled) {
             Some(Ok(delta)) => Ok(delta),

@@ -16,6 +16,8 @@ const MAX_ADDRESSES: usize = 100_000;
 /// Counts failed authentications by client address.
 pub struct AuthFailures {
     limiter: DefaultKeyedRateLimiter<Option<IpAddr>>,
+    /// Whose excess was told within the last minute.
+    told: DefaultKeyedRateLimiter<Option<IpAddr>>,
     clock: DefaultClock,
 }
 
@@ -25,6 +27,7 @@ impl AuthFailures {
     pub fn per_minute(failures: NonZeroU32) -> Self {
         Self {
             limiter: DefaultKeyedRateLimiter::dashmap(Quota::per_minute(failures)),
+            told: DefaultKeyedRateLimiter::dashmap(Quota::per_minute(NonZeroU32::MIN)),
             clock: DefaultClock::default(),
         }
     }
@@ -32,19 +35,41 @@ impl AuthFailures {
     /// Counts one failure.
     ///
     /// # Errors
-    /// There were too many; how long until another is allowed.
-    pub fn record(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+    /// There were too many.
+    pub fn record(&self, address: Option<IpAddr>) -> Result<(), TooMany> {
         let known = self.limiter.len() < MAX_ADDRESSES;
         let key = address.filter(|_| known).map(network);
-        self.limiter
-            .check_key(&key)
-            .map_err(|until| until.wait_time_from(self.clock.now()))
+        self.limiter.check_key(&key).map_err(|until| TooMany {
+            wait: until.wait_time_from(self.clock.now()),
+            // Both tables have the same keys, and so one bound.
+            news: self.told.check_key(&key).is_ok().then(|| name(key)),
+        })
     }
 
     /// Forgets addresses that have been quiet. To be called about once a minute.
     pub fn sweep(&self) {
-        self.limiter.retain_recent();
-        self.limiter.shrink_to_fit();
+        for table in [&self.limiter, &self.told] {
+            table.retain_recent();
+            table.shrink_to_fit();
+        }
+    }
+}
+
+/// More failures than an address may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooMany {
+    /// How long until another is allowed.
+    pub wait: Duration,
+    /// Whose they are, in words; if that was said within the last minute, nothing.
+    pub news: Option<String>,
+}
+
+/// What shares one allowance.
+fn name(key: Option<IpAddr>) -> String {
+    match key {
+        Some(IpAddr::V6(network)) => format!("{network}/64"),
+        Some(address) => address.to_string(),
+        None => "more addresses than are told apart".to_owned(),
     }
 }
 
@@ -71,7 +96,12 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(failures.record(one), Ok(()));
         }
-        assert!(failures.record(one).unwrap_err() > Duration::from_secs(1));
+        let too_many = failures.record(one).unwrap_err();
+        assert!(too_many.wait > Duration::from_secs(1));
+        assert_eq!(too_many.news.as_deref(), Some("10.0.0.1"));
+        assert_eq!(failures.record(one).unwrap_err().news, None);
+        failures.sweep();
+        assert_eq!(failures.record(one).unwrap_err().news, None);
         assert_eq!(failures.record(two), Ok(()));
     }
 
@@ -84,6 +114,8 @@ mod tests {
             )))
         };
         assert_eq!(failures.record(address(1)), Ok(()));
-        assert!(failures.record(address(2)).is_err());
+        let too_many = failures.record(address(2)).unwrap_err();
+        assert_eq!(too_many.news.as_deref(), Some("2001:db8:1:2::/64"));
+        assert_eq!(failures.record(address(3)).unwrap_err().news, None);
     }
 }

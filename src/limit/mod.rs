@@ -11,12 +11,13 @@ pub mod redis;
 mod conformance;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{self, BoxFuture};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use self::bucket::Rate;
 use crate::auth::Principal;
@@ -84,13 +85,22 @@ pub struct Node {
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Generations started in a minute, on average.
+    #[serde(deserialize_with = "at_least_one")]
     pub requests_per_minute: u32,
     /// Generations that may start at once after a pause.
+    #[serde(deserialize_with = "at_least_one")]
     pub burst: u32,
     /// Generations that may run at once.
+    #[serde(deserialize_with = "at_least_one")]
     pub streams: u32,
     /// Tokens generated in a minute, on average; a minute's worth may be saved up.
+    #[serde(deserialize_with = "at_least_one")]
     pub tokens_per_minute: u32,
+}
+
+/// A number of something that a plan has at all.
+fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    NonZeroU32::deserialize(from).map(NonZeroU32::get)
 }
 
 impl Plan {

@@ -130,13 +130,16 @@ mod tests {
             catalogue::REJECTIONS,
             catalogue::HTTP_DURATION,
             catalogue::GENERATING,
+            catalogue::GENERATIONS,
             catalogue::REPLAYED,
         ]);
-        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found.len(), 5, "{found:?}");
         for expected in [
             of(catalogue::REJECTIONS, &["tokens", "default"], 2.0),
             of(catalogue::HTTP_DURATION, &["GET", "/livez", "200"], 1.0),
             of(catalogue::GENERATING, &[odd], 1.0),
+            // Of a counter that is not there Prometheus does not see the first.
+            of(catalogue::GENERATIONS, &[odd, "", "internal_error"], 0.0),
             of(catalogue::REPLAYED, &[], 0.0),
         ] {
             assert!(found.contains(&expected), "{expected:?} in {found:?}");

@@ -79,8 +79,8 @@ struct Index {
     finished: VecDeque<(Instant, StreamId)>,
     /// Streams that have ended, are out of the tables, and may still be read by somebody: oldest first.
     detached: VecDeque<Weak<Cell>>,
-    /// Whose the expired streams were.
-    expired: HashMap<StreamId, Owner>,
+    /// Whose the expired streams were, and why they are gone.
+    expired: HashMap<StreamId, (Owner, LogError)>,
     expired_order: VecDeque<StreamId>,
 }
 
@@ -125,7 +125,7 @@ impl MemoryLog {
                 return;
             }
             index.finished.pop_front();
-            if let Some(cell) = index.expire(id) {
+            if let Some(cell) = index.expire(id, LogError::Expired) {
                 index.detach(&cell);
             }
         }
@@ -170,7 +170,7 @@ impl Shared {
             let next = match index.detached.pop_front() {
                 Some(cell) => cell.upgrade(),
                 None => match index.finished.pop_front() {
-                    Some((_, id)) => index.expire(id),
+                    Some((_, id)) => index.expire(id, LogError::Evicted),
                     None => return false,
                 },
             };
@@ -199,7 +199,7 @@ impl Index {
     fn cell(&self, access: Access<'_>, id: StreamId) -> Result<Arc<Cell>, LogError> {
         let (found, owner) = match (self.streams.get(&id), self.expired.get(&id)) {
             (Some(cell), _) => (Ok(Arc::clone(cell)), cell.owner()),
-            (None, Some(owner)) => (Err(LogError::Expired), owner),
+            (None, Some((owner, why))) => (Err(why.clone()), owner),
             (None, None) => return Err(LogError::Missing),
         };
         match access {
@@ -254,15 +254,15 @@ impl Index {
         self.detached.push_back(Arc::downgrade(cell));
     }
 
-    /// Forgets an ended stream, but remembers whose it was.
-    fn expire(&mut self, id: StreamId) -> Option<Arc<Cell>> {
+    /// Forgets an ended stream, but remembers whose it was, and why.
+    fn expire(&mut self, id: StreamId, why: LogError) -> Option<Arc<Cell>> {
         let cell = self.take(id)?;
         if self.expired_order.len() >= REMEMBERED_EXPIRED
             && let Some(oldest) = self.expired_order.pop_front()
         {
             self.expired.remove(&oldest);
         }
-        self.expired.insert(id, cell.owner().clone());
+        self.expired.insert(id, (cell.owner().clone(), why));
         self.expired_order.push_back(id);
         Some(cell)
     }

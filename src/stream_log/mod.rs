@@ -276,6 +276,11 @@ pub enum LogError {
     /// The stream ended long ago and is no longer kept.
     #[error("the stream's retention has passed")]
     Expired,
+    /// It was there, and what it took was needed for others.
+    #[error(
+        "the stream was forgotten before its retention has passed: the log's memory was needed for newer ones"
+    )]
+    Evicted,
     /// The cursor is beyond the last entry.
     #[error("the cursor is beyond the end of the stream")]
     BeyondEnd,

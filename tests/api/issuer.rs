@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{KeyPair, PublicKeyData as _};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tailrace::auth::{Algorithm, KeyConfig, KeyMaterial, TokenRequest, mint};
 
 use crate::client::{Request, Response};
@@ -40,6 +41,14 @@ impl SigningKey {
             "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.id,
             "x": half(&point[1..33]), "y": half(&point[33..65]),
         })
+    }
+
+    /// By which others may know it (RFC 7638).
+    pub fn thumbprint(&self) -> String {
+        let jwk = self.jwk();
+        let (x, y) = (&jwk["x"], &jwk["y"]);
+        let text = format!(r#"{{"crv":"P-256","kty":"EC","x":{x},"y":{y}}}"#);
+        URL_SAFE_NO_PAD.encode(Sha256::digest(text))
     }
 
     /// A token that it has signed.

@@ -94,6 +94,50 @@ fn a_key_that_turns_over_costs_no_good_token_and_no_stream() {
     );
 }
 
+/// What stands under a name may be another key tomorrow, and there are keys without a name.
+#[test]
+fn a_key_that_is_replaced_under_its_name_or_has_none_is_logged() {
+    let (old, new) = (SigningKey::new("a"), SigningKey::new("a"));
+    let directory = tempfile::tempdir().unwrap();
+    let (publisher, program) = believing(directory.path(), &old);
+    let read = || program.lines("Read the keys that a provider publishes");
+    assert_eq!(read(), 1);
+    publisher.publish(&[&new]);
+    program.hang_up();
+    wait_until(|| read() == 2);
+    let replaced = "\"jwks.came\":\"a ES256\",\"jwks.gone\":\"a ES256\"";
+    assert_eq!(program.lines(replaced), 1);
+
+    // The same without their names: both come, one goes.
+    let nameless = |keys: &[&SigningKey]| {
+        let keys = keys.iter().map(|key| {
+            let mut key = key.jwk();
+            key.as_object_mut().unwrap().remove("kid");
+            key
+        });
+        json!({"keys": keys.collect::<Vec<_>>()}).to_string()
+    };
+    for (keys, came, gone) in [
+        (nameless(&[&old]), vec![&old], None),
+        (nameless(&[&old, &new]), vec![&new], None),
+        (nameless(&[&new]), vec![], Some(&old)),
+    ] {
+        let before = read();
+        publisher.answer_by(move |_, exchange| say(exchange, "200 OK", &keys));
+        program.hang_up();
+        wait_until(|| read() == before + 1);
+        let log = program.log.lock().unwrap();
+        let line = log.lines().rfind(|line| line.contains("Read the keys"));
+        let line: Value = serde_json::from_str(line.unwrap()).unwrap();
+        let name = |key: &SigningKey| format!("(without kid) {} ES256", &key.thumbprint()[..8]);
+        let came: Vec<_> = came.into_iter().map(name).collect();
+        assert_eq!(line["jwks.came"], came.join(", "));
+        if let Some(gone) = gone {
+            assert_eq!(line["jwks.gone"], name(gone));
+        }
+    }
+}
+
 #[test]
 fn keys_are_asked_for_again_before_they_are_stale() {
     let (old, new) = (SigningKey::new("same"), SigningKey::new("same"));

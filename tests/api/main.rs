@@ -51,6 +51,7 @@ mod nginx;
 mod nodes;
 mod openai;
 mod openai_quirks;
+mod operators;
 mod playground;
 mod process;
 #[path = "../support/program.rs"]

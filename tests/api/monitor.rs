@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tailrace::app::Stopped;
 
 use crate::client::{Body, Request, Response};
+use crate::nodes::Redis;
 use crate::program::{Program, tailrace};
 use crate::server::{Server, prompt, token, token_with, wait_for};
 
@@ -644,6 +645,24 @@ fn resolved(base: &str, relative: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+/// A second goes on being one: none is waited for, and none is made up for later.
+#[test]
+fn a_redis_that_hangs_does_not_hold_up_the_feed() {
+    let redis = Redis::start();
+    let server = redis.node_with("redis.admission_timeout = \"3s\"\n");
+    let mut feed = Feed::of(&server);
+    feed.until("the node", |state| state["nodes"][0]["is_this"] == true);
+    redis.server.pause();
+    let states: Vec<_> = (0..6).map(|_| feed.state()).collect();
+    redis.server.resume();
+    for pair in states.windows(2) {
+        let [before, after] = [0, 1].map(|at| pair[at]["at_ms"].as_u64().unwrap());
+        assert!(after - before > 500, "{before} {after}");
+        // What was known is shown meanwhile.
+        assert_eq!(pair[1]["nodes"][0]["is_this"], true);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use base64::Engine as _;
 
 use crate::client::{Request, Response};
 use crate::program::{Program, tailrace};
-use crate::server::Server;
+use crate::server::{Server, wait_for};
 
 const DEVELOPMENT: &str = r#"<meta name="tailrace-token" content="development" />"#;
 
@@ -194,7 +194,7 @@ fn it_can_be_switched_off() {
 struct Development {
     program: Program,
     address: SocketAddr,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 fn development(settings: &str) -> Development {
@@ -207,7 +207,7 @@ fn development(settings: &str) -> Development {
     Development {
         address: program.address,
         program,
-        _directory: directory,
+        directory,
     }
 }
 
@@ -349,4 +349,41 @@ fn in_development_the_page_gets_a_token_and_nobody_elses_does() {
             "{who}"
         );
     }
+}
+
+/// The page gets tokens that hold, or is told to ask for one.
+#[test]
+fn the_pages_tokens_are_those_of_the_configuration_in_force() {
+    const RELOADED: &str = "Reloaded the configuration";
+    let server = development("watch_interval = \"0s\"\n");
+    let address = server.address;
+    let host = address.to_string();
+    let ask = || own_page(Request::new(address, "POST", "/playground/token"), &host).send();
+    let page = || Request::new(address, "GET", "/").send().text();
+    let reload = |settings: &str, times: usize| {
+        std::fs::write(server.directory.path().join("tailrace.toml"), settings).unwrap();
+        server.program.hang_up();
+        wait_for(|| (server.program.lines(RELOADED) == times).then_some(()));
+    };
+    reload(
+        "watch_interval = \"0s\"\nauth.issuers = [\"https://corp\"]\n",
+        1,
+    );
+    let answer = ask().json();
+    let token = answer["token"].as_str().unwrap();
+    let models = Request::new(address, "GET", "/v1/models").bearer(token);
+    assert_eq!(models.send().status, 200);
+    assert!(page().contains(DEVELOPMENT));
+
+    let key = "{ id = \"test\", algorithm = \"HS256\", secret = \"a secret of at least thirty-two bytes, for tests\" }";
+    reload(
+        &format!("watch_interval = \"0s\"\nauth.keys = [{key}]\n"),
+        2,
+    );
+    let answer = ask();
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (404, "route_not_found")
+    );
+    assert!(!page().contains(DEVELOPMENT));
 }

@@ -41,6 +41,23 @@ fn without_configuration_it_serves_and_its_first_words_work() {
     assert!(banner.contains("insecure") && banner.contains("[[auth.keys]]"));
 }
 
+/// A clock could not count to the end of those that are refused.
+#[test]
+fn times_of_the_command_line_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| output(tailrace(directory.path()).args(arguments));
+    for arguments in [["token", "--ttl"], ["chat", "--timeout"]] {
+        for wrong in ["500000000000y", "2y", "30"] {
+            let (code, said, told) = run(&[&arguments[..], &[wrong]].concat());
+            assert_eq!((code, said.as_str()), (2, ""), "{arguments:?} {wrong}");
+            assert!(told.contains("a year"), "{arguments:?} {wrong}: {told}");
+        }
+    }
+    assert_eq!(run(&["token", "--ttl", "1y"]).0, 0);
+    let (_, help, _) = run(&["chat", "--help"]);
+    assert!(help.contains("`$TAILRACE_TOKEN`"), "{help}");
+}
+
 #[test]
 fn a_connection_costs_one_descriptor() {
     let directory = tempfile::tempdir().unwrap();
@@ -112,6 +129,16 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
     };
     std::fs::write(directory.path().join("two-lines"), "a-secret\nb\n").unwrap();
     std::fs::write(directory.path().join("empty"), "\n").unwrap();
+    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let broken = |what: &str| format!("-----BEGIN {what}-----\nMAA=\n-----END {what}-----\n");
+    for (file, text) in [
+        ("cert.pem", make().cert.pem()),
+        ("key.pem", make().signing_key.serialize_pem()),
+        ("broken-cert.pem", broken("CERTIFICATE")),
+        ("broken-key.pem", broken("PRIVATE KEY")),
+    ] {
+        std::fs::write(directory.path().join(file), text).unwrap();
+    }
     let offered = check("[models.m]\ngenerator = \"openai\"\nx = 1");
     assert!(
         offered.contains("max_tokens_field") && !offered.contains("max_tokens,"),
@@ -325,7 +352,27 @@ fn a_wrong_configuration_names_file_key_and_what_was_expected() {
         ),
         (
             "tls = { certificate = \"empty\", private_key = \"empty\" }",
+            &["tailrace.toml: `tls.certificate`: expected certificates in PEM"],
+        ),
+        (
+            "tls = { certificate = \"empty\", private_key = \"key.pem\" }",
+            &["tailrace.toml: `tls.certificate`: expected certificates in PEM: there is none"],
+        ),
+        (
+            "tls = { certificate = \"broken-cert.pem\", private_key = \"key.pem\" }",
+            &["tailrace.toml: `tls.certificate`: expected certificates in PEM"],
+        ),
+        (
+            "tls = { certificate = \"cert.pem\", private_key = \"empty\" }",
             &["tailrace.toml: `tls.private_key`: expected a private key in PEM"],
+        ),
+        (
+            "tls = { certificate = \"cert.pem\", private_key = \"broken-key.pem\" }",
+            &["tailrace.toml: `tls.private_key`: expected a private key"],
+        ),
+        (
+            "tls = { certificate = \"cert.pem\", private_key = \"key.pem\" }",
+            &["tailrace.toml: `tls`: the private key does not belong to the certificate"],
         ),
         (
             "bind = \"0.0.0.0:80\"",
@@ -462,7 +509,9 @@ fn a_check_says_what_an_operator_set() {
         let (code, stdout, stderr) = output(
             tailrace(directory.path())
                 .args(["check", "--config"])
-                .arg(&path),
+                .arg(&path)
+                // Whatever this machine's limit of open files is.
+                .env("TAILRACE_MAX_CONNECTIONS", "10"),
         );
         assert_eq!(code, 0, "{stderr}");
         stdout
@@ -731,12 +780,13 @@ fn the_log_tells_of_each_stream_and_never_a_secret() {
         .send();
     let mut panics = json!({"prompt": "a-secret-prompt", "metadata": {"demo.panic_after": "1"}});
     panics["metadata"]["note"] = "a-secret-note".into();
-    Request::new(address, "POST", "/v1/streams")
+    let panics = Request::new(address, "POST", "/v1/streams")
         .bearer(&token)
         .json(&panics)
         .send()
-        .events()
-        .rest();
+        .events();
+    let panicked = panics.stream.clone();
+    panics.rest();
     program.signal();
     events.rest();
     program.child.wait().unwrap();
@@ -755,6 +805,16 @@ fn the_log_tells_of_each_stream_and_never_a_secret() {
     assert_eq!(line["stream.readers"], 1);
     assert!(line["tokens.completion"].is_u64() && line["total_ms"].is_u64());
     assert!(log.contains("A task panicked"));
+    let line = log
+        .lines()
+        .find(|line| line.contains(&panicked) && line.contains("A generation failed"))
+        .unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["failure.code"], "internal_error");
+    assert_eq!(line["request.id"].as_str().map(str::len), Some(32));
+    let place = line["panic.place"].as_str().unwrap();
+    assert!(place.starts_with("src/generator/demo"), "{place}");
     for secret in [
         "a-secret",
         token.rsplit('.').next().unwrap(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::client::Request;
 use crate::issuer::{Publisher, SigningKey, ask, set, status};
@@ -130,10 +131,27 @@ fn a_reload_to_a_provider_without_keys_is_refused() {
     program.hang_up();
     until(|| program.lines("no key in it that verifies tokens") == 1);
     assert_eq!(status(&program, &old.token("ann")), 200);
-    // Once it has some, not one of its tokens is refused.
+    // Nor is it in force when another one is what is wrong, and the log does not say so.
     there.publish(&[&new]);
-    program.hang_up();
+    let nowhere = Publisher::of(&[]);
+    let both = entry(&there, "") + &entry(&nowhere, "");
+    let tried = there.asked();
+    write(
+        directory.path(),
+        &format!("auth.issuers = [\"{CORP}\"]\n{CALM}\n{both}"),
+    );
+    until(|| program.lines(REFUSED) == 3);
+    assert_eq!(there.asked(), tried + 1);
+    let read = || program.lines("Read the keys that a provider publishes");
+    assert_eq!(read(), 1, "{}", program.log.lock().unwrap());
+    // Once it has some, not one of its tokens is refused.
+    write(directory.path(), &format!("{CALM}\n{}", entry(&there, "")));
     until(|| program.lines(RELOADED) == 1);
+    assert_eq!(read(), 2);
+    assert_eq!(
+        program.lines("\"jwks.came\":\"new ES256\",\"jwks.gone\":\"\""),
+        1
+    );
     assert_eq!(status(&program, &new.token("ann")), 200);
     assert_eq!(status(&program, &old.token("ann")), 401);
     // Nobody had a token of a provider that was only tried.
@@ -208,6 +226,8 @@ fn nobody_waits_for_a_provider_longer_than_for_the_one_that_has_the_key() {
         Then::Keep
     });
     fast.publish(&[&old, &new]);
+    // Who has answered just now is not asked again, and then the slow one is all there is to wait for.
+    std::thread::sleep(Duration::from_millis(15));
     until(|| status(&program, &new.token_of(CORP, "ann")) == 200);
     assert!(!released.swap(true, Ordering::AcqRel));
 }

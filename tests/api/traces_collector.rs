@@ -209,10 +209,10 @@ fn what_the_collector_wants_to_be_told_is_no_secret_of_the_file() {
         command.args(["--config", path.to_str().unwrap(), "check"]);
         output(&mut command)
     };
-    let (status, said, _) = check(&format!("{settings}traces.sample = 0.25\n"), "");
+    let (status, said, _) = check(&format!("{settings}traces.sample = 0.07\n"), "");
     assert_eq!(status, 0);
     assert!(
-        said.contains("/v1/traces (not asked), 25 % of those that begin here"),
+        said.contains("/v1/traces (not asked), 7 % of those that begin here"),
         "{said}"
     );
     assert!(!said.contains("geheim"));

@@ -37,7 +37,7 @@ suite('The monitor of a node with many streams', () => {
   /** Everything that may want somebody is above the list, however long that is. */
   async function expectAbove() {
     await assert.rejects(gil.create(demo({})), /rate_limited/);
-    await tab.reads('#attention', /^[1-9] turned away\s+[1-9] errors?\s+0 generations failed$/);
+    await tab.reads('#attention', /^[1-9] turned away\s+0 other errors\s+0 generations failed$/);
     const { y: list } = await box('#streams');
     for (const place of ['#attention', '#rejections', '#errors']) {
       const { y, height } = await box(place);
@@ -73,6 +73,11 @@ suite('The monitor of a node with many streams', () => {
     await tab.picture('many-phone');
     await tab.page.locator('#streams').evaluate((streams) => streams.scrollIntoView());
     await tab.picture('many-phone-streams');
+    assert.deepEqual(await tab.cutOff('#paces-body :is(th, td)'), []);
+    for (const place of ['errors', 'paces']) {
+      await tab.locator(`#${place}`).evaluate((it) => it.scrollIntoView());
+      await tab.picture(`many-phone-${place}`);
+    }
     await expectAccessible(tab.page, 'many on a phone');
   });
 
@@ -113,7 +118,8 @@ suite('The monitor of a node that is nearly full', () => {
   let monitor, tab;
 
   before(async () => {
-    monitor = await Monitor.start(`limits.max_streams = 10\n${SETTINGS}`);
+    const gone = 'models.gone = { generator = "openai", base_url = "http://127.0.0.1:9/v1" }';
+    monitor = await Monitor.start(`limits.max_streams = 10\n${gone}\n${SETTINGS}`);
     tab = await monitor.watch(await monitor.operator());
   });
 
@@ -130,6 +136,26 @@ suite('The monitor of a node that is nearly full', () => {
     await tab.reads('#attention', /\b90 % full now\b/);
     await tab.picture('nearly-full');
     await expectAccessible(tab.page, 'nearly full');
+  });
+
+  test('a code of two words breaks between them on a phone, if anywhere', async () => {
+    await tab.page.setViewportSize(PHONE);
+    const ann = await monitor.as('ann');
+    await ann.create({ prompt: 'x', model: 'gone' });
+    const codes = tab.page.locator('#errors').getByRole('link', { name: 'upstream_unavailable', exact: true });
+    await codes.first().waitFor();
+    const lines = await codes.first().evaluate((link) =>
+      [...link.childNodes].filter(({ nodeType }) => nodeType === Node.TEXT_NODE).map((word) => {
+        const range = document.createRange();
+        range.selectNodeContents(word);
+        return [word.data, range.getClientRects().length];
+      }),
+    );
+    assert.deepEqual(lines, [['upstream_', 1], ['unavailable', 1]]);
+    const { wide, width } = await tab.locator('#errors').evaluate((it) => ({ wide: it.scrollWidth, width: it.clientWidth }));
+    assert.ok(wide <= width, `${wide} px in ${width} px`);
+    await tab.locator('#errors').evaluate((it) => it.scrollIntoView({ block: 'center' }));
+    await tab.picture('codes-phone');
   });
 });
 
@@ -172,12 +198,15 @@ suite('The monitor of a node that stops', () => {
     await assert.rejects(newcomer.create(demo({ tokens: 1 })), /server_stopping/);
     await tab.reads('#banner', /^This node was told to stop: it takes no new generations\. 1 stream still runs, for at most [1-6] s more\.$/);
     await tab.reads('#rejections tbody tr', /^this node is stopping\s*plan team\s+1\s+1$/);
-    await tab.reads('#attention', /^1 turned away\s/);
+    await tab.reads('#attention', /^1 turned away\s+0 other errors\s/);
+    await until('it is drawn as such', async () =>
+      /L[\d.]+ (?!96\.0)/.test(await tab.locator('#chart-rejected path.long').getAttribute('d')),
+    );
     await tab.picture('draining');
     await expectAccessible(tab.page, 'draining');
     monitor.proxy.forget();
     await tab.shows('Stopped');
-    const stopped = /^This node has stopped, as it was told to\. Trying again (in \d+ s|now)\. What stands here is as it was last\.$/;
+    const stopped = /^This node has stopped, as it was told to\. 1 stream was running when it was last heard\. Trying again (in \d+ s|now)\. What stands here is as it was last\.$/;
     await tab.reads('#banner', stopped);
     await tab.reads('#news', /^No news for \d+ s$/);
     await expectCalm(id);
@@ -199,11 +228,91 @@ suite('The monitor of a node that stops', () => {
     const id = await drain();
     await monitor.proxy.refuse();
     await tab.shows('Told to stop');
-    await tab.reads('#banner', /^This node was told to stop\. The server cannot be reached\. Trying again/);
+    await tab.reads('#banner', /^This node was told to stop\. The server cannot be reached\. 1 stream was running when it was last heard\. Trying again/);
     await expectCalm(id);
     await tab.picture('told');
     await monitor.proxy.accept();
     await monitor.serve(SETTINGS);
     await until('it is back', async () => (await tab.locator('#state').innerText()) === 'Serving');
+  });
+
+  test('a node that dies and is back is another process, and that is said once', async () => {
+    tab = await monitor.watch(await monitor.operator());
+    await tab.page.setViewportSize(WIDE);
+    for (const sub of ['ann', 'bob']) await tab.row(await monitor.stream({ sub })).waitFor();
+    assert.equal(await tab.locator('#renewed').isVisible(), false);
+    const { port } = monitor.server;
+    await monitor.server.kill();
+    await tab.shows('Away');
+    await monitor.serve(SETTINGS, port);
+    await tab.shows('Serving');
+    await tab.reads(
+      '#renewed',
+      /^This is a new process since \d\d:\d\d:\d\d: counts begin anew\. 2 streams were running when the one before was last heard\.$/,
+    );
+    await tab.picture('renewed');
+    await expectAccessible(tab.page, 'another process');
+    await tab.button('Close').click();
+    await tab.reads('#news', /^Live$/);
+    await stays('it is not said again', async () => !(await tab.locator('#renewed').isVisible()), 2500);
+  });
+});
+
+suite('The monitor of a server that it does not understand', () => {
+  const WORDS = /^This page does not understand what the server says: reload it\. Trying again (in \d+ s|now)\./;
+  let monitor, tab;
+
+  before(async () => {
+    monitor = await Monitor.start(SETTINGS);
+    tab = await monitor.watch(await monitor.operator());
+    await tab.page.setViewportSize(WIDE);
+    await tab.shows('Serving');
+  });
+
+  after(async () => {
+    await tab?.close();
+    await monitor?.stop();
+  });
+
+  const answer = (state) =>
+    tab.page.route('**/v1/monitor/events', (route) =>
+      route.fulfill({ contentType: 'text/event-stream', body: `event: state\ndata: ${JSON.stringify(state)}\n\n` }),
+    );
+
+  /** What the page could not show is logged for whoever looks into it, and is no breach. */
+  function expectLogged() {
+    const logged = monitor.breaches.splice(0);
+    assert.ok(logged.length > 0);
+    for (const breach of logged) assert.match(breach, /^error: TypeError: /);
+  }
+
+  for (const [name, more] of Object.entries({ whole: {}, half: { errors: [], failures: [], rejections: [], upstreams: [], nodes: [] } })) {
+    test(`it blames itself and not the network, where the ${name} of a state is missing`, async () => {
+      await answer({ type: 'state', at_ms: 1, window_ms: 1000, ...more });
+      await tab.page.reload();
+      await tab.reads('#banner', WORDS);
+      assert.doesNotMatch(await tab.locator('#banner').innerText(), /What stands here/, 'nothing has been shown');
+      assert.equal(await tab.locator('#board').isVisible(), false);
+      await tab.picture(`not-understood-${name}`);
+      await expectAccessible(tab.page, 'not understood');
+      await tab.page.unrouteAll();
+      await tab.shows('Serving');
+      assert.equal(await tab.locator('#banner').isVisible(), false);
+      expectLogged();
+    });
+  }
+
+  test('what was shown before stays, and is old', async () => {
+    await tab.reads('#news', /^Live$/);
+    await answer({ type: 'state' });
+    await monitor.proxy.refuse();
+    await monitor.proxy.accept();
+    await tab.reads('#banner', WORDS);
+    await tab.shows('Not known here');
+    assert.match(await tab.locator('#banner').innerText(), /What stands here is as it was last\.$/);
+    await tab.picture('not-understood-later');
+    await tab.page.unrouteAll();
+    await tab.shows('Serving');
+    expectLogged();
   });
 });

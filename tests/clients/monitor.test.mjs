@@ -160,11 +160,13 @@ suite('The monitor', () => {
     await tab.picture('gate');
     await expectAccessible(tab.page, 'the gate');
     assert.equal(await tab.locator('#board').isVisible(), false);
+    assert.equal(await tab.locator('#gate-command').innerText(), 'tailrace token --config FILE --scope tailrace:admin');
+    await tab.reads('#gate', /development mode has no keys there: then leave --config FILE out/);
     const wrong = tab.locator('#gate-error');
     await tab.give('not a token');
     await wrong.filter({ hasText: 'three parts' }).waitFor();
     await tab.give('a.b.c');
-    await wrong.filter({ hasText: 'does not accept this token' }).waitFor();
+    await wrong.filter({ hasText: /does not accept this token: .*\. If the server has keys .* that is FILE/ }).waitFor();
     await tab.give(await monitor.server.token());
     await wrong.filter({ hasText: 'valid, and does not allow this: the token lacks the scope tailrace:admin' }).waitFor();
     await tab.picture('gate-scope');
@@ -295,6 +297,16 @@ suite('The monitor', () => {
       ((await tab.locator('#chart-tokens .line').getAttribute('d'))?.split('L').length ?? 0) > 4,
     );
     await tab.picture('phone', { fullPage: true });
+    await tab.reads('#charts-title', /^Now, and the last \d+ s$/);
+    // All of how fast it is can be seen, and all is said what it is.
+    assert.deepEqual(await tab.cutOff('#paces-body :is(th, td), #sort'), []);
+    const other = await monitor.stream({ sub: 'ann' });
+    await tab.row(other).waitFor();
+    const owners = async () => (await tab.column('name')).map((name) => name.slice(0, 3)).join(' ');
+    for (const [order, expected] of [['Owner, Z to A', 'ann a-v'], ['Owner, A to Z', 'a-v ann'], ['Age, rising', 'ann a-v']]) {
+      await tab.page.getByLabel('Sorted by').selectOption(order);
+      await until(expected, async () => (await owners()) === expected);
+    }
     const { wide, width } = await tab.page.evaluate(() => ({ wide: document.documentElement.scrollWidth, width: innerWidth }));
     assert.ok(wide <= width, `${wide} px in ${width} px`);
     await expectAccessible(tab.page, 'phone');
@@ -310,6 +322,7 @@ suite('The monitor', () => {
     await tab.button('Cancel the stream').click();
     await tab.reads('#outcome', /^Cancelled/);
     await tab.picture('phone-cancelled');
+    await cancel(other);
   });
 
   test('by keyboard alone', async () => {

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which modules each module may name. `main`, `cli` and `app` may name all.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("stream", &[]),
     ("plot", &[]),
     ("metrics", &[]),
+    ("panics", &[]),
     ("traces", &["http_client"]),
     ("redis", &["metrics", "stream"]),
     ("http_client", &[]),
@@ -27,6 +28,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
             "generator",
             "limit",
             "metrics",
+            "panics",
             "shutdown",
             "stream",
             "stream_log",

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use super::Monitor;
 use super::sampler::millis;
 use crate::api::Api;
@@ -12,6 +14,9 @@ use crate::limit::Node;
 /// A node that leaves takes itself from the list, and said that it was there shortly before. One that was not
 /// heard for so long before it is missing has died: Redis forgets it when its lease ends, after six seconds.
 const LATE: Duration = Duration::from_secs(4);
+
+/// For how long Redis is waited for. All else that is to be seen waits as long, each second.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// For how long one that has died is shown.
 const KEPT: Duration = Duration::from_secs(60);
@@ -28,7 +33,8 @@ impl Peers {
     pub(super) async fn look(&mut self, monitor: &Monitor, api: &Api) -> Vec<PeerState> {
         // One more question to a Redis that is away would be one more fault to be counted.
         let found = if api.generations.is_ready() {
-            api.limiter.nodes().await.ok()
+            let asked = timeout(PATIENCE, api.limiter.nodes()).await;
+            asked.ok().and_then(Result::ok)
         } else {
             None
         };

@@ -75,8 +75,8 @@ impl From<LogError> for ApiError {
                 Code::StreamNotFound,
                 "there is no stream of yours with this id",
             ),
-            LogError::Expired => {
-                Self::new(Code::StreamExpired, "the stream's retention has passed")
+            LogError::Expired | LogError::Evicted => {
+                Self::new(Code::StreamExpired, error.to_string())
             }
             LogError::BeyondEnd => Self::new(
                 Code::InvalidEventId,

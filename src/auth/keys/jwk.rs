@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{
     AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse,
+    ThumbprintHash,
 };
 
 use super::{Algorithm, Family, Key, KeyError, check_modulus, mismatch, secret_key};
@@ -38,6 +39,7 @@ pub(super) fn load(
             algorithm,
             decoding,
             issuers: Arc::clone(issuers),
+            thumbprint: None,
         });
     }
     Ok(())
@@ -102,6 +104,7 @@ fn published_key(key: serde_json::Value, default: Algorithm) -> Option<Key> {
     }
     let decoding = decoding_key("", algorithm, &jwk).ok()?;
     Some(Key {
+        thumbprint: jwk.thumbprint(ThumbprintHash::SHA256).ok(),
         id: jwk.common.key_id,
         algorithm,
         decoding,

@@ -8,7 +8,6 @@ use tokio::time::{Instant, timeout};
 
 use super::answer::{self, Answer, NoAnswer, Set};
 use super::{ProviderConfig, ProviderTimes, Published, Shared};
-use crate::auth::keys::Key;
 
 /// The pauses after questions without an answer: the first, doubled each time up to the last.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -81,23 +80,14 @@ impl Asking {
             ..
         } = config.times;
         let before = self.shared.published.load_full();
-        let unusable = answer.set.as_ref().map_or(0, |set| set.others);
-        let mut turnover = Turnover::default();
-        let (keys, tag) = match (answer.set, &before) {
-            (Some(Set { keys, others, tag }), before) => {
-                let before = before.as_ref().map_or(&[][..], |it| &*it.keys);
-                turnover = Turnover::between(before, &keys);
-                if !keys.is_empty() && turnover != Turnover::default() {
-                    let Turnover { came, gone } = &turnover;
-                    tracing::info!(
-                        jwks.url = %url, jwks.keys = keys.len(), jwks.came = %came, jwks.gone = %gone,
-                        jwks.unusable = others, "Read the keys that a provider publishes"
-                    );
-                }
-                (keys.into(), tag)
-            }
-            (None, Some(before)) => (Arc::clone(&before.keys), before.tag.clone()),
-            (None, None) => (Arc::default(), None),
+        let (keys, unusable, tag) = match (answer.set, &before) {
+            (Some(Set { keys, others, tag }), _) => (keys.into(), others, tag),
+            (None, Some(before)) => (
+                Arc::clone(&before.keys),
+                before.unusable,
+                before.tag.clone(),
+            ),
+            (None, None) => (Arc::default(), 0, None),
         };
         // Also if there is none left: what is no longer published is withdrawn.
         let mut is_first = false;
@@ -109,10 +99,12 @@ impl Asking {
         };
         let published = Published {
             keys,
+            unusable,
             tag,
             at: Instant::now(),
         };
         self.shared.published.store(Some(Arc::new(published)));
+        let turnover = self.shared.tell();
         self.shared.failure.store(None);
         self.failures = 0;
         if self.is_to_say(said) {
@@ -166,45 +158,4 @@ impl Asking {
         // That the last keys are too old is noticed when it happens.
         pause.min(LAST_PAUSE).min(left)
     }
-}
-
-/// Which keys a provider publishes that it did not, and the other way round, as the log has it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Turnover {
-    came: String,
-    gone: String,
-}
-
-impl Turnover {
-    fn between(before: &[Key], now: &[Key]) -> Self {
-        Self {
-            came: names(now, before),
-            gone: names(before, now),
-        }
-    }
-}
-
-/// The most names that are logged, and of each. They are public, and as long as a stranger likes.
-const MOST_NAMES: usize = 10;
-const LONGEST_NAME: usize = 64;
-
-/// The names, with their algorithms, of those keys that are not among the others.
-fn names(keys: &[Key], others: &[Key]) -> String {
-    let is_other = |key: &&Key| others.iter().all(|other| other.name() != key.name());
-    let names: Vec<String> = keys
-        .iter()
-        .filter(is_other)
-        .map(|key| {
-            let (id, algorithm) = key.name();
-            let id = id.unwrap_or("(without kid)").escape_debug();
-            let id: String = id.take(LONGEST_NAME).collect();
-            format!("{id} {algorithm}")
-        })
-        .collect();
-    let more = match names.len().saturating_sub(MOST_NAMES) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let shown = names.len().min(MOST_NAMES);
-    names[..shown].join(", ") + &more
 }

@@ -9,8 +9,8 @@ use humantime::format_duration;
 use super::html::html;
 use super::output::{Output, Text};
 use super::request::RequestArguments;
-use super::units::{byte_rate, rate, share, time, time_or_none};
 use crate::cli::server_url::server_url;
+use crate::cli::units::{byte_rate, rate, share, time, time_or_none};
 use crate::http_client::BaseUrl;
 use crate::load::{Api, Arrivals, Fan, Plan, Shares};
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::units::{key_and_value, rate};
+use crate::cli::units::{key_and_value, rate};
 use crate::load::{Api, Call, Plan};
 
 /// Options that make the request.

@@ -7,6 +7,7 @@ use super::server::{Mint, Server};
 use crate::cli::credential::{self, Credential};
 use crate::cli::server_url::server_url;
 use crate::cli::token;
+use crate::cli::units::time_or_none;
 use crate::http_client::{BaseUrl, Headers, HttpClient, HttpClientConfig, system_roots};
 
 /// How long a connection may take.
@@ -30,14 +31,14 @@ pub(super) struct TargetArguments {
 
     /// A file that holds the token
     ///
-    /// Without one it is $`TAILRACE_TOKEN`; without that, if the server is on this machine, one is made
+    /// Without one it is `$TAILRACE_TOKEN`; without that, if the server is on this machine, one is made
     /// with the configured key, or the development key, as `tailrace token` does. A token is no
     /// argument because everybody on the machine could read it there.
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     token_file: Option<PathBuf>,
 
     /// How long to try to reach or resume without any progress [default: 60s; 5s if nothing is there]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Server")]
+    #[arg(long, value_name = "TIME", value_parser = time_or_none, help_heading = "Server")]
     pub(super) timeout: Option<Duration>,
 }
 

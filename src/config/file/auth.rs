@@ -130,6 +130,26 @@ impl OneOrMany {
     }
 }
 
+impl KeyEntry {
+    /// For people: its name, what it is for and where it is from. Never the key. Nothing of keys that somebody
+    /// publishes.
+    #[must_use]
+    pub fn describe(&self) -> Option<String> {
+        if self.jwks_url.is_some() {
+            return None;
+        }
+        let name = self.id.as_deref().unwrap_or("without an id");
+        let algorithm = self.algorithm.map(|it| format!("{it}, "));
+        let files = [&self.secret_file, &self.public_key_file, &self.jwks_file];
+        let from = match (files.into_iter().flatten().next(), &self.secret_env) {
+            (Some(file), _) => format!("from the file {}", file.display()),
+            (None, Some(variable)) => format!("from the variable {variable}"),
+            (None, None) => "in the configuration".to_owned(),
+        };
+        Some(format!("{name}: {}{from}", algorithm.unwrap_or_default()))
+    }
+}
+
 impl std::fmt::Debug for KeyEntry {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter

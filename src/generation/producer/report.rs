@@ -3,7 +3,7 @@
 
 use super::Job;
 use crate::generator::{Attempt, GeneratorError, Outcome};
-use crate::stream::Failure;
+use crate::stream::{Failure, FailureCode};
 
 impl Job {
     /// Keeps what came of an upstream for the stream's own line, and says at once if it failed.
@@ -34,7 +34,8 @@ impl Job {
     pub(super) fn report_failure(&self, failure: &Failure) {
         let error = self.error.as_ref();
         complain!(
-            error.is_some_and(|error| error.is_ours_to_mend),
+            failure.code == FailureCode::InternalError
+                || error.is_some_and(|error| error.is_ours_to_mend),
             request.id = %self.request_id,
             trace.id = self.trace_id(),
             stream.id = %self.id,
@@ -43,6 +44,7 @@ impl Job {
             failure.code = failure.code.as_str(),
             // Without a generator's error, the message is our own.
             failure.cause = error.map_or(&*failure.message, GeneratorError::reason),
+            panic.place = self.panicked.as_ref().map(|it| &*it.place),
             "A generation failed"
         );
     }

@@ -117,7 +117,7 @@ impl Cell {
     pub(super) fn evict(&self) {
         let mut state = self.open.state();
         state.entries.clear();
-        self.open.lose(&mut state, LogError::Expired);
+        self.open.lose(&mut state, LogError::Evicted);
         self.open.backend.shrink(std::mem::take(&mut state.bytes));
     }
 

@@ -59,7 +59,7 @@ async fn the_oldest_finished_makes_room_and_live_streams_never_do() {
         assert!(log.bytes() < 100_000 + 30_000);
     }
     let gone = log.describe(Access::Owner(&owner), finished[0]).await.err();
-    assert_eq!(gone, Some(LogError::Expired));
+    assert_eq!(gone, Some(LogError::Evicted));
     assert!(
         log.describe(Access::Owner(&owner), finished[5])
             .await
@@ -93,7 +93,7 @@ async fn a_log_full_of_live_streams_takes_no_new_one() {
     close(&mut writer, &done()).await.unwrap();
     assert!(log.create(new_stream(&owner, None)).await.is_ok());
     let gone = log.describe(Access::Owner(&owner), id).await.err();
-    assert_eq!(gone, Some(LogError::Expired));
+    assert_eq!(gone, Some(LogError::Evicted));
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn the_ceiling_holds_whoever_reads() {
     assert!(live.len() > 20, "the finished stream made room");
     let mut batch = Batch::default();
     let read = std::future::poll_fn(|context| follower.poll_read(context, &mut batch, 64)).await;
-    assert_eq!(read, Err(LogError::Expired));
+    assert_eq!(read, Err(LogError::Evicted));
 }
 
 #[tokio::test]

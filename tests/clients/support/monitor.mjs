@@ -125,6 +125,17 @@ export class MonitorPage extends Page {
     await this.button('Watch').click();
   }
 
+  /** What of these elements does not fit into its place, or the page. */
+  cutOff(selector) {
+    return this.page.evaluate(
+      (selector) =>
+        [...document.querySelectorAll(selector)]
+          .filter((it) => it.scrollWidth > it.clientWidth || it.getBoundingClientRect().right > innerWidth)
+          .map((it) => it.textContent),
+      selector,
+    );
+  }
+
   /** The texts of a column, from top to bottom. */
   column(look) {
     return this.page.locator(`#streams-body .${look}`).allInnerTexts();

@@ -57,8 +57,8 @@ export class Playground {
   }
 
   /** Starts a server, another one if there was one, behind the same address. */
-  async serve(toml = '') {
-    this.server = await this.#keep(Server.start(toml));
+  async serve(toml = '', port = 0) {
+    this.server = await this.#keep(Server.start(toml, port));
     this.proxy.lead(this.server.port);
     this.api = new Api(this.server.url, await this.server.token());
   }

@@ -36,8 +36,9 @@ export class Server {
    * Starts a server and waits until it listens.
    *
    * @param {string} [toml] the configuration file's text
+   * @param {number} [port] where it listens; a free port if it does not matter
    */
-  static async start(toml = '') {
+  static async start(toml = '', port = 0) {
     const server = new Server();
     server.#directory = await mkdtemp(join(tmpdir(), 'tailrace-clients-'));
     server.#config = join(server.#directory, 'tailrace.toml');
@@ -49,7 +50,7 @@ export class Server {
       XDG_STATE_HOME: server.#directory,
     };
     server.#child = spawn(PROGRAM, ['--config', server.#config], {
-      env: { ...server.#environment, TAILRACE_BIND: '127.0.0.1:0' },
+      env: { ...server.#environment, TAILRACE_BIND: `127.0.0.1:${port}` },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let failure;
