@@ -63,7 +63,7 @@ pub(super) fn answer(arrived: &[u8]) -> Result<Option<(Head, usize)>, Malformed>
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response
             .parse(&arrived[read..])
-            .map_err(|_| Malformed("the head of the answer cannot be read"))?;
+            .map_err(|_| Malformed(unreadable(&arrived[read..])))?;
         let (length, is_complete) = match parsed {
             httparse::Status::Complete(length) => (length, true),
             httparse::Status::Partial => (arrived.len() - read, false),
@@ -80,6 +80,16 @@ pub(super) fn answer(arrived: &[u8]) -> Result<Option<(Head, usize)>, Malformed>
             Some(100..=199) => {}
             _ => return Ok(Some((head(&response)?, read))),
         }
+    }
+}
+
+/// What to say of what is no head.
+const fn unreadable(arrived: &[u8]) -> &'static str {
+    match arrived {
+        [b'H', b'T', b'T', b'P', b'/', ..] => "the head of the answer cannot be read",
+        // An alert or a handshake.
+        [0x15 | 0x16, 3, ..] => "the server speaks TLS: its URL begins with https",
+        _ => "the answer begins without HTTP/1.1",
     }
 }
 
@@ -204,6 +214,9 @@ mod tests {
 
     #[test]
     fn wrong_heads() {
+        let said = |answer: &str| read(answer).unwrap_err().to_string();
+        assert!(said("\u{15}\u{3}\u{1}").contains("https"));
+        assert!(said("<!DOCTYPE HTML>").contains("without HTTP/1.1"));
         for wrong in [
             "SSH-2.0-OpenSSH",
             "HTTP/2 200\r\n\r\n",
@@ -219,6 +232,15 @@ mod tests {
             &format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(200)),
         ] {
             assert!(read(wrong).is_err(), "{wrong:.60?}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_a_target_where_the_url_has_no_path() {
+        let url = BaseUrl::parse("http://localhost").unwrap();
+        for (path, line) in [("", "GET / HTTP/1.1"), ("?a=b", "GET /?a=b HTTP/1.1")] {
+            let sent = request(&Method::GET, &url, path, HeaderMap::new().iter(), b"");
+            assert!(sent.starts_with(line.as_bytes()));
         }
     }
 

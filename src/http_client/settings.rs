@@ -108,7 +108,12 @@ impl BaseUrl {
 
     /// The target of a request to this path, which is one of ours.
     pub(super) fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.path)
+        // Of no path at all there would be no target.
+        let root = match (self.path.as_str(), path.as_bytes()) {
+            ("", [] | [b'?', ..]) => "/",
+            _ => "",
+        };
+        format!("{}{root}{path}", self.path)
     }
 }
 
