@@ -85,12 +85,16 @@ impl Arguments {
     pub(super) fn about_server(&self) -> String {
         let url = self.url().trim_end_matches('/');
         match self.api {
-            ApiName::Native => {
-                "Is a Tailrace server running there? `tailrace` starts one.".to_owned()
-            }
+            ApiName::Native => format!(
+                "Is a Tailrace server running there? `tailrace` starts one. It was asked for {}/v1/streams.",
+                url.strip_suffix("/v1").unwrap_or(url)
+            ),
             ApiName::Openai if url.ends_with("/v1") => {
                 format!("It was asked for {url}/chat/completions.")
             }
+            ApiName::Openai if let Some(base) = url.strip_suffix("/chat/completions") => format!(
+                "It was asked for {url}/chat/completions. The URL is the one before that: try {base}."
+            ),
             ApiName::Openai => format!(
                 "It was asked for {url}/chat/completions. Most servers have that below /v1: try {url}/v1."
             ),
