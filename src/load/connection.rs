@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::poll_fn;
 use tokio::time::sleep_until;
 
-use super::dialect::{Dialect, End};
+use super::dialect::{Dialect, End, Failed};
 use super::plan::Behaviour;
 use super::reader::{Body, Pace, Piece};
 use super::refusal::NoStream;
@@ -89,7 +89,7 @@ impl Stream<'_> {
     fn end_of_body(&self) -> End {
         // Whoever cancelled it may have been earlier than the first event.
         if matches!(self.dialect, Dialect::Sse) && self.events == 0 && !self.cancelled.get() {
-            return End::Failed("no_events".to_owned());
+            return End::Failed("no_events".into());
         }
         self.dialect.end_of_body()
     }
@@ -98,7 +98,10 @@ impl Stream<'_> {
         match (body.end(), error) {
             // What came after the last event matters to nobody.
             (Some(end), _) => Over::Ended(end.clone()),
-            (None, HttpError::Malformed(_)) => Over::Ended(End::Failed("not_http".to_owned())),
+            (None, HttpError::Malformed(why)) => Over::Ended(End::Failed(Failed {
+                code: "not_http".to_owned(),
+                text: Some(why.to_string()),
+            })),
             (None, _) => Over::Broken,
         }
     }
@@ -159,10 +162,9 @@ impl Stream<'_> {
         if piece.tokens == 0 {
             return;
         }
-        if !self.has_token {
-            self.has_token = true;
-            recorder.first_token(now - self.intended, self.measured);
-        }
+        drop(recorder);
+        self.first_token(now);
+        let mut recorder = self.load.recorder.borrow_mut();
         // A slow reader makes gaps itself, and what was missed comes all at once.
         if self.behaviour != Behaviour::Slow && resumed.is_none() {
             let gap = self.last_token.map(|last| now - last);

@@ -26,9 +26,24 @@ pub(super) enum Heard {
 pub(super) enum End {
     Finished,
     Cancelled,
-    /// With this code.
-    Failed(String),
+    Failed(Failed),
     Wrong(Wrong),
+}
+
+/// What a stream says that has failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failed {
+    pub(super) code: String,
+    pub(super) text: Option<String>,
+}
+
+impl From<&str> for Failed {
+    fn from(code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            text: None,
+        }
+    }
 }
 
 /// What breaks a promise of the protocol.
@@ -118,6 +133,7 @@ fn chunk(data: &str) -> Heard {
     #[derive(Deserialize)]
     struct Failure {
         code: Option<serde_json::Value>,
+        message: Option<String>,
     }
     if data == "[DONE]" {
         return Heard::End(End::Finished);
@@ -127,7 +143,10 @@ fn chunk(data: &str) -> Heard {
     };
     if let Some(error) = chunk.error {
         let code = error.code.and_then(|code| Some(code.as_str()?.to_owned()));
-        return Heard::End(End::Failed(code.unwrap_or_else(|| "error".to_owned())));
+        return Heard::End(End::Failed(Failed {
+            code: code.unwrap_or_else(|| "error".to_owned()),
+            text: error.message,
+        }));
     }
     let says_something = |choice: Choice| {
         choice.delta.is_some_and(|delta| {
@@ -180,6 +199,12 @@ mod tests {
 
     #[test]
     fn chunks_of_chat_completions() {
+        let failed = |code: &str| {
+            End::Failed(Failed {
+                code: code.to_owned(),
+                text: Some("x".to_owned()),
+            })
+        };
         for (data, expected) in [
             (
                 r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#,
@@ -208,11 +233,11 @@ mod tests {
             ("[DONE]", Heard::End(End::Finished)),
             (
                 r#"{"error":{"message":"x","code":"upstream_error"}}"#,
-                Heard::End(End::Failed("upstream_error".to_owned())),
+                Heard::End(failed("upstream_error")),
             ),
             (
                 r#"{"error":{"message":"x","code":500}}"#,
-                Heard::End(End::Failed("error".to_owned())),
+                Heard::End(failed("error")),
             ),
             ("<html>", Heard::Wrong(Wrong::Malformed)),
         ] {

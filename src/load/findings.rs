@@ -61,15 +61,17 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Whether a stream or a request has failed, or an event was lost or came twice.
+    /// Whether a stream or a request has failed, an event was lost or came twice, or a process has ended that was
+    /// watched.
     #[must_use]
-    pub const fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         let Counts {
             events_lost,
             events_doubled,
             ..
         } = self.counts;
-        self.streams.failed + events_lost + events_doubled > 0
+        let has_ended = self.processes.iter().any(|process| process.ended);
+        has_ended || self.streams.failed + events_lost + events_doubled > 0
     }
 }
 
@@ -150,6 +152,8 @@ pub struct ProcessUsage {
     pub pid: u32,
     /// Its name.
     pub name: String,
+    /// Whether it has ended during the run.
+    pub ended: bool,
     /// CPU seconds.
     pub cpu_seconds: f64,
     /// Those of them that the kernel spent for it.

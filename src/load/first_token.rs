@@ -75,7 +75,7 @@ mod tests {
     fn what_fails_before_it_and_what_nobody_understands() {
         let of = |data: &[u8]| Search::new(Api::Native, 1000).unwrap().push(data);
         let error = b"data: {\"type\":\"error\",\"seq\":0,\"error\":{\"code\":\"x\"}}\n\n";
-        let failed = Found::Failed(End::Failed("x".to_owned()));
+        let failed = Found::Failed(End::Failed("x".into()));
         assert_eq!(of(error), failed);
         assert_eq!(of(b"data: tick\n\n"), Found::Tokens(1));
         assert_eq!(of(b"data: \xff\n\n"), Found::Tokens(1));

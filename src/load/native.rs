@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::dialect::{End, Heard, Wrong};
+use super::dialect::{End, Failed, Heard, Wrong};
 
 /// An event, as far as we look at it.
 #[derive(Deserialize)]
@@ -25,6 +25,7 @@ struct Event<'a> {
 #[derive(Deserialize)]
 struct Failure {
     code: String,
+    message: Option<String>,
 }
 
 /// What has been seen of a stream, over all its connections.
@@ -76,8 +77,14 @@ impl Native {
             }
             "error" => {
                 self.ended = true;
-                let code = event.error.map(|error| error.code);
-                Heard::End(End::Failed(code.unwrap_or_else(|| "error".to_owned())))
+                let failed = event.error.map_or_else(
+                    || "error".into(),
+                    |Failure { code, message }| Failed {
+                        code,
+                        text: message,
+                    },
+                );
+                Heard::End(End::Failed(failed))
             }
             _ => Heard::Nothing,
         }
@@ -160,7 +167,11 @@ mod tests {
         assert_eq!(heard[0], Heard::Wrong(Wrong::Malformed));
         let failed = r#"{"type":"error","seq":0,"error":{"code":"upstream_error","message":"x"}}"#;
         let (heard, ..) = read(&[failed.to_owned()]);
-        assert_eq!(heard[0], Heard::End(End::Failed("upstream_error".into())));
+        let failed = Failed {
+            code: "upstream_error".to_owned(),
+            text: Some("x".to_owned()),
+        };
+        assert_eq!(heard[0], Heard::End(End::Failed(failed)));
         let cancelled = r#"{"type":"done","seq":0,"finish_reason":"cancelled"}"#;
         let (heard, ..) = read(&[cancelled.to_owned()]);
         assert_eq!(heard[0], Heard::End(End::Cancelled));

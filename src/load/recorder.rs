@@ -218,7 +218,7 @@ impl Recorder {
     /// A connection has broken.
     pub(super) fn broken(&mut self) {
         self.broken += 1;
-        self.second.cut += 1;
+        self.second.broken += 1;
     }
 
     /// A stream goes on: the first event that was missing has come so long after it was asked for.

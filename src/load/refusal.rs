@@ -63,6 +63,12 @@ pub(super) fn tame(text: &str, most: usize) -> String {
 }
 
 impl Refused {
+    /// What it is counted as.
+    pub(super) fn code(&self) -> String {
+        let code = self.code.clone();
+        code.unwrap_or_else(|| format!("status_{}", self.status))
+    }
+
     /// Whether the server may not know the path: of a model that it does not know it would say more.
     #[must_use]
     pub fn is_of_path(&self) -> bool {
@@ -113,10 +119,7 @@ impl NoStream {
             Self::TooManyFiles => TOO_MANY_FILES.into(),
             Self::Silent => "timeout".into(),
             Self::NotEvents => "not_events".into(),
-            Self::Refused(refused) => match &refused.code {
-                Some(code) => code.clone(),
-                None => format!("status_{}", refused.status),
-            },
+            Self::Refused(refused) => refused.code(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::connection::Over;
-use super::dialect::{Dialect, End};
+use super::dialect::{Dialect, End, Failed};
 use super::plan::{Behaviour, spread};
 use super::reader::Pace;
 use super::recorder::Ending;
@@ -34,6 +34,8 @@ pub(super) struct Stream<'a> {
     pub(super) has_token: bool,
     /// When we asked to go on, until something has come of it.
     pub(super) asked_again: Option<Instant>,
+    /// Why it has no connection, where that is not by us: how it has failed if the load is over before it is back.
+    away: Option<Failed>,
     pub(super) cut_at: Option<Instant>,
     pub(super) cancel_at: Option<Instant>,
     /// Whether we have cancelled the generation, whichever of its readers it was.
@@ -63,6 +65,7 @@ impl<'a> Stream<'a> {
             events: 0,
             has_token: false,
             asked_again: None,
+            away: None,
             cut_at: (behaviour == Behaviour::Cut).then(|| now + load.plan.cut_every),
             cancel_at: (behaviour == Behaviour::Cancel).then(|| now + soon),
             cancelled: Rc::default(),
@@ -85,10 +88,15 @@ impl<'a> Stream<'a> {
 
     /// Who never had a token has waited at least so long for it: leaving it out would flatter the server.
     fn waited_in_vain(&mut self) {
-        if !self.has_token {
-            self.has_token = true;
+        self.first_token(Instant::now());
+    }
+
+    /// It has its first token now, or was waited for until now in vain. Slow readers are not those whose times tell
+    /// anything of the server.
+    pub(super) fn first_token(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.has_token, true) && self.behaviour != Behaviour::Slow {
             let mut recorder = self.load.recorder.borrow_mut();
-            recorder.first_token(self.intended.elapsed(), self.measured);
+            recorder.first_token(now - self.intended, self.measured);
         }
     }
 
@@ -125,10 +133,11 @@ impl<'a> Stream<'a> {
                 }
                 Over::Broken => {
                     self.load.recorder.borrow_mut().broken();
+                    let broken = Failed::from("connection_broken");
                     if !self.load.plan.resumes() {
-                        let code = "connection_broken".to_owned();
-                        return self.ending = Some(Ending::Failed(code));
+                        return self.ending = Some(Ending::Failed(broken.code));
                     }
+                    self.away = Some(broken);
                 }
             }
             drop(answer);
@@ -156,9 +165,17 @@ impl<'a> Stream<'a> {
                 Dialect::OpenAi { .. } | Dialect::Sse => None,
             };
             let error = match self.load.target.follow(&id, cursor).await {
-                Ok(answer) => return Some(answer),
+                Ok(answer) => {
+                    self.away = None;
+                    return Some(answer);
+                }
                 Err(error) => error,
             };
+            // If that is the last attempt for which there is time, it has failed with that.
+            self.away = Some(Failed {
+                code: format!("resume_{}", error.code()),
+                text: Some(error.to_string()),
+            });
             let may_pass = match &error {
                 NoStream::Http(_) | NoStream::TooManyFiles | NoStream::Silent => true,
                 NoStream::NotEvents => false,
@@ -167,14 +184,19 @@ impl<'a> Stream<'a> {
                 }
             };
             if !may_pass || asked.elapsed() > self.load.plan.timeout {
-                let code = format!("resume_{}", error.code());
-                self.load.explain(&code, &error);
-                self.ending = Some(Ending::Failed(code));
                 return None;
             }
             tokio::time::sleep(patience.max(error.pause().min(MOST_PATIENCE))).await;
             patience = (2 * patience).min(MOST_PATIENCE);
         }
+    }
+
+    /// It has failed with this.
+    fn failed(&mut self, Failed { code, text }: Failed) {
+        if let Some(text) = text {
+            self.load.recorder.borrow_mut().explain(&code, &text);
+        }
+        self.ending = Some(Ending::Failed(code));
     }
 
     /// The stream has said how it ended.
@@ -186,7 +208,7 @@ impl<'a> Stream<'a> {
             End::Finished => Ending::Finished,
             End::Cancelled if self.cancelled.get() => Ending::Cancelled,
             End::Cancelled => Ending::Failed("cancelled_by_others".to_owned()),
-            End::Failed(code) => Ending::Failed(code),
+            End::Failed(failed) => return self.failed(failed),
             End::Wrong(wrong) => Ending::Failed(wrong.code().to_owned()),
         });
     }
@@ -195,6 +217,9 @@ impl<'a> Stream<'a> {
 /// Whatever became of it is counted here, also when the load ends before it.
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
+        if let (None, Some(away)) = (&self.ending, self.away.take()) {
+            self.failed(away);
+        }
         let mut ending = self.ending.take().unwrap_or_else(|| {
             if self.has_token || self.intended.elapsed() < self.load.plan.timeout {
                 return Ending::Unfinished;

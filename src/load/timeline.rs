@@ -19,8 +19,10 @@ pub struct Moment {
     pub finished: u64,
     /// How many were refused or failed.
     pub failed: u64,
-    /// How many connections were cut by us or lost.
+    /// How many connections were cut by us.
     pub cut: u64,
+    /// How many connections were broken by others.
+    pub broken: u64,
     /// How many tokens arrived.
     pub tokens: u64,
     /// How many bytes of bodies arrived.
@@ -33,8 +35,8 @@ pub struct Moment {
     pub gap_p50_ms: Option<f64>,
     /// And 99 of a hundred.
     pub gap_p99_ms: Option<f64>,
-    /// What the processes that we watch used, in the order in which they were named.
-    pub processes: Vec<Seen>,
+    /// What the processes that we watch used, in the order in which they were named; nothing of one that has ended.
+    pub processes: Vec<Option<Seen>>,
     /// CPU of this program, in percent of one core.
     pub client_cpu_percent: f64,
 }
@@ -58,6 +60,7 @@ pub(super) struct Second {
     pub(super) finished: u64,
     pub(super) failed: u64,
     pub(super) cut: u64,
+    pub(super) broken: u64,
     pub(super) tokens: u64,
     pub(super) bytes: u64,
     pub(super) first_token: Quantiles,
@@ -71,6 +74,7 @@ impl Second {
             finished: 0,
             failed: 0,
             cut: 0,
+            broken: 0,
             tokens: 0,
             bytes: 0,
             first_token: Quantiles::coarse(),
@@ -84,7 +88,7 @@ impl Second {
         at: f64,
         measured: bool,
         open: u64,
-        processes: Vec<Seen>,
+        processes: Vec<Option<Seen>>,
         client_cpu_percent: f64,
     ) -> Moment {
         let moment = Moment {
@@ -95,6 +99,7 @@ impl Second {
             finished: std::mem::take(&mut self.finished),
             failed: std::mem::take(&mut self.failed),
             cut: std::mem::take(&mut self.cut),
+            broken: std::mem::take(&mut self.broken),
             tokens: std::mem::take(&mut self.tokens),
             bytes: std::mem::take(&mut self.bytes),
             first_token_p50_ms: self.first_token.ms(0.5),

@@ -22,13 +22,34 @@ pub(super) fn warnings(
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(refused) = refused {
-        warnings.push(format!("The server has refused: {refused}."));
-        if refused.status == 429 {
-            let limit = refused.limit.as_deref().map_or_else(String::new, |limit| {
-                format!(" It allows {limit} (requests; per seconds).")
+        let most = recorder.failures.iter().max_by_key(|(_, times)| **times);
+        // What fails at once is asked for again and again, until a limit is reached that was not what was wrong.
+        let other = most.filter(|(code, _)| **code != refused.code());
+        if let Some((code, times)) = other {
+            let text = recorder.failure_texts.get(code);
+            let text = text.map_or_else(String::new, |text| {
+                format!(": {}", text.trim_end_matches('.'))
             });
             warnings.push(format!(
-                "What was measured is a limit.{limit} A Tailrace server's limits are in [limits.plans.NAME] \
+                "What failed most often, {times} times, is {code}{text}."
+            ));
+        }
+        warnings.push(if other.is_some() {
+            format!("The server has also refused: {refused}.")
+        } else {
+            format!("The server has refused: {refused}.")
+        });
+        if refused.status == 429 {
+            let what = if other.is_some() {
+                "A limit was reached besides: what fails at once is soon asked for again."
+            } else {
+                "What was measured is a limit."
+            };
+            let limit = refused.limit.as_deref().map_or_else(String::new, |limit| {
+                format!(" It allows {}.", in_words(limit))
+            });
+            warnings.push(format!(
+                "{what}{limit} A Tailrace server's limits are in [limits.plans.NAME] \
                  of its configuration: requests_per_minute, burst, streams, tokens_per_minute; \
                  `tailrace token --plan NAME` makes a token of a plan."
             ));
@@ -66,6 +87,27 @@ pub(super) fn warnings(
         ));
     }
     warnings
+}
+
+/// A limit as `RateLimit-Policy` has it, in words; as it stands there, if it says more than one number and its time.
+fn in_words(policy: &str) -> String {
+    let mut parts = policy.split(';').map(str::trim);
+    let name = parts.next().map(|name| name.trim_matches('"'));
+    let (mut quota, mut window) = (None, None);
+    for part in parts {
+        match part.split_once('=') {
+            Some(("q", number)) => quota = number.parse::<u64>().ok(),
+            Some(("w", number)) => window = number.parse::<u64>().ok(),
+            _ => {}
+        }
+    }
+    let name = name.filter(|_| !policy.contains(','));
+    match (name, quota, window) {
+        (Some(name), Some(quota), Some(60)) => format!("{quota} {name} a minute"),
+        (Some(name), Some(quota), Some(1)) => format!("{quota} {name} a second"),
+        (Some(name), Some(quota), Some(window)) => format!("{quota} {name} in {window} seconds"),
+        _ => policy.to_owned(),
+    }
 }
 
 /// What to know of this machine. `gone` are processes that have ended, `full` is how busy all cores were.
@@ -116,4 +158,25 @@ pub(super) fn about_nothing(
     } else {
         "All that came, came before or after what is measured: give --duration more time."
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_told_in_words() {
+        for (policy, words) in [
+            ("\"requests\";q=6000;w=60", "6000 requests a minute"),
+            ("\"burst\"; w=1; q=5", "5 burst a second"),
+            ("\"requests\";q=10;w=3600", "10 requests in 3600 seconds"),
+            ("\"requests\";q=10", "\"requests\";q=10"),
+            (
+                "\"a\";q=1;w=1, \"b\";q=2;w=60",
+                "\"a\";q=1;w=1, \"b\";q=2;w=60",
+            ),
+        ] {
+            assert_eq!(in_words(policy), words);
+        }
+    }
 }

@@ -129,17 +129,18 @@ impl Watch {
             100.0 * (now.cpu_seconds() - before.cpu_seconds()) / seconds
         };
         let seen = now.processes.iter().zip(&self.second.processes);
-        let seen = seen.map(|(usage, before)| Seen {
-            cpu_percent: percent(usage, before),
-            resident_bytes: usage.resident_bytes,
-            descriptors: usage.descriptors,
-            threads: usage.threads,
-        });
-        let seen: Vec<Seen> = seen.collect();
-        for (watched, seen) in self.watched.iter_mut().zip(&seen) {
+        let seen = self.watched.iter_mut().zip(seen);
+        let seen = seen.map(|(watched, (usage, before))| {
             let most = &mut watched.memory.resident_most;
-            *most = seen.resident_bytes.max(*most);
-        }
+            *most = usage.resident_bytes.max(*most);
+            (!watched.is_gone()).then(|| Seen {
+                cpu_percent: percent(usage, before),
+                resident_bytes: usage.resident_bytes,
+                descriptors: usage.descriptors,
+                threads: usage.threads,
+            })
+        });
+        let seen = seen.collect();
         let client = percent(&now.client, &self.second.client);
         let mut recorder = load.recorder.borrow_mut();
         let (measured, open) = (recorder.measuring, recorder.open);
@@ -171,10 +172,6 @@ impl Watch {
         let tokens = recorder.measured_tokens as f64;
         let per_second = |number: f64| if seconds > 0.0 { number / seconds } else { 0.0 };
         let per_token = |cpu: f64| (tokens > 0.0).then(|| cpu * 1e6 / tokens);
-        let gone: Vec<String> = (self.watched.iter())
-            .filter(|watched| watched.is_gone())
-            .map(|watched| format!("{} {}", watched.name, watched.pid))
-            .collect();
         let processes = self.watched.into_iter().zip(&began.processes);
         let processes = processes.zip(&ended.processes);
         let processes: Vec<ProcessUsage> = processes
@@ -182,6 +179,7 @@ impl Watch {
                 let cpu = after.cpu_seconds() - before.cpu_seconds();
                 ProcessUsage {
                     pid: watched.pid,
+                    ended: watched.is_gone(),
                     name: watched.name,
                     cpu_seconds: cpu,
                     kernel_seconds: after.kernel_seconds - before.kernel_seconds,
@@ -190,6 +188,10 @@ impl Watch {
                     memory: watched.memory,
                 }
             })
+            .collect();
+        let gone: Vec<String> = (processes.iter())
+            .filter(|process| process.ended)
+            .map(|process| format!("{} {}", process.name, process.pid))
             .collect();
         let client_cpu = ended.client.cpu_seconds() - began.client.cpu_seconds();
         let client = Client {
@@ -282,12 +284,8 @@ fn streams(recorder: &Recorder) -> Streams {
 }
 
 fn counts(load: &Load, recorder: &Recorder) -> Counts {
-    let readers = match load.plan.fan {
-        Some(_) => load.target.readers.connections(),
-        None => 0,
-    };
     Counts {
-        connections: load.target.client.connections() + readers,
+        connections: load.target.client.connections() + load.target.readers.connections(),
         cuts: recorder.cuts,
         broken: recorder.broken,
         resumed: recorder.resumed,

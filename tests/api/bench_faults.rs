@@ -95,6 +95,14 @@ fn a_process_that_ends_during_the_run_keeps_what_it_has_used() {
     );
     let gone = format!("Process sh {pid} has ended");
     assert!(warnings(&json).contains(&gone), "{}", warnings(&json));
+    assert_eq!(
+        (output.status.code(), &process["ended"]),
+        (Some(1), &json!(true))
+    );
+    // What is drawn of it ends with it.
+    let rows = json["timeline"].as_array().unwrap();
+    let seen = |row: &Value| row["processes"][0].is_object();
+    assert!(seen(&rows[0]) && !seen(&rows[rows.len() - 1]), "{rows:#?}");
 }
 
 #[test]

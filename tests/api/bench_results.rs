@@ -161,6 +161,17 @@ fn a_url_may_end_as_those_of_openai_do_and_one_that_should_is_named() {
         told.contains(&format!("try {}/v1.", root(&other))),
         "{told}"
     );
+    let whole = format!("{with_v1}/chat/completions");
+    let (status, _, told) = bench(&whole, &openai);
+    assert_eq!(status, 3, "{told}");
+    assert!(told.contains(&format!("try {with_v1}.")), "{told}");
+    let elsewhere = format!("{}/tokens", of(&server));
+    let (status, _, told) = bench(&elsewhere, &[]);
+    assert_eq!(status, 3, "{told}");
+    assert!(
+        told.contains(&format!("asked for {elsewhere}/v1/streams.")),
+        "{told}"
+    );
     // Of a model that is not there the URL is not to blame.
     let (status, _, told) = bench(&with_v1, &["--api", "openai", "--model", "none"]);
     assert_eq!(status, 3, "{told}");
@@ -298,5 +309,114 @@ fn cuts_that_never_come_are_told() {
     assert!(
         warnings(&json).contains("No connection was cut"),
         "{json:#}"
+    );
+}
+
+#[test]
+fn streams_that_never_came_back_have_failed() {
+    for cut in [false, true] {
+        let upstream = Upstream::start(move |seen, exchange| {
+            if seen.head.starts_with("GET ") {
+                exchange.answer("503 Service Unavailable", "", "");
+                return Then::Keep;
+            }
+            exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
+            exchange.event(SAYS_SOMETHING);
+            if cut {
+                exchange.hold();
+            } else {
+                exchange.reset();
+            }
+            Then::Close
+        });
+        // The wait for them, half a minute, is longer than the run.
+        let cuts = ["--cuts", "100%", "--cut-every", "20ms"];
+        let cuts = if cut { &cuts[..] } else { &[] };
+        let arguments = [&["--streams", "3", "--drain", "2s"], cuts].concat();
+        let (status, json, _) = bench(&root(&upstream), &arguments);
+        assert_eq!(status, 1, "{json:#}");
+        assert_eq!(json["failures"], json!({"resume_status_503": 3}));
+        assert_eq!(json["streams"]["unfinished"], json!(0));
+        let counted = json["counts"].as_object().unwrap();
+        let counted = (counted["cuts"].clone(), counted["broken"].clone());
+        let expected = if cut {
+            (json!(3), json!(0))
+        } else {
+            (json!(0), json!(3))
+        };
+        assert_eq!(counted, expected);
+        let sum = |name: &str| -> u64 {
+            let rows = json["timeline"].as_array().unwrap().iter();
+            rows.map(|row| row[name].as_u64().unwrap()).sum()
+        };
+        assert_eq!((json!(sum("cut")), json!(sum("broken"))), expected);
+    }
+}
+
+#[test]
+fn every_connection_is_counted() {
+    let upstream = Upstream::start(|seen, exchange| {
+        exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
+        if seen.head.starts_with("GET ") {
+            exchange.event(DONE);
+            exchange.chunk("");
+            return Then::Close;
+        }
+        exchange.event(r#"{"type":"token","seq":0,"text":"a"}"#);
+        exchange.hold();
+        Then::Close
+    });
+    let cuts = ["--cuts", "100%", "--cut-every", "20ms"];
+    let (status, json, told) = bench(&root(&upstream), &[RATE, &cuts].concat());
+    assert_eq!(status, 0, "{told} {json:#}");
+    let made = json["counts"]["connections"].as_u64();
+    assert_eq!(made, Some(upstream.connections() as u64));
+    assert!(made > json["streams"]["started"].as_u64());
+}
+
+#[test]
+fn what_failed_first_is_told_before_the_limit_that_it_has_used_up() {
+    let failed = std::sync::Mutex::new(0);
+    let upstream = Upstream::start(move |_, exchange| {
+        let mut failed = failed.lock().unwrap();
+        *failed += 1;
+        if *failed > 3 {
+            let policy = "RateLimit-Policy: \"requests\";q=3;w=60\r\n";
+            let body = r#"{"error":{"code":"rate_limited","message":"Too many."}}"#;
+            let again = format!("{policy}Retry-After: 600\r\n");
+            exchange.answer("429 Too Many Requests", &again, body);
+            return Then::Keep;
+        }
+        exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
+        exchange.event(
+            r#"{"type":"error","seq":0,"error":{"code":"upstream_unavailable","message":"The model is away."}}"#,
+        );
+        exchange.chunk("");
+        Then::Keep
+    });
+    let (status, json, _) = bench(&root(&upstream), &["--streams", "1"]);
+    assert_eq!(status, 1);
+    let said = json["warnings"].as_array().unwrap();
+    let at = |words: &str| {
+        let found = said
+            .iter()
+            .position(|said| said.as_str().unwrap().contains(words));
+        found.unwrap_or_else(|| panic!("{words}: {said:#?}"))
+    };
+    let first = at("What failed most often, 3 times, is upstream_unavailable: The model is away.");
+    let refused = at("The server has also refused: Too many (rate_limited, status 429).");
+    let limit = at("It allows 3 requests a minute.");
+    assert!(first < refused && refused < limit);
+}
+
+#[test]
+fn slow_readers_say_nothing_of_the_servers_times() {
+    let server = Server::start();
+    let brief = ["--metadata", "demo.tokens=5", "--slow-readers", "100%"];
+    let (status, json, told) = bench(&of(&server), &[RATE, &brief].concat());
+    assert_eq!(status, 0, "{told}");
+    assert_eq!(
+        (&json["first_token_ms"], &json["gap_ms"]),
+        (&json!(null), &json!(null))
     );
 }

@@ -248,7 +248,8 @@ impl Page<'_> {
                 "",
                 vec![
                     each_second("failed", &|moment| moment.failed),
-                    each_second("connections cut", &|moment| moment.cut),
+                    each_second("connections cut by us", &|moment| moment.cut),
+                    each_second("broken by others", &|moment| moment.broken),
                 ],
             ));
         }
@@ -261,7 +262,7 @@ impl Page<'_> {
         })];
         let (mut memory, mut descriptors) = (Vec::new(), Vec::new());
         for (at, name) in &names {
-            let seen = |moment: &Moment| moment.processes.get(*at).copied();
+            let seen = |moment: &Moment| moment.processes.get(*at).copied().flatten();
             cpu.push(of(name, &|moment| Some(seen(moment)?.cpu_percent)));
             memory.push(of(name, &|moment| Some(mib(seen(moment)?.resident_bytes))));
             descriptors.push(of(name, &|moment| Some(seen(moment)?.descriptors as f64)));
