@@ -164,7 +164,7 @@ impl Config {
     pub fn in_the_open(&self) -> Option<Warning> {
         let file = &self.file;
         let is_meant =
-            self.tls.is_some() || !file.trusted_proxies.is_empty() || is_loopback(&file.bind);
+            self.tls.is_some() || !file.trusted_proxies.is_empty() || is_private(&file.bind);
         (!is_meant).then(|| Warning::ExposedUsers(file.bind.clone()))
     }
 }
