@@ -593,7 +593,9 @@ fn a_check_names_the_url_and_does_not_ask_it() {
         output(
             tailrace(directory.path())
                 .args(["check", "--config"])
-                .arg(&path),
+                .arg(&path)
+                // However few descriptors there are here.
+                .env("TAILRACE_MAX_CONNECTIONS", "10"),
         )
     };
     let of = "issuers = [\"https://issuer\"]\naudiences = [\"tailrace\"]";

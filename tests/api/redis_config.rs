@@ -24,7 +24,9 @@ fn check(settings: &str) -> (bool, String) {
             .arg(directory.path().join("tailrace.toml"))
             .env("REDIS_URL", "redis://user:a-secret@10.0.0.1:6380/2")
             .env("NO_URL", "a-secret")
-            .env("REDIS_PASSWORD", "a-secret"),
+            .env("REDIS_PASSWORD", "a-secret")
+            // However few descriptors there are here.
+            .env("TAILRACE_MAX_CONNECTIONS", "10"),
     );
     assert!(code == 0 || code == 2, "{stderr}");
     let text = format!("{stdout}{stderr}");

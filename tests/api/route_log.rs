@@ -11,8 +11,9 @@ use crate::upstream::{EVENTS, Exchange};
 fn program(models: &str) -> (Program, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tailrace.toml");
+    // As few as there are descriptors for on any machine.
     let keys = format!(
-        "auth.keys = [{{ id = \"test\", algorithm = \"HS256\", secret = \"{SECRET}\" }}]\n{models}"
+        "max_connections = 10\nlimits.max_streams = 10\nauth.keys = [{{ id = \"test\", algorithm = \"HS256\", secret = \"{SECRET}\" }}]\n{models}"
     );
     std::fs::write(&path, keys).unwrap();
     let mut command = tailrace(directory.path());
