@@ -101,7 +101,7 @@ fn a_key_that_is_replaced_under_its_name_or_has_none_is_logged() {
     let directory = tempfile::tempdir().unwrap();
     let (publisher, program) = believing(directory.path(), &old);
     let read = || program.lines("Read the keys that a provider publishes");
-    assert_eq!(read(), 1);
+    wait_until(|| read() == 1);
     publisher.publish(&[&new]);
     program.hang_up();
     wait_until(|| read() == 2);
