@@ -105,5 +105,24 @@ pub(super) async fn start<T: 'static>(
         while all.try_join_next().is_some() {}
         all.spawn_local(asking);
     }
-    told.await.unwrap_or(Err(NoStream::Silent))
+    let mut waiting = Waiting { load, told, id };
+    let told = (&mut waiting.told).await;
+    told.unwrap_or(Err(NoStream::Silent))
+}
+
+/// Who waits for the answer to a request, which may come just before they leave.
+struct Waiting<'a, T> {
+    load: &'a Load,
+    told: oneshot::Receiver<Result<T, NoStream>>,
+    id: fn(&T) -> Option<String>,
+}
+
+impl<T> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        // What comes later is left where it comes.
+        self.told.close();
+        if let Ok(Ok(answer)) = self.told.try_recv() {
+            self.load.left.add((self.id)(&answer));
+        }
+    }
 }
