@@ -105,6 +105,8 @@ suite('The playground streams', () => {
     playground.proxy.plan({ bytes: 0, hold: true });
     await tab.ask('Explain how rivers find the sea');
     await until('it is asked', () => playground.proxy.streams.length === 1);
+    // That takes its own time, beside the request.
+    await until('it is written down', async () => (await tab.keptAnswer())?.role === 'assistant');
     await tab.page.reload();
     await tab.begun();
     const kept = await tab.expectWhole(playground.api);
