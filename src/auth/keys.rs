@@ -266,37 +266,31 @@ impl KeySet {
         for (at, config) in configs.iter().enumerate() {
             let name = config.id.clone().unwrap_or_else(|| format!("#{}", at + 1));
             let issuers = config.issuers.as_slice().into();
-            match &config.material {
+            let algorithm = || {
+                let said = config.algorithm;
+                said.ok_or_else(|| KeyError::NoAlgorithm(name.clone()))
+            };
+            let (algorithm, decoding) = match &config.material {
                 KeyMaterial::Jwks(json) => {
                     jwk::load(&name, json, config.algorithm, &issuers, &mut keys)?;
+                    continue;
                 }
                 KeyMaterial::Secret(secret) => {
-                    let algorithm = config
-                        .algorithm
-                        .ok_or(KeyError::NoAlgorithm(name.clone()))?;
-                    let decoding = secret_key(&name, algorithm, secret)?;
-                    keys.push(Key {
-                        id: config.id.clone(),
-                        algorithm,
-                        decoding,
-                        issuers,
-                        thumbprint: None,
-                    });
+                    let algorithm = algorithm()?;
+                    (algorithm, secret_key(&name, algorithm, secret)?)
                 }
                 KeyMaterial::Pem(pem) => {
-                    let algorithm = config
-                        .algorithm
-                        .ok_or(KeyError::NoAlgorithm(name.clone()))?;
-                    let decoding = public_key(&name, algorithm, pem)?;
-                    keys.push(Key {
-                        id: config.id.clone(),
-                        algorithm,
-                        decoding,
-                        issuers,
-                        thumbprint: None,
-                    });
+                    let algorithm = algorithm()?;
+                    (algorithm, public_key(&name, algorithm, pem)?)
                 }
-            }
+            };
+            keys.push(Key {
+                id: config.id.clone(),
+                algorithm,
+                decoding,
+                issuers,
+                thumbprint: None,
+            });
         }
         if keys.is_empty() {
             return Err(KeyError::None);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::bench_faults::{BRIEF, SAYS_SOMETHING, bench, command, holding, of, root, warnings};
 use crate::program::output;
 use crate::server::{Server, wait_for};
-use crate::upstream::{EVENTS, Then, Upstream};
+use crate::upstream::{EVENTS, Exchange, Then, Upstream};
 
 const RATE: &[&str] = &["--rate", "20/s"];
 const CUT_SHORT: &[&str] = &["--rate", "20/s", "--drain", "0s"];
@@ -204,6 +204,12 @@ fn nothing_is_left_generating_when_the_load_is_over() {
     }
 }
 
+/// Begins a stream with the id 1, and says something in it.
+fn begin_the_first(exchange: &mut Exchange) {
+    exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
+    exchange.event(SAYS_SOMETHING);
+}
+
 #[test]
 fn generations_that_could_not_be_cancelled_are_told() {
     let stubborn = Upstream::start(|seen, exchange| {
@@ -211,8 +217,7 @@ fn generations_that_could_not_be_cancelled_are_told() {
             exchange.answer("500 Internal Server Error", "", "{}");
             return Then::Keep;
         }
-        exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
-        exchange.event(SAYS_SOMETHING);
+        begin_the_first(exchange);
         exchange.hold();
         Then::Close
     });
@@ -270,8 +275,7 @@ fn a_load_that_is_given_up_leaves_nothing_generating() {
 fn another_interrupt_waits_for_no_cancellation() {
     let silent = Upstream::start(|seen, exchange| {
         if !seen.head.contains("/cancel ") {
-            exchange.raw(EVENTS.replace("\r\n\r\n", "\r\nX-Stream-Id: 1\r\n\r\n"));
-            exchange.event(SAYS_SOMETHING);
+            begin_the_first(exchange);
         }
         exchange.hold();
         Then::Close
